@@ -1,0 +1,123 @@
+//! The edge of Edgeroom: a Worker that lets people in and picks the region, and a Durable Object per room and region
+//! in which they meet.
+//!
+//! Promise: the Worker holds no state and no protocol; what is said on the sockets is [`shared::hub`]'s, and what it
+//! needs (sockets, link, rows, alarm) is all that is here.
+
+mod admit;
+mod alarm;
+mod answer;
+mod api;
+mod config;
+mod dial;
+mod error;
+mod link;
+mod region;
+mod request;
+mod room_object;
+mod route;
+mod rows;
+mod sockets;
+mod surroundings;
+mod turn;
+
+use std::{cell::RefCell, rc::Rc};
+
+use serde_json::json;
+use shared::id::RoomId;
+use worker::{Context, Env, Request, Response, Result as WorkerResult, console_error, console_warn, event};
+
+pub use crate::room_object::Room;
+use crate::{
+    config::{Auth, Config, ConfigError},
+    error::{Refusal, Upgrade},
+    region::{Place, Region},
+    request::{base, query, signed_nonce},
+    route::Route,
+};
+
+const OBJECTS: &str = "ROOM";
+const PAGE: &str = "ASSETS";
+
+thread_local! {
+    /// The configuration of this isolate: a new one comes with a new isolate.
+    static CONFIG: RefCell<Option<Result<Rc<Config>, ConfigError>>> = const { RefCell::new(None) };
+}
+
+#[event(start)]
+fn start() {
+    std::panic::set_hook(Box::new(|panic| console_error!("{panic}")));
+}
+
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, _context: Context) -> WorkerResult<Response> {
+    let upgrade = Upgrade::of(request.headers())?;
+    match answer(request, &env, upgrade.as_ref()).await {
+        Ok(answer) => Ok(answer),
+        Err(refusal) => refusal.answer(upgrade.as_ref()),
+    }
+}
+
+async fn answer(request: Request, env: &Env, upgrade: Option<&Upgrade>) -> Result<Response, Refusal> {
+    let url = request.url()?;
+    let route = Route::parse(url.path());
+    if route == Ok(Route::Health) {
+        return Ok(Response::from_json(&json!({ "ok": true, "version": env!("CARGO_PKG_VERSION") }))?);
+    }
+    let config = config(env)?;
+    admit::open_door(&config, url.host_str().unwrap_or_default())?;
+    match (route?, upgrade) {
+        (Route::Room { room } | Route::File { room, .. }, Some(_)) => {
+            let page = request.headers().get("origin")?;
+            if !config.allows_page(page.as_deref(), &base(&url)) {
+                return Err(Refusal::Page);
+            }
+            let region = config.region(query(&url, "region").as_deref(), || place(&request));
+            to_object(env, &room, region, request).await
+        }
+        (Route::Internal { room, region, .. }, _) => {
+            signed_nonce(&config, request.headers(), &url, &room, region)?;
+            to_object(env, &room, region, request).await
+        }
+        (Route::Api, _) => api::pass(&config, &request, &url).await,
+        (Route::Page | Route::Health, _) => Ok(env.assets(PAGE)?.fetch_request(request).await?),
+        (Route::Room { .. } | Route::File { .. }, None) => Err(Refusal::NotAnUpgrade),
+    }
+}
+
+/// The request goes on as it came: the object reads the same URL.
+async fn to_object(env: &Env, room: &RoomId, region: Region, request: Request) -> Result<Response, Refusal> {
+    let objects = env.durable_object(OBJECTS)?;
+    let object = objects.get_by_name_with_location_hint(&format!("{room}~{region}"), region.as_str())?;
+    Ok(object.fetch_with_request(request).await?)
+}
+
+fn place(request: &Request) -> Place {
+    request
+        .cf()
+        .map(|cf| Place { continent: cf.continent(), coordinates: cf.coordinates() })
+        .unwrap_or_default()
+}
+
+/// The configuration, read and announced once per isolate.
+pub(crate) fn config(env: &Env) -> Result<Rc<Config>, ConfigError> {
+    let known = CONFIG.with_borrow(Clone::clone);
+    known.unwrap_or_else(|| {
+        let config = Config::read(|name| env.var(name).ok().map(|value| value.to_string())).map(Rc::new);
+        announce(&config);
+        CONFIG.set(Some(config.clone()));
+        config
+    })
+}
+
+fn announce(config: &Result<Rc<Config>, ConfigError>) {
+    match config {
+        Ok(config) if config.auth == Auth::Open => {
+            console_warn!(
+                "AUTH=open: ANYBODY who reaches this Worker may read and edit every room. For local use only."
+            );
+        }
+        Ok(_) => console_error!("{}", Refusal::NoVerification),
+        Err(error) => console_error!("the Worker is not configured: {error}"),
+    }
+}

@@ -1,0 +1,114 @@
+//! One turn: an event goes into the hub, its effects come out and are carried out in order.
+//!
+//! Everything is sent before anything is written: the platform holds back what is sent after the first write of a
+//! turn until that write is durable.
+
+use std::rc::Rc;
+
+use shared::{
+    Millis,
+    hub::{Effect, Hub, Persisted, Settings},
+};
+use worker::{Result, console_error};
+
+use crate::{
+    admit::admit, dial::Dial, link::Link, room_object::Shared, rows::Write, sockets::Sockets, surroundings,
+};
+
+/// What waits until everything has been sent.
+#[derive(Debug, Default)]
+struct Later {
+    writes: Vec<Write>,
+    dial: bool,
+}
+
+impl Shared {
+    /// Lets an event happen to the hub. While it happens the hub is out of its place: if it panics, the next event
+    /// finds none there and rebuilds it from what was saved.
+    pub(crate) fn turn<R>(self: &Rc<Self>, event: impl FnOnce(&mut Hub, Millis) -> R) -> Result<R> {
+        let now = surroundings::now();
+        let awake = self.hub.take();
+        let mut hub = match awake {
+            Some(hub) => hub,
+            None => self.wake(now)?,
+        };
+        let outcome = event(&mut hub, now);
+        let later = self.carry_out(&mut hub, now);
+        for write in later.writes {
+            if let Err(error) = self.rows.write(write) {
+                console_error!("rows.write: {error}");
+            }
+        }
+        if later.dial {
+            Dial::ask(self, now);
+        }
+        self.alarm.arm(self, hub.next_tick(), now);
+        self.hub.replace(Some(hub));
+        Ok(outcome)
+    }
+
+    fn wake(&self, now: Millis) -> Result<Hub> {
+        let (sockets, sessions) = Sockets::found(&self.state)?;
+        let (link, link_facts) = Link::found(&self.state)?;
+        self.sockets.replace(sockets);
+        self.link.replace(link);
+        let persisted = Persisted {
+            sessions,
+            channels: self.rows.channels()?,
+            outbox: self.rows.outbox()?,
+            link: link_facts,
+        };
+        let settings = Settings { name: format!("{}~{}", self.room, self.region), durable: true };
+        Ok(Hub::rebuild(settings, persisted, now))
+    }
+
+    fn carry_out(&self, hub: &mut Hub, now: Millis) -> Later {
+        let mut later = Later::default();
+        loop {
+            let effects = hub.effects();
+            let quiet = effects.is_empty();
+            for effect in effects {
+                self.carry_out_one(hub, effect, now, &mut later);
+            }
+            for session in self.sockets.borrow_mut().take_gone() {
+                hub.disconnect(session, now);
+            }
+            if self.link.borrow_mut().take_lost() {
+                hub.link_down(now);
+            }
+            let told = if quiet { self.sockets.borrow_mut().look() } else { Vec::new() };
+            let settled = quiet && told.is_empty();
+            for (session, bytes) in told {
+                hub.backlog(session, bytes, now);
+            }
+            if settled {
+                return later;
+            }
+        }
+    }
+
+    fn carry_out_one(&self, hub: &mut Hub, effect: Effect, now: Millis, later: &mut Later) {
+        let mut sockets = self.sockets.borrow_mut();
+        match effect {
+            Effect::Send { to, frame } => sockets.send(&to, &frame),
+            Effect::SendText { to, text } => sockets.send_text(to, &text),
+            Effect::Close { session, code, reason } => sockets.close(session, code, &reason),
+            Effect::Admit { channel, token } => {
+                let stranger = sockets.stranger(channel.session()).cloned();
+                drop(sockets);
+                if let Some(stranger) = stranger {
+                    hub.admitted(channel, admit(self.config.auth, &stranger, &token), now);
+                }
+            }
+            Effect::Link(messages) => self.link.borrow_mut().send(&messages),
+            Effect::Dial => later.dial = true,
+            Effect::DropLink { reason } => self.link.borrow_mut().leave(&reason),
+            Effect::SaveSession { session, facts } => sockets.keep(session, facts),
+            Effect::SaveLink { facts } => self.link.borrow().keep(facts),
+            Effect::SaveChannel { channel, row } => later.writes.push(Write::Channel(channel, row)),
+            Effect::DropChannel { channel } => later.writes.push(Write::DropChannel(channel)),
+            Effect::SaveOutbox { row, bytes } => later.writes.push(Write::Outbox(row, bytes)),
+            Effect::ForgetOutbox { row } => later.writes.push(Write::ForgetOutbox(row)),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The settings: the only place that reads the environment.
+//!
+//! Every setting is a flag and a variable, and means the same in both. What cannot work, or could be mistaken
+//! for working, is refused before anything is opened.
+
+mod access;
+mod edges;
+mod flush;
+mod service;
+mod stores;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub use self::{
+    access::{AccessSettings, Auth},
+    edges::EdgeSettings,
+    flush::FlushSettings,
+    service::{AllowedOrigins, LogFormat, ServiceSettings},
+    stores::StoreSettings,
+};
+
+/// The command line.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "origin", version, about = "The origin of Edgeroom: rooms, log, archive, flush, REST")]
+pub struct Cli {
+    /// What this process does; both roles if none is named.
+    #[command(subcommand)]
+    pub role: Option<Role>,
+    /// Everything else.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// What a process does when it is not to do everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum Role {
+    /// Rooms, links, sockets and REST. On the embedded stores it also flushes: nobody else can.
+    Serve,
+    /// Only writes dirty files to the archive. Needs REDIS_URL.
+    Flush,
+}
+
+/// All settings, one struct per concern.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Settings {
+    /// The process and what it listens to.
+    #[command(flatten)]
+    pub service: ServiceSettings,
+    /// Where rooms and shards are kept.
+    #[command(flatten)]
+    pub stores: StoreSettings,
+    /// The edges and the links to them.
+    #[command(flatten)]
+    pub edges: EdgeSettings,
+    /// Who is let in.
+    #[command(flatten)]
+    pub access: AccessSettings,
+    /// When and how files are written to the archive.
+    #[command(flatten)]
+    pub flush: FlushSettings,
+}
+
+/// Why the process does not start with these settings.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// Not a command line, or a value that does not parse. Also the answer to `--help`.
+    #[error(transparent)]
+    Usage(#[from] clap::Error),
+    /// `AUTH=jwt`, which this version does not have.
+    #[error("AUTH=jwt needs tokens, which come with a later version: set AUTH=open to let anybody edit")]
+    NoTokens,
+    /// `AUTH=open` in reach of others.
+    #[error(
+        "AUTH=open lets anybody edit, so it does not listen on {0}: listen on 127.0.0.1 or set ALLOW_OPEN=1"
+    )]
+    OpenToAll(std::net::SocketAddr),
+    /// A store that this version does not have.
+    #[error(
+        "{0} is set, but this version keeps everything under DATA_DIR; that store comes with the next version"
+    )]
+    NoSuchStore(&'static str),
+    /// `origin flush` on the embedded stores.
+    #[error(
+        "origin flush needs REDIS_URL: the embedded stores are flushed by the process that has them open"
+    )]
+    FlushAlone,
+    /// `LINK_KEYS` that do not parse.
+    #[error("LINK_KEYS is a list of id:secret, separated by commas")]
+    LinkKeys,
+    /// `EDGE_URLS` with something that is no address of an edge.
+    #[error("EDGE_URLS holds {0:?}, which is not an http or https address without a path")]
+    EdgeUrl(String),
+    /// An entry of `ALLOWED_ORIGINS` that no browser sends.
+    #[error("ALLOWED_ORIGINS holds {0:?}, which is not an origin such as https://example.com")]
+    AllowedOrigin(String),
+    /// An interval or a count of zero.
+    #[error("{0} must be above zero")]
+    Zero(&'static str),
+}
+
+impl Cli {
+    /// Reads the command line and the environment of this process.
+    pub fn from_process() -> Result<Self, SettingsError> {
+        Self::read(std::env::args_os())
+    }
+
+    /// Reads these arguments and the environment; flags count before and after the subcommand,
+    /// and the last one of a kind.
+    pub fn read<I, A>(arguments: I) -> Result<Self, SettingsError>
+    where
+        I: IntoIterator<Item = A>,
+        A: Into<std::ffi::OsString> + Clone,
+    {
+        let command = Self::command().args_override_self(true).mut_args(|arg| arg.global(true));
+        let cli = Self::from_arg_matches(&command.try_get_matches_from(arguments)?)?;
+        cli.check()?;
+        Ok(cli)
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        if self.role == Some(Role::Flush) && !self.settings.stores.has_redis() {
+            return Err(SettingsError::FlushAlone);
+        }
+        self.settings.check()
+    }
+}
+
+impl Settings {
+    fn check(&self) -> Result<(), SettingsError> {
+        self.stores.check()?;
+        self.access.check(self.service.listen())?;
+        self.service.check()?;
+        self.edges.check()?;
+        self.flush.check()
+    }
+}
+
+pub(crate) use self::edges::base_of_edge;
+
+fn above_zero(name: &'static str, value: u64) -> Result<(), SettingsError> {
+    if value == 0 { Err(SettingsError::Zero(name)) } else { Ok(()) }
+}
+
+/// The entries of a comma list, without the empty ones.
+fn entries(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|entry| !entry.is_empty())
+}

@@ -1,0 +1,62 @@
+//! When and how files are written to the archive.
+
+use std::time::Duration;
+
+use super::{SettingsError, above_zero};
+
+/// When and how files are written to the archive.
+#[derive(Clone, Debug, clap::Args)]
+pub struct FlushSettings {
+    /// From the first change to the flush, in milliseconds. FLUSH_DELAY_MS, default 5000.
+    #[arg(long = "flush-delay-ms", env = "FLUSH_DELAY_MS", default_value_t = 5_000)]
+    delay_ms: u64,
+    /// Rooms that are flushed at the same time. FLUSH_CONCURRENCY, default 3.
+    #[arg(long = "flush-concurrency", env = "FLUSH_CONCURRENCY", default_value_t = 3)]
+    pub concurrency: usize,
+    /// Flushes that may begin within a window. FLUSH_LIMIT, default 10.
+    #[arg(long = "flush-limit", env = "FLUSH_LIMIT", default_value_t = 10)]
+    pub limit: usize,
+    /// The window of FLUSH_LIMIT, in milliseconds. FLUSH_WINDOW_MS, default 10000.
+    #[arg(long = "flush-window-ms", env = "FLUSH_WINDOW_MS", default_value_t = 10_000)]
+    window_ms: u64,
+    /// Times that a flush is tried before it waits for the sweeper. FLUSH_ATTEMPTS, default 5.
+    #[arg(long = "flush-attempts", env = "FLUSH_ATTEMPTS", default_value_t = 5)]
+    pub attempts: u32,
+    /// The wait before the second attempt, doubled for each further one, in milliseconds. FLUSH_BACKOFF_MS,
+    /// default 1000.
+    #[arg(long = "flush-backoff-ms", env = "FLUSH_BACKOFF_MS", default_value_t = 1_000)]
+    backoff_ms: u64,
+    /// How long one flush may take, in milliseconds. FLUSH_TIMEOUT_MS, default 60000.
+    #[arg(long = "flush-timeout-ms", env = "FLUSH_TIMEOUT_MS", default_value_t = 60_000)]
+    timeout_ms: u64,
+}
+
+impl FlushSettings {
+    /// From the first change to the flush.
+    pub fn delay(&self) -> Duration {
+        Duration::from_millis(self.delay_ms)
+    }
+
+    /// The window of the limit.
+    pub fn window(&self) -> Duration {
+        Duration::from_millis(self.window_ms)
+    }
+
+    /// The wait before the second attempt.
+    pub fn backoff(&self) -> Duration {
+        Duration::from_millis(self.backoff_ms)
+    }
+
+    /// How long one flush may take.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+
+    pub(super) fn check(&self) -> Result<(), SettingsError> {
+        above_zero("FLUSH_CONCURRENCY", self.concurrency as u64)?;
+        above_zero("FLUSH_LIMIT", self.limit as u64)?;
+        above_zero("FLUSH_WINDOW_MS", self.window_ms)?;
+        above_zero("FLUSH_ATTEMPTS", u64::from(self.attempts))?;
+        above_zero("FLUSH_TIMEOUT_MS", self.timeout_ms)
+    }
+}

@@ -1,0 +1,112 @@
+//! One socket: reads frames for its hub, writes what the hub has for it, notices when nobody is there.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::extract::ws::{Message, WebSocket};
+use bytes::Bytes;
+use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use shared::{hub::Frame, id::SessionId};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use super::{HUB_GONE, Input, MESSAGE_BYTES, Outgoing, bytes_of, outgoing::Next};
+
+/// How often a client is pinged; browsers answer by themselves.
+const PING: Duration = Duration::from_secs(20);
+/// Silence after which a client is gone.
+const SILENCE: Duration = Duration::from_secs(45);
+/// How long a client has to answer a close.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// What the frames of one socket may hold while they wait on the hub.
+const WAITING_BYTES: usize = MESSAGE_BYTES;
+
+/// Reads and writes until one of the two ends.
+pub(super) async fn run(
+    socket: WebSocket,
+    session: SessionId,
+    hub: &mpsc::Sender<Input>,
+    outgoing: &Outgoing,
+) {
+    let (mut sink, mut stream) = socket.split();
+    let ended = tokio::select! {
+        read = read(&mut stream, session, hub) => read,
+        () = write(&mut sink, outgoing) => Ended::Closed,
+    };
+    match ended {
+        Ended::Gone => {}
+        // Both ends have said goodbye once the client's close is read.
+        Ended::Closed => {
+            drop(timeout(GOODBYE, async { while let Some(Ok(_)) = stream.next().await {} }).await)
+        }
+        Ended::HubGone => {
+            let (code, reason) = HUB_GONE;
+            outgoing.close(code, reason);
+            drop(timeout(GOODBYE, write(&mut sink, outgoing)).await);
+        }
+    }
+    // A hub that has ended needs no goodbye.
+    let _ = hub.send(Input::Gone(session)).await;
+}
+
+/// Closes a socket that no hub takes.
+pub(super) async fn say_goodbye(mut socket: WebSocket, outgoing: &Outgoing) {
+    drop(timeout(GOODBYE, write(&mut socket, outgoing)).await);
+}
+
+enum Ended {
+    /// The client has left, or fell silent.
+    Gone,
+    /// This side has closed.
+    Closed,
+    /// There is no hub any more.
+    HubGone,
+}
+
+async fn read(
+    stream: &mut (impl Stream<Item = Result<Message, axum::Error>> + Unpin),
+    session: SessionId,
+    hub: &mpsc::Sender<Input>,
+) -> Ended {
+    let room_left = Arc::new(Semaphore::new(WAITING_BYTES));
+    while let Ok(Some(Ok(message))) = timeout(SILENCE, stream.next()).await {
+        let frame = match message {
+            Message::Binary(bytes) => Frame::Binary(bytes),
+            Message::Text(text) => Frame::Text(text.as_str().to_owned()),
+            Message::Ping(_) | Message::Pong(_) => continue,
+            Message::Close(_) => return Ended::Gone,
+        };
+        let share = u32::try_from(bytes_of(&frame).min(WAITING_BYTES)).unwrap_or(u32::MAX);
+        let Ok(share) = room_left.clone().acquire_many_owned(share).await else { return Ended::Gone };
+        if hub.send(Input::Frame(session, frame, share)).await.is_err() {
+            return Ended::HubGone;
+        }
+    }
+    Ended::Gone
+}
+
+/// Ends after a close was written, or when nothing can be written any more.
+async fn write(sink: &mut (impl Sink<Message> + Unpin), outgoing: &Outgoing) {
+    let mut pings = interval(PING);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pings.reset();
+    loop {
+        let next = tokio::select! {
+            next = outgoing.next() => next,
+            _ = pings.tick() => Next::Send(vec![Message::Ping(Bytes::new())]),
+        };
+        let (frames, is_last) = match next {
+            Next::Send(frames) => (frames, false),
+            Next::Close(frame) => (vec![Message::Close(Some(frame))], true),
+        };
+        for frame in frames {
+            if sink.feed(frame).await.is_err() {
+                return;
+            }
+        }
+        if sink.flush().await.is_err() || is_last {
+            return;
+        }
+    }
+}

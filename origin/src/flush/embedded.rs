@@ -1,0 +1,309 @@
+//! The flush queue of a single process: what is due, how many at once, how many per window, when again.
+//!
+//! Promise: at most one job per room, at most `concurrency` at once and `limit` per window, retries included.
+//! A failed attempt leaves its reason; after the last one the job stays visible as failed until its room
+//! has been flushed. The room store's dirty files, not this queue, are what survives the process.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use shared::id::RoomId;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{FlushQueue, worker::attempt};
+
+/// How often and how many. Times are milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlushSettings {
+    /// From the first change to the flush.
+    pub delay_ms: u64,
+    /// Jobs at once.
+    pub concurrency: usize,
+    /// Attempts that may begin in one window.
+    pub limit: usize,
+    /// The length of the window, which begins with the first attempt in it.
+    pub window_ms: u64,
+    /// Attempts before a job has failed.
+    pub attempts: u32,
+    /// From the first failed attempt to the second; doubled each time.
+    pub backoff_ms: u64,
+    /// How long one attempt may take.
+    pub timeout_ms: u64,
+}
+
+impl Default for FlushSettings {
+    fn default() -> Self {
+        Self {
+            delay_ms: 5000,
+            concurrency: 3,
+            limit: 10,
+            window_ms: 10_000,
+            attempts: 5,
+            backoff_ms: 1000,
+            timeout_ms: 60_000,
+        }
+    }
+}
+
+/// Where a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// Due, but others come first.
+    Waiting,
+    /// Not due yet.
+    Delayed,
+    /// Being flushed.
+    Active,
+    /// Given up; only a new request brings it back.
+    Failed,
+}
+
+/// A job that has used all its attempts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedJob {
+    /// The room.
+    pub room: RoomId,
+    /// How many attempts there were.
+    pub attempts: u32,
+    /// Why the last one failed.
+    pub reason: String,
+}
+
+/// The decisions of the queue, without a clock: times (ms) come in, due rooms go out.
+#[derive(Debug)]
+pub struct Lanes {
+    settings: FlushSettings,
+    jobs: HashMap<RoomId, Job>,
+    failed: HashMap<RoomId, FailedJob>,
+    order: u64,
+    active: usize,
+    window_start: u64,
+    window_used: usize,
+}
+
+#[derive(Debug)]
+struct Job {
+    due: u64,
+    order: u64,
+    attempts: u32,
+    reason: Option<String>,
+    active: bool,
+    again: Option<u64>,
+}
+
+impl Lanes {
+    /// An empty queue.
+    pub fn new(settings: FlushSettings) -> Self {
+        Self {
+            settings,
+            jobs: HashMap::new(),
+            failed: HashMap::new(),
+            order: 0,
+            active: 0,
+            window_start: 0,
+            window_used: 0,
+        }
+    }
+
+    /// Asks for a flush after the delay, see [`FlushQueue::request`].
+    pub fn request(&mut self, room: &RoomId, now: u64) {
+        let due = now + self.settings.delay_ms;
+        match self.jobs.get_mut(room) {
+            None => self.add(room, due),
+            Some(job) if job.active => job.again = Some(job.again.map_or(due, |earlier| earlier.min(due))),
+            Some(_) => {}
+        }
+    }
+
+    /// Asks for a flush now, see [`FlushQueue::request_now`].
+    pub fn request_now(&mut self, room: &RoomId, now: u64) {
+        match self.jobs.get_mut(room) {
+            None => self.add(room, now),
+            Some(job) if job.active => job.again = Some(now),
+            Some(job) => job.due = job.due.min(now),
+        }
+    }
+
+    /// Takes the rooms that may begin now, the longest due first; each is to be [`Self::finished`].
+    pub fn take_due(&mut self, now: u64) -> Vec<RoomId> {
+        if now >= self.window_start + self.settings.window_ms {
+            self.window_used = 0;
+        }
+        let mut due: Vec<_> = self.jobs.iter_mut().filter(|(_, job)| !job.active && job.due <= now).collect();
+        due.sort_by_key(|(_, job)| (job.due, job.order));
+        let room_left = (self.settings.concurrency.saturating_sub(self.active))
+            .min(self.settings.limit.saturating_sub(self.window_used));
+        due.truncate(room_left);
+        if self.window_used == 0 {
+            self.window_start = now;
+        }
+        self.active += due.len();
+        self.window_used += due.len();
+        due.into_iter()
+            .map(|(room, job)| {
+                job.active = true;
+                room.clone()
+            })
+            .collect()
+    }
+
+    /// When [`Self::take_due`] may have more to give; `None` if only a request or an end can change that.
+    pub fn next_due(&self, now: u64) -> Option<u64> {
+        if self.active >= self.settings.concurrency {
+            return None;
+        }
+        let first = self.jobs.values().filter(|job| !job.active).map(|job| job.due).min()?;
+        let window_end = self.window_start + self.settings.window_ms;
+        let full = self.window_used >= self.settings.limit && now < window_end;
+        Some(if full { first.max(window_end) } else { first })
+    }
+
+    /// Ends an attempt; a failed one is tried again later or, if it was the last, becomes visible as failed.
+    pub fn finished(&mut self, room: &RoomId, outcome: Result<(), String>, now: u64) {
+        let Some(mut job) = self.jobs.remove(room) else { return };
+        self.active = self.active.saturating_sub(1);
+        job.active = false;
+        match outcome {
+            Ok(()) => {
+                self.failed.remove(room);
+            }
+            Err(reason) => {
+                job.attempts += 1;
+                if job.attempts < self.settings.attempts {
+                    let doubled = 1u64.checked_shl(job.attempts - 1).unwrap_or(u64::MAX);
+                    job.due = now.saturating_add(self.settings.backoff_ms.saturating_mul(doubled));
+                    job.reason = Some(reason);
+                    job.again = None;
+                    self.jobs.insert(room.clone(), job);
+                    return;
+                }
+                let failed = FailedJob { room: room.clone(), attempts: job.attempts, reason };
+                self.failed.insert(room.clone(), failed);
+            }
+        }
+        if let Some(due) = job.again {
+            self.add(room, due);
+        }
+    }
+
+    /// Where the room's job is; `None` if it has none.
+    pub fn state(&self, room: &RoomId, now: u64) -> Option<JobState> {
+        match self.jobs.get(room) {
+            Some(job) if job.active => Some(JobState::Active),
+            Some(job) if job.due <= now => Some(JobState::Waiting),
+            Some(_) => Some(JobState::Delayed),
+            None => self.failed.contains_key(room).then_some(JobState::Failed),
+        }
+    }
+
+    /// The jobs that have used all their attempts and were not made good since.
+    pub fn failed(&self) -> Vec<FailedJob> {
+        self.failed.values().cloned().collect()
+    }
+
+    /// Why the last attempt of a job that is to be tried again failed.
+    pub fn last_reason(&self, room: &RoomId) -> Option<&str> {
+        self.jobs.get(room)?.reason.as_deref()
+    }
+
+    fn add(&mut self, room: &RoomId, due: u64) {
+        self.order += 1;
+        let job = Job { due, order: self.order, attempts: 0, reason: None, active: false, again: None };
+        self.jobs.insert(room.clone(), job);
+    }
+}
+
+/// [`Lanes`] with a clock and somebody who waits for what is due.
+#[derive(Debug)]
+pub struct EmbeddedQueue {
+    lanes: Mutex<Lanes>,
+    settings: FlushSettings,
+    began: Instant,
+    changed: Notify,
+}
+
+impl EmbeddedQueue {
+    /// An empty queue.
+    pub fn new(settings: FlushSettings) -> Self {
+        let lanes = Mutex::new(Lanes::new(settings));
+        Self { lanes, settings, began: Instant::now(), changed: Notify::new() }
+    }
+
+    /// The jobs that have used all their attempts and were not made good since.
+    pub fn failed(&self) -> Vec<FailedJob> {
+        self.lanes().failed()
+    }
+
+    /// Where the room's job is; `None` if it has none.
+    pub fn state(&self, room: &RoomId) -> Option<JobState> {
+        self.lanes().state(room, self.now())
+    }
+
+    /// Runs what is due until `stop`, then waits for what is running. `flush` does the work of one attempt.
+    pub async fn run<F>(self: &Arc<Self>, stop: &CancellationToken, flush: impl Fn(RoomId) -> F)
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        let running = TaskTracker::new();
+        let timeout = Duration::from_millis(self.settings.timeout_ms);
+        while !stop.is_cancelled() {
+            let (due, next) = {
+                let now = self.now();
+                let mut lanes = self.lanes();
+                (lanes.take_due(now), lanes.next_due(now))
+            };
+            for room in due {
+                let work = attempt(&running, flush(room.clone()), timeout);
+                let queue = Arc::clone(self);
+                running.spawn(async move {
+                    let outcome = work.await;
+                    queue.lanes().finished(&room, outcome, queue.now());
+                    queue.changed.notify_one();
+                });
+            }
+            let until_due = async {
+                match next {
+                    Some(ms) => sleep_until(self.began + Duration::from_millis(ms)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.changed.notified() => {}
+                () = until_due => {}
+            }
+        }
+        running.close();
+        running.wait().await;
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[async_trait]
+impl FlushQueue for EmbeddedQueue {
+    async fn request(&self, room: &RoomId) {
+        self.lanes().request(room, self.now());
+        self.changed.notify_one();
+    }
+
+    async fn request_now(&self, room: &RoomId) {
+        self.lanes().request_now(room, self.now());
+        self.changed.notify_one();
+    }
+}

@@ -1,0 +1,19 @@
+//! `GET /api/v1/rooms/{id}`: who and what is in an open room.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use shared::id::RoomId;
+
+use crate::{app::App, error::Refusal, room::RoomReport};
+
+/// The room as it stands; 404 while nobody has it open.
+pub(super) async fn report(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Json<RoomReport>, Refusal> {
+    let room = RoomId::parse(&id).map_err(|error| Refusal::BadName { text: id, error })?;
+    let report = app.rooms.report(&room).await;
+    report.map(Json).ok_or_else(|| Refusal::NotOpen(room.to_string()))
+}

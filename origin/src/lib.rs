@@ -1,0 +1,18 @@
+//! The origin of Edgeroom: it owns rooms, their log, the archive and the flush between the two.
+
+pub mod config;
+pub mod app;
+pub mod http;
+pub mod link;
+pub mod direct;
+pub mod room;
+pub mod project;
+pub mod archive;
+pub mod room_store;
+pub mod flush;
+pub mod shutdown;
+pub mod telemetry;
+pub mod metrics;
+pub mod data_dir;
+pub mod error;
+pub mod clock;

@@ -1,0 +1,45 @@
+//! The origin binary: reads the settings, opens the stores, listens, and drains when it is told to end.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use origin::{
+    app::Origin,
+    config::{Cli, SettingsError},
+    shutdown::Signals,
+    telemetry,
+};
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = match Cli::from_process() {
+        Ok(cli) => cli,
+        Err(SettingsError::Usage(usage)) => usage.exit(),
+        Err(error) => return refuse(&error.into()),
+    };
+    match run(cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&error),
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    let settings = cli.settings;
+    telemetry::start(&settings.service)?;
+    let signals = Signals::listen().context("listening for signals")?;
+    let address = settings.service.listen();
+    let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
+    let address = listener.local_addr()?;
+    let origin = Origin::open(settings)?;
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+    if !origin.serve(listener, signals.wanted()).await? {
+        tracing::warn!("the grace has ended before everything was done");
+    }
+    Ok(())
+}
+
+fn refuse(error: &anyhow::Error) -> ExitCode {
+    eprintln!("origin: {error:#}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,220 @@
+//! What is counted: the one place that names metrics.
+//!
+//! Each doc comment is the help text. Everybody else calls a method and knows no name. The registry is a value.
+
+use std::time::Duration;
+
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{
+        counter::Counter,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Metric, Registry, Unit},
+};
+
+/// The metrics of one origin.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    updates_received: Counter,
+    updates_logged: Counter,
+    updates_refused: Counter,
+    updates_missing: Counter,
+    batches: Counter,
+    append_seconds: Histogram,
+    backfills: Counter,
+    rooms_open: Gauge,
+    sessions: Gauge,
+    links: Gauge,
+    dials_failed: Counter,
+    slow_consumers: Counter,
+    flush_jobs: Counter,
+    flush_failures: Counter,
+    flush_files: Counter,
+    flush_bytes: Counter,
+}
+
+impl Metrics {
+    /// Registers every metric, all at zero.
+    pub fn new() -> Self {
+        let mut names = Names(Registry::with_prefix("edgeroom"));
+        Self {
+            updates_received: names.add(
+                "updates_received",
+                "Changes that came from hubs",
+                Counter::default(),
+            ),
+            updates_logged: names.add("updates_logged", "Changes logged by this origin", Counter::default()),
+            updates_refused: names.add("updates_refused", "Changes refused for good", Counter::default()),
+            updates_missing: names.add(
+                "updates_missing",
+                "Changes not logged because what they depend on was missing",
+                Counter::default(),
+            ),
+            batches: names.add("batches", "Group commits", Counter::default()),
+            append_seconds: names.add_seconds("append", "Time of one group commit", 0.000_1),
+            backfills: names.add(
+                "backfills",
+                "Times a room read the log again because it had missed something; a healthy run has none",
+                Counter::default(),
+            ),
+            rooms_open: names.add("rooms_open", "Rooms that this origin has open", Gauge::default()),
+            sessions: names.add("sessions", "Sockets of clients at this origin", Gauge::default()),
+            links: names.add("links", "Links to edges", Gauge::default()),
+            dials_failed: names.add("dials_failed", "Dials that did not become a link", Counter::default()),
+            slow_consumers: names.add(
+                "slow_consumers",
+                "Sockets closed because they read too slowly",
+                Counter::default(),
+            ),
+            flush_jobs: names.add("flush_jobs", "Attempts to flush a room", Counter::default()),
+            flush_failures: names.add(
+                "flush_failures",
+                "Attempts to flush a room that failed",
+                Counter::default(),
+            ),
+            flush_files: names.add("flush_files", "Files written to the archive", Counter::default()),
+            flush_bytes: names.add(
+                "flush_bytes",
+                "Bytes of text and state written to the archive",
+                Counter::default(),
+            ),
+            registry: names.0,
+        }
+    }
+
+    /// Changes came from a hub.
+    pub fn updates_received(&self, count: u64) {
+        self.updates_received.inc_by(count);
+    }
+
+    /// One group commit was answered: so many changes are logged.
+    pub fn batch_logged(&self, changes: u64, took: Duration) {
+        self.batches.inc();
+        self.updates_logged.inc_by(changes);
+        self.append_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A change was refused for good.
+    pub fn update_refused(&self) {
+        self.updates_refused.inc();
+    }
+
+    /// A change was not logged because what it depends on is missing.
+    pub fn update_missing(&self) {
+        self.updates_missing.inc();
+    }
+
+    /// A room has read the log again.
+    pub fn backfilled(&self) {
+        self.backfills.inc();
+    }
+
+    /// A room was opened here.
+    pub fn room_opened(&self) {
+        self.rooms_open.inc();
+    }
+
+    /// A room was closed here.
+    pub fn room_closed(&self) {
+        self.rooms_open.dec();
+    }
+
+    /// A client's socket was accepted.
+    pub fn session_opened(&self) {
+        self.sessions.inc();
+    }
+
+    /// A client's socket is gone.
+    pub fn session_closed(&self) {
+        self.sessions.dec();
+    }
+
+    /// A link to an edge is up.
+    pub fn link_opened(&self) {
+        self.links.inc();
+    }
+
+    /// A link to an edge is gone.
+    pub fn link_closed(&self) {
+        self.links.dec();
+    }
+
+    /// A dial did not become a link.
+    pub fn dial_failed(&self) {
+        self.dials_failed.inc();
+    }
+
+    /// A socket was closed because it read too slowly.
+    pub fn slow_consumer(&self) {
+        self.slow_consumers.inc();
+    }
+
+    /// A flush job has ended, well or not.
+    pub fn flush_ended(&self, well: bool) {
+        self.flush_jobs.inc();
+        if !well {
+            self.flush_failures.inc();
+        }
+    }
+
+    /// A flush has written so many files with so many bytes.
+    pub fn files_flushed(&self, files: u64, bytes: u64) {
+        self.flush_files.inc_by(files);
+        self.flush_bytes.inc_by(bytes);
+    }
+
+    /// The metrics in the OpenMetrics text format.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+struct Names(Registry);
+
+impl Names {
+    fn add<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
+        self.0.register(name, help, metric.clone());
+        metric
+    }
+
+    fn add_seconds(&mut self, name: &str, help: &str, first: f64) -> Histogram {
+        let histogram = Histogram::new(exponential_buckets(first, 2.0, 16));
+        self.0.register_with_unit(name, help, Unit::Seconds, histogram.clone());
+        histogram
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_origin_shows_every_metric_at_zero() {
+        let text = Metrics::new().render();
+        for line in ["edgeroom_backfills_total 0", "edgeroom_rooms_open 0", "edgeroom_append_seconds_count 0"]
+        {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_batch_counts_its_changes_and_its_time() {
+        let metrics = Metrics::new();
+        metrics.batch_logged(3, Duration::from_millis(2));
+        let text = metrics.render();
+        assert!(text.contains("edgeroom_updates_logged_total 3"), "{text}");
+        assert!(text.contains("edgeroom_append_seconds_sum 0.002"), "{text}");
+    }
+}

@@ -1,0 +1,181 @@
+//! Text and its CRDT state: the only place where the one becomes the other.
+//!
+//! Promise: a document that misses updates it depends on is never encoded, and a panic of the CRDT library
+//! ends as an error. Inside, lines end in LF; [`Eol`] remembers how they ended outside.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+use shared::limits;
+use yrs::{
+    ClientID, Doc, GetString, OffsetKind, Options, ReadTxn, Snapshot, StateVector, Text, Transact, Update,
+    updates::decoder::Decode,
+};
+
+use crate::archive::Eol;
+
+/// Why there is no text for a state.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    /// It depends on updates that are not there.
+    #[error("the state depends on updates that are missing")]
+    Missing,
+    /// It cannot be read.
+    #[error("the state is damaged: {0}")]
+    Damaged(String),
+}
+
+/// Reads a text from outside: every line end becomes LF; the most frequent one is its style (LF on a tie).
+pub fn import(text: &str) -> (String, Eol) {
+    let crlf = text.matches("\r\n").count();
+    let lf = text.matches('\n').count() - crlf;
+    let cr = text.matches('\r').count() - crlf;
+    let eol = match lf.max(crlf).max(cr) {
+        most if most == lf => Eol::Lf,
+        most if most == crlf => Eol::Crlf,
+        _ => Eol::Cr,
+    };
+    (text.replace("\r\n", "\n").replace('\r', "\n"), eol)
+}
+
+/// Writes a text for outside: LF becomes the style's line end.
+pub fn export(text: &str, eol: Eol) -> String {
+    match eol {
+        Eol::Lf => text.to_owned(),
+        Eol::Crlf => text.replace('\n', "\r\n"),
+        Eol::Cr => text.replace('\n', "\r"),
+    }
+}
+
+/// The state of a new file with this text: a Yjs v1 update by `client` (below 2^53), to be made exactly once.
+pub fn state_of(text: &str, client: u64) -> Bytes {
+    let doc = new_doc(ClientID::new(client & ((1 << 53) - 1)));
+    let content = doc.get_or_insert_text(limits::TEXT_ROOT);
+    let mut change = doc.transact_mut();
+    content.insert(&mut change, 0, text);
+    Bytes::from(change.encode_state_as_update_v1(&StateVector::default()))
+}
+
+/// The text of a state (a Yjs v1 update).
+pub fn text_of(state: &[u8]) -> Result<String, TextError> {
+    Merged::of([state]).map(|merged| merged.text())
+}
+
+/// What several updates of one file make together; nothing it depends on is missing.
+pub struct Merged {
+    doc: Doc,
+}
+
+impl Merged {
+    /// Merges updates, the base first and the log in order.
+    pub fn of<'a>(updates: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, TextError> {
+        let merged = Self { doc: new_doc(ClientID::random()) };
+        merged.doc.get_or_insert_text(limits::TEXT_ROOT);
+        updates.into_iter().try_for_each(|update| merged.apply(update))?;
+        if merged.doc.transact().has_missing_updates() { Err(TextError::Missing) } else { Ok(merged) }
+    }
+
+    /// The text.
+    pub fn text(&self) -> String {
+        let content = self.doc.get_or_insert_text(limits::TEXT_ROOT);
+        content.get_string(&self.doc.transact())
+    }
+
+    /// The state, a Yjs v1 update.
+    pub fn state(&self) -> Result<Bytes, TextError> {
+        caught(|| Ok(Bytes::from(self.doc.transact().encode_state_as_update_v1(&StateVector::default()))))
+    }
+
+    /// Whether both hold the same insertions and the same deletions.
+    pub fn equals(&self, other: &Self) -> bool {
+        self.snapshot() == other.snapshot()
+    }
+
+    /// Takes in what `other` holds. The answer is what was new, as an update, if anything was.
+    pub fn absorb(&mut self, other: &Self) -> Result<Option<Bytes>, TextError> {
+        let before = self.snapshot();
+        let theirs = caught(|| Ok(other.doc.transact().encode_diff_v1(&before.state_map)))?;
+        self.apply(&theirs)?;
+        Ok((self.snapshot() != before).then(|| Bytes::from(theirs)))
+    }
+
+    fn apply(&self, update: &[u8]) -> Result<(), TextError> {
+        caught(|| {
+            let update = Update::decode_v1(update).map_err(damaged)?;
+            self.doc.transact_mut().apply_update(update).map_err(damaged)
+        })
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.doc.transact().snapshot()
+    }
+}
+
+fn new_doc(client_id: ClientID) -> Doc {
+    Doc::with_options(Options { offset_kind: OffsetKind::Utf16, ..Options::with_client_id(client_id) })
+}
+
+fn damaged(error: impl std::fmt::Display) -> TextError {
+    TextError::Damaged(error.to_string())
+}
+
+/// Runs the CRDT library. After a panic its document is of no use: the caller drops it with the error.
+fn caught<T>(work: impl FnOnce() -> Result<T, TextError>) -> Result<T, TextError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(damaged("the crdt library panicked")))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_most_frequent_line_end_is_the_style() {
+        assert_eq!(import("a\r\nb\r\nc\nd"), ("a\nb\nc\nd".to_owned(), Eol::Crlf));
+        assert_eq!(import("a\rb\rc\n"), ("a\nb\nc\n".to_owned(), Eol::Cr));
+        assert_eq!(import("a\nb\r\n"), ("a\nb\n".to_owned(), Eol::Lf));
+        assert_eq!(import("none"), ("none".to_owned(), Eol::Lf));
+    }
+
+    #[test]
+    fn a_state_gives_its_text_back() {
+        for text in ["", "let a = 1;\n", "h\u{e9} \u{1f600}\n\u{10ffff}"] {
+            assert_eq!(text_of(&state_of(text, 7)).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn a_state_that_lacks_its_beginning_gives_no_text() {
+        let doc = new_doc(ClientID::new(1));
+        let content = doc.get_or_insert_text(limits::TEXT_ROOT);
+        content.insert(&mut doc.transact_mut(), 0, "a");
+        let first = doc.transact().state_vector();
+        content.insert(&mut doc.transact_mut(), 1, "b");
+        let second = doc.transact().encode_diff_v1(&first);
+        assert_eq!(text_of(&second), Err(TextError::Missing));
+        assert!(matches!(text_of(&[9, 9, 9]), Err(TextError::Damaged(_))));
+    }
+
+    #[test]
+    fn what_is_absorbed_is_told_once() {
+        let mut ours = Merged::of([&*state_of("a", 1)]).unwrap();
+        let theirs = Merged::of([&*state_of("b", 2)]).unwrap();
+        let lacked = ours.absorb(&theirs).unwrap().unwrap();
+        assert_eq!(text_of(&lacked).as_deref(), Ok("b"));
+        assert_eq!(ours.absorb(&theirs), Ok(None));
+        assert!(!ours.equals(&theirs));
+    }
+
+    proptest! {
+        #[test]
+        fn an_even_style_survives_the_round_trip(lines in prop::collection::vec("[^\r\n]{0,8}", 1..9)) {
+            for style in ["\n", "\r\n", "\r"] {
+                let text = lines.join(style);
+                let (inside, eol) = import(&text);
+                prop_assert_eq!(&inside, &lines.join("\n"));
+                prop_assert_eq!(export(&inside, eol), text);
+            }
+        }
+    }
+}

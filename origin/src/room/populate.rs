@@ -1,0 +1,84 @@
+//! The first member brings a shard into the room store: one loader reads the archive and commits every base.
+
+use std::time::Duration;
+
+use shared::{
+    id::{FileId, FilePath, RoomId},
+    position::Position,
+};
+
+use super::registry::Parts;
+use crate::{
+    archive::{ArchiveError, NewShard, StoredFile},
+    clock,
+    room_store::{Base, Joined, LoaderToken, StoreError},
+};
+
+/// How often another loader is looked after.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// A populated room.
+pub(super) struct Populated {
+    pub(super) position: Position,
+    pub(super) names: Vec<(FileId, FilePath)>,
+}
+
+/// Why a room is not populated. Never because of a failed read that looked empty.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PopulateError {
+    #[error("there is no such shard")]
+    NoShard,
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Joins the room and populates it if nobody has.
+pub(super) async fn populate(parts: &Parts, room: &RoomId) -> Result<Populated, PopulateError> {
+    find_or_create(parts, room).await?;
+    loop {
+        let position = match parts.store.join(room, &parts.origin_id, parts.lease).await? {
+            Joined::Ready(position) => position,
+            Joined::Wait(longest) => {
+                tokio::time::sleep(longest.min(LOOK_AGAIN)).await;
+                continue;
+            }
+            Joined::Load(token) => match load(parts, room, &token).await {
+                Ok(position) => position,
+                Err(PopulateError::Store(StoreError::Stale)) => continue,
+                Err(error) => return Err(error),
+            },
+        };
+        let names = parts.store.names(room).await?;
+        return Ok(Populated { position, names });
+    }
+}
+
+async fn find_or_create(parts: &Parts, room: &RoomId) -> Result<(), PopulateError> {
+    if parts.archive.find_by_id(room).await?.is_some() {
+        return Ok(());
+    }
+    if !parts.create_on_open {
+        return Err(PopulateError::NoShard);
+    }
+    let shard = NewShard {
+        id: room.clone(),
+        title: room.to_string(),
+        template: None,
+        files: Vec::new(),
+        now: clock::now_us(),
+    };
+    match parts.archive.create(shard).await {
+        Ok(()) | Err(ArchiveError::Taken) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn load(parts: &Parts, room: &RoomId, token: &LoaderToken) -> Result<Position, PopulateError> {
+    let files = parts.archive.files(room).await?;
+    let not_before = files.iter().map(|file| file.ts).max().unwrap_or(0);
+    let base = |file: StoredFile| Base { file: file.id, path: file.path, state: file.state };
+    let bases = files.into_iter().map(base).collect();
+    Ok(parts.store.commit(room, token, bases, not_before).await?)
+}

@@ -1,0 +1,135 @@
+//! What the log has: into the documents, and out to every hub that does not have it yet.
+
+use shared::{
+    id::{ChannelId, FileId},
+    position::Position,
+    wire::link::{FileUpdate, OriginMessage},
+};
+
+use super::{Effect, LinkId, Room, file::LiveFile, links::Reading};
+use crate::room_store::{FileLog, LogEntry, Published, StoreError};
+
+impl Room {
+    /// Applies a logged change if it is the next one. One that does not follow means that others were missed:
+    /// then the log is read.
+    pub(super) fn apply_logged(&mut self, entry: LogEntry) {
+        if entry.seq <= self.position.seq {
+            return;
+        }
+        if entry.seq != self.position.seq + 1 {
+            self.counts.backfills += 1;
+            return self.catch_up();
+        }
+        self.position = Position { seq: entry.seq, ts: entry.ts, ..self.position };
+        if let Some(live) = self.live.get_mut(&entry.file)
+            && live.apply(&entry.bytes, entry.seq).is_err()
+        {
+            // The document is not to be trusted any more; it is read again when it is next wanted.
+            self.live.remove(&entry.file);
+        }
+        self.learn_names(&entry);
+        let links: Vec<LinkId> = self.links.keys().copied().collect();
+        for link in links {
+            let Some(state) = self.links.get_mut(&link) else { continue };
+            match &mut state.reading {
+                Reading::Behind(waiting) => waiting.push(entry.clone()),
+                Reading::Until(seq) if entry.seq > *seq => {
+                    *seq = entry.seq;
+                    self.send_logged(link, &entry, false);
+                }
+                Reading::Until(_) | Reading::Silent => {}
+            }
+        }
+    }
+
+    /// Sends one logged change to a hub; what a hub has fanned out itself only moves its position, unless it is
+    /// told everything again.
+    pub(super) fn send_logged(&mut self, link: LinkId, entry: &LogEntry, everything: bool) {
+        let position = Position { epoch: self.position.epoch, seq: entry.seq, ts: entry.ts };
+        if entry.file.is_room() {
+            let json = entry.bytes.clone();
+            return self
+                .tell(link, vec![OriginMessage::Event { position: Some(position), channel: None, json }]);
+        }
+        let Some(state) = self.links.get_mut(&link) else { return };
+        let own = !entry.source.hub.is_empty() && entry.source.hub == state.hub;
+        let wanted = state.channels.values().any(|open| open.file == entry.file);
+        let update = (wanted && (everything || !own)).then(|| FileUpdate {
+            file: entry.file.clone(),
+            except: if everything { ChannelId(0) } else { ChannelId(entry.source.channel) },
+            bytes: entry.bytes.clone(),
+        });
+        match state.out.last_mut() {
+            Some(OriginMessage::Updates { position: last, updates }) => {
+                *last = position;
+                updates.extend(update);
+            }
+            _ => {
+                let updates = update.into_iter().collect();
+                state.out.push(OriginMessage::Updates { position, updates });
+            }
+        }
+    }
+
+    /// The answer to [`Effect::Read`].
+    pub fn file_read(&mut self, file: &FileId, answer: Result<FileLog, StoreError>, now: shared::Millis) {
+        self.reading.remove(file);
+        match answer {
+            Ok(log) if log.position.epoch != self.position.epoch => self.stale = true,
+            // The log was read beyond what the room has seen: the rest is read too, then the file again.
+            Ok(log) if log.position.seq > self.position.seq => {
+                self.catch_up();
+                self.reread.push(file.clone());
+            }
+            Ok(log) if log.position.seq < self.position.seq => self.want(file),
+            Ok(log) => match LiveFile::read(&log) {
+                Ok(live) => {
+                    self.live.insert(file.clone(), live);
+                }
+                Err(error) => self.close_file(file, &error.to_string()),
+            },
+            Err(error) => self.hold(error.word(), now),
+        }
+        self.commit_next();
+    }
+
+    /// What the room store has published.
+    pub fn published(&mut self, published: Published) {
+        match published {
+            Published::Changes(epoch, entries) if epoch == self.position.epoch => {
+                for entry in entries {
+                    self.apply_logged(entry);
+                }
+            }
+            Published::Changes(..) => self.stale = true,
+            Published::Epoch(epoch) => self.stale |= epoch != self.position.epoch,
+            Published::Erased => self.refuse(shared::close::CloseCode::Deleted, "deleted"),
+            Published::Note(json) => self.note(json),
+        }
+        self.commit_next();
+    }
+
+    pub(super) fn catch_up(&mut self) {
+        if !std::mem::replace(&mut self.catching_up, true) {
+            self.effects.push(Effect::CatchUp(self.position));
+        }
+    }
+
+    /// A file whose log cannot be applied is closed for everybody; the others go on.
+    fn close_file(&mut self, file: &FileId, why: &str) {
+        tracing::error!(file.id = %file, why, "a file cannot be opened");
+        for link in self.links_with(file) {
+            let Some(state) = self.links.get_mut(&link) else { continue };
+            let of_file = |open: &&super::links::OpenChannel| open.file == *file;
+            let channels: Vec<ChannelId> =
+                state.channels.iter().filter(|(_, open)| of_file(open)).map(|(id, _)| *id).collect();
+            for channel in channels {
+                state.channels.remove(&channel);
+                let code = shared::close::CloseCode::NotFound;
+                state.out.push(OriginMessage::Closed { channel, code, reason: "file-broken".to_owned() });
+            }
+        }
+        self.names.remove(file);
+        self.paths.retain(|_, id| id != file);
+    }
+}

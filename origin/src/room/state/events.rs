@@ -1,0 +1,71 @@
+//! Room events: chat goes through the log, the rest straight to the other hubs.
+
+use bytes::Bytes;
+use shared::{
+    Millis,
+    id::{ChannelId, FileId},
+    wire::{
+        event::{self, EventIn, EventOut, FileOp},
+        link::OriginMessage,
+    },
+};
+
+use super::{LinkId, Room, commit::What};
+use crate::room_store::LogEntry;
+
+impl Room {
+    /// An event of a member, as its hub has attributed it.
+    pub(super) fn event(
+        &mut self,
+        link: LinkId,
+        channel: ChannelId,
+        hub_seq: u64,
+        json: &Bytes,
+        now: Millis,
+    ) {
+        let Ok(attributed) = event::read_attributed(json) else { return };
+        let member = attributed.member;
+        let out = match attributed.event {
+            EventIn::Chat { text } => {
+                let hub = self.links.get(&link).map(|state| state.hub.clone()).unwrap_or_default();
+                let id = format!("{hub}.{hub_seq}");
+                let chat: Bytes = EventOut::Chat { id, member, text, at: now * 1000 }.to_json().into();
+                return self.take(link, channel, FileId::room(), hub_seq, What::Event, chat);
+            }
+            EventIn::VisibleFiles { files } => EventOut::VisibleFiles { member, files },
+            EventIn::Broadcast { data } => EventOut::Broadcast { member, data },
+        };
+        let json: Bytes = out.to_json().into();
+        if let (EventOut::VisibleFiles { .. }, Some(state)) = (&out, self.links.get_mut(&link)) {
+            state.visible.insert(channel, json.clone());
+        }
+        let others: Vec<LinkId> = self.links.keys().copied().filter(|other| *other != link).collect();
+        for other in others {
+            self.tell(
+                other,
+                vec![OriginMessage::Event { position: None, channel: None, json: json.clone() }],
+            );
+        }
+    }
+
+    /// What the members look at, for one that has just come.
+    pub(super) fn visible_files_for(&mut self, link: LinkId, channel: ChannelId) {
+        let seen: Vec<Bytes> =
+            self.links.values().flat_map(|state| state.visible.values().cloned()).collect();
+        for json in seen {
+            self.tell(link, vec![OriginMessage::Event { position: None, channel: Some(channel), json }]);
+        }
+    }
+
+    /// A logged tree event changes the names.
+    pub(super) fn learn_names(&mut self, entry: &LogEntry) {
+        if !entry.file.is_room() {
+            return;
+        }
+        for change in event::tree_changes(&entry.bytes) {
+            if change.op == FileOp::Create {
+                self.add_name(change.id, change.path);
+            }
+        }
+    }
+}

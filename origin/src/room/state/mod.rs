@@ -1,0 +1,271 @@
+//! The room as a pure state machine: messages of hubs, answers of the room store and the time go in, effects
+//! come out of [`Room::effects`].
+//!
+//! Invariants: a live document holds logged updates only; at most one append is in flight; the changes of a
+//! link are judged, logged and answered in the order in which they came.
+
+mod file;
+mod links;
+mod open;
+mod commit;
+mod judge;
+mod apply;
+mod hello;
+mod hold;
+mod presence;
+mod events;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use shared::{
+    Millis,
+    close::CloseCode,
+    id::{ChannelId, FileId, FilePath},
+    position::Position,
+    wire::link::{ChangeKind, HubMessage, OriginMessage},
+};
+
+pub(in crate::room) use self::file::LiveFile;
+use self::{
+    commit::{Commit, What},
+    links::Link,
+    presence::Presence,
+};
+use crate::room_store::Batch;
+
+/// Names one link of a room in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
+
+/// What is to be done for a room.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Send these messages to a hub, in order.
+    ToHub(LinkId, Vec<OriginMessage>),
+    /// End a link.
+    Unlink(LinkId, &'static str),
+    /// Append this batch and answer with [`Room::appended`].
+    Append(Batch),
+    /// Read this file and answer with [`Room::file_read`].
+    Read(FileId),
+    /// Read what this link lacks and answer with [`Room::backfilled`].
+    Backfill(LinkId, Position),
+    /// Read what the room itself lacks and answer with [`Room::caught_up`].
+    CatchUp(Position),
+    /// Claim this path for a new file and answer with [`Room::claimed`].
+    Claim(FilePath),
+    /// Something is dirty: a flush is due.
+    Flush,
+}
+
+/// What a room counts; the shell moves it into the metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Changes that came over links.
+    pub received: u64,
+    /// Changes that were logged.
+    pub logged: u64,
+    /// Changes that brought nothing new.
+    pub known: u64,
+    /// Changes refused for good.
+    pub refused: u64,
+    /// Changes whose dependencies nobody has logged.
+    pub missing: u64,
+    /// Batches appended.
+    pub batches: u64,
+    /// Times that published changes did not follow on what the room had.
+    pub backfills: u64,
+}
+
+/// How a room behaves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// This origin's id.
+    pub origin: String,
+    /// Whether opening a path that does not exist creates the file.
+    pub create_on_open: bool,
+}
+
+/// A room that is open.
+#[derive(Debug)]
+pub struct Room {
+    settings: Settings,
+    /// Why nothing can be opened here, if that is so.
+    refusal: Option<(CloseCode, &'static str)>,
+    position: Position,
+    paths: BTreeMap<FilePath, FileId>,
+    names: BTreeMap<FileId, FilePath>,
+    live: BTreeMap<FileId, LiveFile>,
+    reading: BTreeSet<FileId>,
+    claiming: BTreeMap<FilePath, Vec<(LinkId, ChannelId)>>,
+    links: BTreeMap<LinkId, Link>,
+    presence: Presence,
+    commit: Commit,
+    batches: u64,
+    /// Files to be read again once the room has caught up.
+    reread: Vec<FileId>,
+    catching_up: bool,
+    stale: bool,
+    effects: Vec<Effect>,
+    counts: Counts,
+}
+
+impl Room {
+    /// A room before it is populated.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            refusal: None,
+            position: Position::default(),
+            paths: BTreeMap::new(),
+            names: BTreeMap::new(),
+            live: BTreeMap::new(),
+            reading: BTreeSet::new(),
+            claiming: BTreeMap::new(),
+            links: BTreeMap::new(),
+            presence: Presence::default(),
+            commit: Commit::default(),
+            batches: 0,
+            reread: Vec::new(),
+            catching_up: false,
+            stale: false,
+            effects: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// The room is populated: this is its position and these are its files.
+    /// `batches` is a number above that of every batch this origin has appended in the epoch.
+    pub fn begin(&mut self, position: Position, names: Vec<(FileId, FilePath)>, batches: u64) {
+        self.refusal = None;
+        self.position = position;
+        self.paths = names.iter().map(|(id, path)| (path.clone(), id.clone())).collect();
+        self.names = names.into_iter().collect();
+        self.live.clear();
+        self.reading.clear();
+        self.commit = Commit::default();
+        self.batches = batches;
+        self.reread.clear();
+        self.catching_up = false;
+        self.stale = false;
+    }
+
+    /// Nothing can be opened here (any more): who is here is told and everything is closed.
+    pub fn refuse(&mut self, code: CloseCode, reason: &'static str) {
+        self.refusal = Some((code, reason));
+        for state in self.links.values_mut() {
+            let channels = std::mem::take(&mut state.channels);
+            let closed = channels.into_keys().map(|channel| OriginMessage::Closed {
+                channel,
+                code,
+                reason: reason.to_owned(),
+            });
+            state.out.extend(closed);
+        }
+        self.commit = Commit::default();
+        self.live.clear();
+    }
+
+    /// A message of a hub.
+    pub fn hub_message(&mut self, link: LinkId, message: HubMessage, now: Millis) {
+        if !self.links.contains_key(&link) {
+            return;
+        }
+        match message {
+            HubMessage::Hello { hub, position } => self.hello(link, hub, position, now),
+            HubMessage::Open { channel, name, grant } => self.open(link, channel, &name, grant),
+            HubMessage::Close { channel } => self.close(link, channel),
+            HubMessage::Update { channel, file, hub_seq, kind, grant_version: _, may_edit, bytes } => {
+                let what = match kind {
+                    ChangeKind::Update => What::Update,
+                    ChangeKind::Step2 => What::Step2 { may_edit },
+                };
+                self.take(link, channel, file, hub_seq, what, bytes);
+            }
+            HubMessage::Sync { channel, file, ask, state_vector } => {
+                self.sync(link, channel, file, ask, state_vector);
+            }
+            HubMessage::Awareness { file, bytes } => self.awareness(link, &file, &bytes),
+            HubMessage::Event { channel, hub_seq, json } => self.event(link, channel, hub_seq, &json, now),
+            HubMessage::Stats { .. } => {}
+            HubMessage::Ping => self.tell(link, vec![OriginMessage::Pong]),
+        }
+        self.commit_next();
+    }
+
+    /// A note of the flush or of another origin: a room event for everybody.
+    pub fn note(&mut self, json: Bytes) {
+        let links: Vec<LinkId> = self.links.keys().copied().collect();
+        for link in links {
+            self.tell(link, vec![OriginMessage::Event { position: None, channel: None, json: json.clone() }]);
+        }
+    }
+
+    /// Takes the effects since the last call, in order.
+    pub fn effects(&mut self) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for (link, state) in &mut self.links {
+            if !state.out.is_empty() {
+                effects.push(Effect::ToHub(*link, std::mem::take(&mut state.out)));
+            }
+        }
+        effects.append(&mut self.effects);
+        effects
+    }
+
+    /// Takes what was counted since the last call.
+    pub fn counts(&mut self) -> Counts {
+        std::mem::take(&mut self.counts)
+    }
+
+    /// Where the room stands: everything up to here is in its documents.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Whether nobody has a document open and nothing is on its way to the log.
+    pub fn is_idle(&self) -> bool {
+        self.commit.is_empty()
+            && self.claiming.is_empty()
+            && self.links.values().all(|link| link.channels.is_empty())
+    }
+
+    /// Whether a hub is connected at all.
+    pub fn has_links(&self) -> bool {
+        !self.links.is_empty()
+    }
+
+    /// The hubs that are connected.
+    pub fn link_ids(&self) -> Vec<LinkId> {
+        self.links.keys().copied().collect()
+    }
+
+    /// Published changes may have been missed: the log is read.
+    pub fn look_at_log(&mut self) {
+        self.counts.backfills += 1;
+        self.catch_up();
+    }
+
+    /// The file that a name (file id or path) stands for.
+    pub fn file_named(&self, name: &str) -> Option<FileId> {
+        if let Ok(id) = FileId::parse(name)
+            && self.names.contains_key(&id)
+        {
+            return Some(id);
+        }
+        let path = FilePath::parse(name).ok()?;
+        self.paths.get(&path).cloned()
+    }
+
+    /// The room's files.
+    pub fn files(&self) -> impl Iterator<Item = (&FileId, &FilePath)> {
+        self.names.iter()
+    }
+
+    fn tell(&mut self, link: LinkId, messages: Vec<OriginMessage>) {
+        if let Some(state) = self.links.get_mut(&link) {
+            state.out.extend(messages);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Opening a document: a name becomes a file, a path that nobody has becomes a new one.
+
+use bytes::Bytes;
+use shared::{
+    close::CloseCode,
+    grant::Grant,
+    id::{ChannelId, FileId, FilePath},
+    limits,
+    wire::{event::EventOut, link::OriginMessage},
+};
+
+use super::{Effect, LinkId, Room, links::OpenChannel};
+use crate::room_store::{Claimed, LogEntry, Logged, Source, StoreError};
+
+impl Room {
+    pub(super) fn open(&mut self, link: LinkId, channel: ChannelId, name: &str, grant: Grant) {
+        if let Some((code, reason)) = self.refusal {
+            return self.refuse_open(link, channel, code, reason);
+        }
+        if name == limits::ROOM_DOCUMENT {
+            return self.opened(link, channel, FileId::room(), grant);
+        }
+        if let Some(file) = self.file_named(name) {
+            return self.opened(link, channel, file, grant);
+        }
+        match FilePath::parse(name) {
+            Ok(path) if self.settings.create_on_open && grant.role.may_edit() => {
+                self.create(link, channel, path, grant);
+            }
+            Ok(_) => self.refuse_open(link, channel, CloseCode::NotFound, "no-file"),
+            Err(_) => self.refuse_open(link, channel, CloseCode::NotFound, "bad-path"),
+        }
+    }
+
+    fn refuse_open(&mut self, link: LinkId, channel: ChannelId, code: CloseCode, reason: &str) {
+        self.tell(link, vec![OriginMessage::Closed { channel, code, reason: reason.to_owned() }]);
+    }
+
+    fn opened(&mut self, link: LinkId, channel: ChannelId, file: FileId, grant: Grant) {
+        let grant_version = grant.version;
+        let size = self.live.get(&file).map_or(0, |live| live.size as u64);
+        let path = self.names.get(&file).cloned();
+        let Some(state) = self.links.get_mut(&link) else { return };
+        state.channels.insert(channel, OpenChannel { file: file.clone(), grant });
+        let mut messages =
+            vec![OriginMessage::Opened { channel, file: file.clone(), path, size, grant_version }];
+        messages.extend(self.presence_of(&file));
+        self.tell(link, messages);
+        if file.is_room() {
+            self.visible_files_for(link, channel);
+        } else {
+            self.want(&file);
+        }
+    }
+
+    fn create(&mut self, link: LinkId, channel: ChannelId, path: FilePath, grant: Grant) {
+        let twin = path.as_str().to_lowercase();
+        if self.paths.keys().any(|known| known.as_str().to_lowercase() == twin) {
+            return self.refuse_open(link, channel, CloseCode::NotFound, "path-differs-in-case");
+        }
+        if self.names.len() >= limits::FILES {
+            return self.refuse_open(link, channel, CloseCode::TooLarge, "too-many-files");
+        }
+        if let Some(state) = self.links.get_mut(&link) {
+            // The file is not known yet: it is the room's document until the claim is answered.
+            state.channels.insert(channel, OpenChannel { file: FileId::room(), grant });
+        }
+        let first = !self.claiming.contains_key(&path);
+        self.claiming.entry(path.clone()).or_default().push((link, channel));
+        if first {
+            self.effects.push(Effect::Claim(path));
+        }
+    }
+
+    /// The room store's answer to [`Effect::Claim`], which offered `id` for the path.
+    pub fn claimed(&mut self, path: &FilePath, id: &FileId, answer: Result<Claimed, StoreError>) {
+        let waiting = self.claiming.remove(path).unwrap_or_default();
+        let file = match answer {
+            Ok(Claimed::New(logged)) => {
+                self.add_name(id.clone(), path.clone());
+                self.created(id, path, logged);
+                self.effects.push(Effect::Flush);
+                id.clone()
+            }
+            Ok(Claimed::Taken(id)) => {
+                self.add_name(id.clone(), path.clone());
+                id
+            }
+            Err(_) => {
+                for (link, channel) in waiting {
+                    self.close(link, channel);
+                    self.refuse_open(link, channel, CloseCode::Failed, "cannot-create");
+                }
+                return;
+            }
+        };
+        for (link, channel) in waiting {
+            let grant =
+                self.links.get(&link).and_then(|state| state.channels.get(&channel)).map(|c| c.grant.clone());
+            if let Some(grant) = grant {
+                self.opened(link, channel, file.clone(), grant);
+            }
+        }
+        self.commit_next();
+    }
+
+    pub(super) fn add_name(&mut self, id: FileId, path: FilePath) {
+        self.paths.insert(path.clone(), id.clone());
+        self.names.insert(id, path);
+    }
+
+    /// The creation stands in the log as a tree event.
+    fn created(&mut self, id: &FileId, path: &FilePath, logged: Logged) {
+        let json: Bytes = EventOut::created(id, path).to_json().into();
+        let Logged { seq, ts, .. } = logged;
+        self.apply_logged(LogEntry { file: FileId::room(), seq, ts, source: Source::default(), bytes: json });
+    }
+
+    /// Brings a file into memory if it is not there.
+    pub(super) fn want(&mut self, file: &FileId) {
+        if !self.live.contains_key(file) && self.reading.insert(file.clone()) {
+            self.effects.push(Effect::Read(file.clone()));
+        }
+    }
+}

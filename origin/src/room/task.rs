@@ -1,0 +1,389 @@
+//! A room's task: one loop over hubs, room store and time that carries out what the state machine asks for.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use futures_util::{
+    StreamExt,
+    future::{BoxFuture, FutureExt},
+    stream::FuturesUnordered,
+};
+use shared::{
+    close::CloseCode,
+    id::{FileId, FilePath, RoomId},
+    wire::link::OriginMessage,
+};
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{
+    populate::{PopulateError, populate},
+    registry::{Inbound, Inner},
+    report::Snapshot,
+    state::{Effect, LinkId, Room, Settings},
+};
+use crate::{
+    clock,
+    room_store::{Backfill, Claimed, FileLog, Joined, Left, Logged, Published, StoreError},
+};
+
+/// Messages of hubs that are handled before effects are carried out, so that they can share a batch.
+const AT_ONCE: usize = 64;
+/// How long a room that cannot be populated, or cannot be left yet, waits until it tries again.
+const TRY_AGAIN: Duration = Duration::from_millis(500);
+
+/// The room store's answers.
+enum Done {
+    Appended(Result<Vec<Logged>, StoreError>, Duration),
+    Read(FileId, Result<FileLog, StoreError>),
+    Backfilled(LinkId, Result<Backfill, StoreError>),
+    CaughtUp(Result<Backfill, StoreError>),
+    Claimed(FilePath, FileId, Result<Claimed, StoreError>),
+    Renewed(Result<Joined, StoreError>),
+}
+
+/// How the room is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
+    /// Nobody needs it: not populated.
+    Parked,
+    /// Populated, with a lease.
+    Live,
+    /// It could not be populated; tried again from then on.
+    Failed(Instant),
+}
+
+struct Task {
+    inner: Arc<Inner>,
+    id: RoomId,
+    room: Room,
+    inbox: mpsc::Receiver<Inbound>,
+    outboxes: HashMap<LinkId, mpsc::Sender<Vec<OriginMessage>>>,
+    published: Option<mpsc::Receiver<Published>>,
+    jobs: FuturesUnordered<BoxFuture<'static, Done>>,
+    hold: Hold,
+    renew_at: Instant,
+    /// Nobody is here, but something is dirty: leaving is tried again then, or when a flush says so.
+    leave_at: Option<Instant>,
+    draining: bool,
+}
+
+/// Runs a room until nobody can reach it any more.
+pub(super) async fn run(inner: Arc<Inner>, id: RoomId, inbox: mpsc::Receiver<Inbound>) {
+    let settings =
+        Settings { origin: inner.parts.origin_id.clone(), create_on_open: inner.parts.create_on_open };
+    let mut task = Task {
+        room: Room::new(settings),
+        inner,
+        id,
+        inbox,
+        outboxes: HashMap::new(),
+        published: None,
+        jobs: FuturesUnordered::new(),
+        hold: Hold::Parked,
+        renew_at: Instant::now(),
+        leave_at: None,
+        draining: false,
+    };
+    while task.step().await {
+        task.carry_out();
+        task.look_after().await;
+    }
+}
+
+impl Task {
+    /// Waits for one input and handles it. Whether to go on.
+    async fn step(&mut self) -> bool {
+        if self.hold == Hold::Parked
+            && self.outboxes.is_empty()
+            && self.inner.close_if_unused(&self.id, &self.inbox)
+        {
+            return false;
+        }
+        if self.draining && self.jobs.is_empty() && self.room.is_idle() {
+            self.inner.close(&self.id);
+            return false;
+        }
+        let deadline = self.deadline();
+        tokio::select! {
+            biased;
+            Some(done) = self.jobs.next() => self.on_done(done),
+            published = receive(&mut self.published) => self.on_published(published).await,
+            inbound = self.inbox.recv() => match inbound {
+                Some(inbound) => {
+                    self.on_inbound(inbound).await;
+                    for _ in 0..AT_ONCE {
+                        let Ok(inbound) = self.inbox.try_recv() else { break };
+                        self.on_inbound(inbound).await;
+                    }
+                }
+                None => return false,
+            },
+            () = tokio::time::sleep_until(deadline) => self.on_time(),
+        }
+        true
+    }
+
+    async fn on_inbound(&mut self, inbound: Inbound) {
+        match inbound {
+            Inbound::Attach(link, outbox) => {
+                self.outboxes.insert(link, outbox);
+                self.room.attach(link);
+            }
+            Inbound::Detach(link) => {
+                self.outboxes.remove(&link);
+                self.room.detach(link, clock::now_ms());
+            }
+            Inbound::Hub(link, messages) => {
+                self.ensure_live().await;
+                for message in messages {
+                    self.room.hub_message(link, message, clock::now_ms());
+                }
+            }
+            Inbound::Report(answer) => {
+                let live = self.hold == Hold::Live && self.room.has_links();
+                let _ = answer.send(live.then(|| Snapshot::of(&self.room)));
+            }
+            Inbound::Drain => {
+                self.draining = true;
+                self.outboxes.clear();
+                let links: Vec<LinkId> = self.room.link_ids();
+                for link in links {
+                    self.room.detach(link, clock::now_ms());
+                }
+            }
+        }
+    }
+
+    fn on_done(&mut self, done: Done) {
+        let now = clock::now_ms();
+        match done {
+            Done::Appended(answer, took) => {
+                let logged = answer.as_ref().map_or(0, |logged| logged.len() as u64);
+                self.inner.parts.metrics.batch_logged(logged, took);
+                if let Err(error) = &answer {
+                    tracing::warn!(room.id = %self.id, %error, "an append failed; the hubs keep their changes");
+                }
+                self.room.appended(answer, now);
+            }
+            Done::Read(file, answer) => self.room.file_read(&file, answer, now),
+            Done::Backfilled(link, answer) => self.room.backfilled(link, answer),
+            Done::CaughtUp(answer) => self.room.caught_up(answer, now),
+            Done::Claimed(path, id, answer) => self.room.claimed(&path, &id, answer),
+            Done::Renewed(Ok(Joined::Ready(position))) if position.epoch == self.room.position().epoch => {}
+            Done::Renewed(Ok(_)) => self.start_over("the room store holds another epoch"),
+            Done::Renewed(Err(error)) => {
+                tracing::warn!(room.id = %self.id, %error, "a lease could not be renewed");
+            }
+        }
+    }
+
+    async fn on_published(&mut self, published: Option<Published>) {
+        match published {
+            Some(Published::Erased) => {
+                self.room.published(Published::Erased);
+                self.hold = Hold::Parked;
+                self.published = None;
+            }
+            Some(published) => {
+                if matches!(published, Published::Note(_)) && self.leave_at.is_some() {
+                    self.leave_at = Some(Instant::now());
+                }
+                self.room.published(published);
+            }
+            None => {
+                // The subscription has fallen behind: a new one first, then the log.
+                self.published = self.inner.parts.store.subscribe(&self.id).await.ok();
+                self.room.look_at_log();
+            }
+        }
+    }
+
+    fn on_time(&mut self) {
+        self.room.tick(clock::now_ms());
+        if self.hold == Hold::Live && self.renew_at <= Instant::now() {
+            self.renew_at = Instant::now() + self.inner.parts.lease / 3;
+            let (inner, id) = (self.inner.clone(), self.id.clone());
+            self.jobs.push(
+                async move {
+                    Done::Renewed(
+                        inner.parts.store.join(&id, &inner.parts.origin_id, inner.parts.lease).await,
+                    )
+                }
+                .boxed(),
+            );
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        let now = clock::now_ms();
+        let tick =
+            self.room.next_tick().map(|at| Instant::now() + Duration::from_millis(at.saturating_sub(now)));
+        let renew = (self.hold == Hold::Live).then_some(self.renew_at);
+        let far = Instant::now() + Duration::from_secs(3600);
+        [tick, renew, self.leave_at].into_iter().flatten().min().unwrap_or(far)
+    }
+
+    /// Populates the room if it is not. If that fails, whoever opens something is refused with the reason.
+    async fn ensure_live(&mut self) {
+        match self.hold {
+            Hold::Live => return,
+            Hold::Failed(until) if until > Instant::now() => return,
+            _ => {}
+        }
+        self.published = self.inner.parts.store.subscribe(&self.id).await.ok();
+        match populate(&self.inner.parts, &self.id).await {
+            Ok(populated) => {
+                self.room.begin(populated.position, populated.names, clock::now_us());
+                self.hold = Hold::Live;
+                self.renew_at = Instant::now() + self.inner.parts.lease / 3;
+            }
+            Err(PopulateError::NoShard) => {
+                self.room.refuse(CloseCode::NotFound, "no-room");
+                self.hold = Hold::Failed(Instant::now() + TRY_AGAIN);
+            }
+            Err(error) => {
+                tracing::error!(room.id = %self.id, %error, "a room cannot be populated");
+                self.room.refuse(CloseCode::Failed, "cannot-populate");
+                self.hold = Hold::Failed(Instant::now() + TRY_AGAIN);
+            }
+        }
+    }
+
+    /// Leaves the room store when nobody is here, and comes back when somebody is.
+    async fn look_after(&mut self) {
+        if self.room.is_stale() {
+            self.start_over("the room is in another epoch");
+            self.carry_out();
+        }
+        if matches!(self.hold, Hold::Failed(_)) && self.room.is_idle() {
+            self.hold = Hold::Parked;
+        }
+        if self.hold != Hold::Live || self.draining {
+            return;
+        }
+        if !self.room.is_idle() || !self.jobs.is_empty() {
+            if self.leave_at.take().is_some() {
+                self.renew_at = Instant::now();
+            }
+            return;
+        }
+        if self.leave_at.is_none_or(|at| at <= Instant::now()) {
+            self.leave().await;
+        }
+    }
+
+    async fn leave(&mut self) {
+        let parts = &self.inner.parts;
+        let epoch = self.room.position().epoch;
+        match parts.store.leave(&self.id, &parts.origin_id, epoch).await {
+            Ok(Left::Gone | Left::Members(_) | Left::NotMine) => {
+                self.hold = Hold::Parked;
+                self.published = None;
+                self.leave_at = None;
+            }
+            Ok(Left::Dirty(_)) => {
+                if self.leave_at.is_none() {
+                    parts.queue.request_now(&self.id).await;
+                }
+                self.leave_at = Some(Instant::now() + TRY_AGAIN);
+            }
+            Err(error) => {
+                tracing::warn!(room.id = %self.id, %error, "a room could not be left");
+                self.leave_at = Some(Instant::now() + TRY_AGAIN);
+            }
+        }
+    }
+
+    fn start_over(&mut self, why: &'static str) {
+        tracing::warn!(room.id = %self.id, why, "the room starts over");
+        self.room.unlink_all("epoch");
+        self.hold = Hold::Parked;
+        self.published = None;
+        self.leave_at = None;
+    }
+
+    fn carry_out(&mut self) {
+        for effect in self.room.effects() {
+            match effect {
+                Effect::ToHub(link, messages) => {
+                    let full =
+                        self.outboxes.get(&link).is_some_and(|outbox| outbox.try_send(messages).is_err());
+                    if full {
+                        // The hub asks for a new link and names its position.
+                        self.unlink(link);
+                    }
+                }
+                Effect::Unlink(link, why) => {
+                    tracing::info!(room.id = %self.id, why, "a link is ended");
+                    self.unlink(link);
+                }
+                Effect::Flush => self.request_flush(),
+                effect => self.start_job(effect),
+            }
+        }
+        self.count();
+    }
+
+    fn unlink(&mut self, link: LinkId) {
+        self.outboxes.remove(&link);
+        self.room.detach(link, clock::now_ms());
+    }
+
+    fn request_flush(&self) {
+        let (inner, id) = (self.inner.clone(), self.id.clone());
+        self.inner.parts.tracker.spawn(async move { inner.parts.queue.request(&id).await });
+    }
+
+    fn start_job(&self, effect: Effect) {
+        let (inner, id) = (self.inner.clone(), self.id.clone());
+        let epoch = self.room.position().epoch;
+        let job = async move {
+            let store = &inner.parts.store;
+            match effect {
+                Effect::Append(batch) => {
+                    let begun = Instant::now();
+                    let answer = store.append(&id, epoch, batch).await;
+                    Done::Appended(answer, begun.elapsed())
+                }
+                Effect::Read(file) => {
+                    let answer = store.read(&id, &file).await;
+                    Done::Read(file, answer)
+                }
+                Effect::Backfill(link, position) => {
+                    Done::Backfilled(link, store.backfill(&id, position).await)
+                }
+                Effect::Claim(path) => {
+                    let file = FileId::from_random(rand::random());
+                    let answer = store.claim(&id, epoch, &path, &file).await;
+                    Done::Claimed(path, file, answer)
+                }
+                Effect::CatchUp(position) => Done::CaughtUp(store.backfill(&id, position).await),
+                Effect::ToHub(..) | Effect::Unlink(..) | Effect::Flush => {
+                    unreachable!("carried out at once")
+                }
+            }
+        };
+        self.jobs.push(job.boxed());
+    }
+
+    fn count(&mut self) {
+        let counts = self.room.counts();
+        let metrics = &self.inner.parts.metrics;
+        metrics.updates_received(counts.received);
+        for _ in 0..counts.refused {
+            metrics.update_refused();
+        }
+        for _ in 0..counts.missing {
+            metrics.update_missing();
+        }
+        for _ in 0..counts.backfills {
+            metrics.backfilled();
+        }
+    }
+}
+
+async fn receive(published: &mut Option<mpsc::Receiver<Published>>) -> Option<Published> {
+    match published {
+        Some(published) => published.recv().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,131 @@
+//! What a populated room holds in memory: its files, their logs, its events and what it has of each hub.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use bytes::Bytes;
+use shared::{
+    id::{FileId, FilePath},
+    limits,
+    position::Position,
+};
+
+use crate::room_store::{Base, FlushAck, LogEntry, Logged, Source, empty_base};
+
+/// What a populated room holds.
+#[derive(Default)]
+pub(super) struct Open {
+    pub(super) position: Position,
+    pub(super) trimmed_seq: u64,
+    pub(super) files: BTreeMap<FileId, File>,
+    pub(super) events: VecDeque<LogEntry>,
+    pub(super) marks: HashMap<String, u64>,
+    /// The last numbered batch of each origin, with its answer.
+    pub(super) batches: HashMap<String, (u64, Vec<Logged>)>,
+}
+
+/// A file of a populated room.
+pub(super) struct File {
+    pub(super) path: FilePath,
+    pub(super) created_ts: Option<u64>,
+    pub(super) base_ts: u64,
+    pub(super) base_seq: u64,
+    pub(super) base: Bytes,
+    pub(super) updates: Vec<LogEntry>,
+}
+
+impl File {
+    /// The timestamp of its first unflushed change.
+    pub(super) fn dirty_since(&self) -> Option<u64> {
+        self.created_ts.or(self.updates.first().map(|first| first.ts))
+    }
+}
+
+impl Open {
+    /// A room as it is after a populate with these bases.
+    pub(super) fn new(position: Position, bases: Vec<Base>) -> Self {
+        let file = |base: Base| {
+            let file = File {
+                path: base.path,
+                created_ts: None,
+                base_ts: position.ts,
+                base_seq: 0,
+                base: base.state,
+                updates: Vec::new(),
+            };
+            (base.file, file)
+        };
+        Self { position, files: bases.into_iter().map(file).collect(), ..Self::default() }
+    }
+
+    /// Puts an entry into the log that it belongs to.
+    pub(super) fn log(&mut self, entry: LogEntry) {
+        if !entry.file.is_room() {
+            if let Some(file) = self.files.get_mut(&entry.file) {
+                file.updates.push(entry);
+            }
+            return;
+        }
+        if is_numbered(&entry.source) {
+            self.marks.insert(entry.source.hub.clone(), entry.source.hub_seq);
+        }
+        self.events.push_back(entry);
+        while self.events.len() > limits::ROOM_EVENTS {
+            self.trimmed_seq = self.events.pop_front().map_or(0, |old| old.seq).max(self.trimmed_seq);
+        }
+    }
+
+    /// Where an event stands that this room, or this batch so far, already has.
+    pub(super) fn had(
+        &self,
+        batch: &[LogEntry],
+        file: &FileId,
+        source: &Source,
+        last: Position,
+    ) -> Option<Logged> {
+        if !file.is_room() || !is_numbered(source) {
+            return None;
+        }
+        let same_hub = |entry: &&LogEntry| entry.file.is_room() && entry.source.hub == source.hub;
+        let in_batch = batch.iter().filter(same_hub).map(|entry| entry.source.hub_seq).max();
+        let mark = in_batch.max(self.marks.get(&source.hub).copied())?;
+        if source.hub_seq > mark {
+            return None;
+        }
+        let known =
+            self.events.iter().chain(batch).filter(same_hub).find(|e| e.source.hub_seq == source.hub_seq);
+        let (seq, ts) = known.map_or((last.seq, last.ts), |entry| (entry.seq, entry.ts));
+        Some(Logged { seq, ts, duplicate: true })
+    }
+
+    /// Replaces a base and trims what is in it.
+    pub(super) fn rebase(&mut self, ack: FlushAck) {
+        let Some(file) = self.files.get_mut(&ack.file) else { return };
+        let kept = file.updates.partition_point(|entry| entry.ts <= ack.merged_ts);
+        if let Some(last) = file.updates.drain(..kept).next_back() {
+            self.trimmed_seq = self.trimmed_seq.max(last.seq);
+        }
+        file.created_ts = None;
+        file.base_ts = ack.merged_ts;
+        file.base_seq = ack.merged_seq;
+        file.base = ack.state;
+    }
+}
+
+impl File {
+    /// A file that was claimed just now.
+    pub(super) fn created(path: FilePath, position: Position) -> Self {
+        Self {
+            path,
+            created_ts: Some(position.ts),
+            base_ts: position.ts,
+            base_seq: position.seq,
+            base: empty_base(),
+            updates: Vec::new(),
+        }
+    }
+}
+
+/// Whether the hub counts it, so that a repeat is known.
+pub(super) fn is_numbered(source: &Source) -> bool {
+    source.hub_seq > 0 && !source.hub.is_empty()
+}

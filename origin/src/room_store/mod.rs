@@ -1,0 +1,325 @@
+//! The live state of rooms: their logs, bases, names and dirty files.
+//!
+//! Promise: what [`RoomStore::append`] has answered survives the death of this process at any moment.
+//! One contract suite (`tests/it/room_store_contract.rs`) runs against every implementation.
+
+pub mod embedded;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::json;
+use shared::{
+    id::{FileId, FilePath, RoomId},
+    position::{Epoch, Position},
+};
+use tokio::sync::mpsc;
+
+/// How long a loader may take before another may take over.
+pub const LOADER_LEASE: Duration = Duration::from_secs(10);
+
+/// Changes and notes that wait on one subscriber before it is dropped.
+pub const SUBSCRIBER_QUEUE: usize = 1024;
+
+/// Where rooms live while somebody has them open.
+#[async_trait]
+pub trait RoomStore: Send + Sync + 'static {
+    /// Takes or renews the lease of `origin` on the room and says what state the room is in.
+    async fn join(&self, room: &RoomId, origin: &str, lease: Duration) -> Result<Joined, StoreError>;
+
+    /// Ends a populate: installs every base in one step and opens the room with a new epoch and `seq` 0.
+    /// Only the holder of the loader's token may; another gets [`StoreError::Stale`].
+    /// `not_before` is the highest timestamp that the archive holds: the room's own stay above it.
+    async fn commit(
+        &self,
+        room: &RoomId,
+        loader: &LoaderToken,
+        bases: Vec<Base>,
+        not_before: u64,
+    ) -> Result<Position, StoreError>;
+
+    /// Logs a batch in order, all or nothing: `seq` rises by one for each entry that is not a duplicate,
+    /// `ts` strictly with it, files become dirty. The answer is the acknowledgement.
+    /// An event whose `(hub, hub_seq)` is at or below what the room has of that hub is a duplicate and only
+    /// repeats its answer. A batch whose `(origin, number)` is the last one logged of that origin repeats its
+    /// whole answer; a lower number than that fails. [`Self::leave`] forgets the numbers of an origin.
+    /// One entry for a file that the room does not have refuses the batch with [`StoreError::NoFile`].
+    async fn append(&self, room: &RoomId, epoch: Epoch, batch: Batch) -> Result<Vec<Logged>, StoreError>;
+
+    /// One consistent view of a file: its base and everything logged since. Of `.room`: the events still kept.
+    async fn read(&self, room: &RoomId, file: &FileId) -> Result<FileLog, StoreError>;
+
+    /// Everything logged after `from`, or [`Backfill::Reset`] if that is of another epoch or trimmed away.
+    async fn backfill(&self, room: &RoomId, from: Position) -> Result<Backfill, StoreError>;
+
+    /// Claims a path for a new file with [`empty_base`], makes it dirty and logs [`created_event`]. If the path
+    /// is taken, the answer is the file that has it.
+    async fn claim(
+        &self,
+        room: &RoomId,
+        epoch: Epoch,
+        path: &FilePath,
+        id: &FileId,
+    ) -> Result<Claimed, StoreError>;
+
+    /// The names of all files of the room.
+    async fn names(&self, room: &RoomId) -> Result<Vec<(FileId, FilePath)>, StoreError>;
+
+    /// The files changed since the last flush.
+    async fn dirty(&self, room: &RoomId) -> Result<Dirty, StoreError>;
+
+    /// After the archive has a merged state: makes it the base, trims exactly what was merged and cleans the
+    /// file if nothing newer is logged. [`StoreError::Conflict`] if the base is no longer `read_base_ts`; an
+    /// error changes nothing.
+    async fn ack(&self, room: &RoomId, epoch: Epoch, ack: FlushAck) -> Result<(), StoreError>;
+
+    /// Ends the lease of `origin`, gives up a populate that it began, and removes the room if it was the last
+    /// and nothing is dirty.
+    async fn leave(&self, room: &RoomId, origin: &str, epoch: Epoch) -> Result<Left, StoreError>;
+
+    /// Removes a deleted room whatever its state, and tells its subscribers.
+    async fn erase(&self, room: &RoomId) -> Result<(), StoreError>;
+
+    /// Every populated room, for the sweeper.
+    async fn rooms(&self) -> Result<Vec<RoomId>, StoreError>;
+
+    /// Tells every origin that has the room open, unlogged.
+    async fn announce(&self, room: &RoomId, note: Bytes) -> Result<(), StoreError>;
+
+    /// What is logged and announced from now on. Subscribe first, then [`Self::join`], then drop what you have.
+    /// A receiver that falls behind finds the channel closed and must subscribe and backfill again.
+    async fn subscribe(&self, room: &RoomId) -> Result<mpsc::Receiver<Published>, StoreError>;
+}
+
+/// The state of a room as [`RoomStore::join`] finds it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Joined {
+    /// Populated and open.
+    Ready(Position),
+    /// Another loader is at work; ask again after this long at the latest.
+    Wait(Duration),
+    /// The caller is now the loader.
+    Load(LoaderToken),
+}
+
+/// Proof that its holder may populate a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoaderToken(pub String);
+
+/// The merged state of a file at a timestamp.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Base {
+    /// The file.
+    pub file: FileId,
+    /// Its path.
+    pub path: FilePath,
+    /// Its CRDT state, a Yjs v1 update.
+    pub state: Bytes,
+}
+
+/// A group commit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    /// The origin that sends it.
+    pub origin: String,
+    /// Its number at that origin, rising from 1 while it has the room open: a repeated batch is logged once.
+    /// 0 for a batch that is never repeated.
+    pub number: u64,
+    /// The changes in order.
+    pub entries: Vec<Entry>,
+}
+
+/// One change of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The file, or `.room` for an event: that one is never dirty.
+    pub file: FileId,
+    /// Whose change it is: the hub's name and its number there.
+    pub source: Source,
+    /// The Yjs update, or the event's JSON.
+    pub bytes: Bytes,
+}
+
+/// Where a change came from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Source {
+    /// The hub's name; empty for the origin itself.
+    pub hub: String,
+    /// The hub's number for the change; 0 for none.
+    pub hub_seq: u64,
+    /// The author's channel; 0 for none.
+    pub channel: u64,
+}
+
+/// Where a change now stands in the room's history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Logged {
+    /// The room's seq; that of the first time, if it is a duplicate whose place is still known, else the room's last.
+    pub seq: u64,
+    /// Its timestamp.
+    pub ts: u64,
+    /// Whether it had been logged before.
+    pub duplicate: bool,
+}
+
+/// A file's base and its log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FileLog {
+    /// The room's position when it was read.
+    pub position: Position,
+    /// The file's path; of `.room` it says nothing.
+    pub path: FilePath,
+    /// The timestamp of the base.
+    pub base_ts: u64,
+    /// The seq of the last update in the base.
+    pub base_seq: u64,
+    /// The base, a Yjs v1 update.
+    pub base: Bytes,
+    /// What was logged since, in order.
+    pub updates: Vec<LogEntry>,
+}
+
+/// One change in the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogEntry {
+    /// The file, or `.room`.
+    pub file: FileId,
+    /// The room's seq.
+    pub seq: u64,
+    /// The timestamp.
+    pub ts: u64,
+    /// Whose change it is.
+    pub source: Source,
+    /// The update or event.
+    pub bytes: Bytes,
+}
+
+/// The answer to [`RoomStore::backfill`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Backfill {
+    /// What came after, in order, and the room's position now.
+    Changes(Position, Vec<LogEntry>),
+    /// That position is of another epoch, or no longer in the logs: read the files instead.
+    Reset(Position),
+}
+
+/// The answer to [`RoomStore::claim`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Claimed {
+    /// The path is the new file's; its creation stands here in the room's history.
+    New(Logged),
+    /// Another file has the path.
+    Taken(FileId),
+}
+
+/// The files changed since the last flush.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dirty {
+    /// The room's epoch.
+    pub epoch: Epoch,
+    /// The room's last timestamp when the list was made.
+    pub cutoff: u64,
+    /// Each file with the timestamp of its first unflushed change.
+    pub files: Vec<(FileId, u64)>,
+}
+
+impl Dirty {
+    /// What `last_sync_timestamp` may be: nothing older than it is unflushed.
+    pub fn synced_until(&self) -> u64 {
+        self.files.iter().map(|(_, first)| first - 1).min().unwrap_or(self.cutoff)
+    }
+}
+
+/// What a flush tells the room store after the archive has a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FlushAck {
+    /// The file.
+    pub file: FileId,
+    /// The base that the merge began with.
+    pub read_base_ts: u64,
+    /// The timestamp of the last update merged (or of the base, if there was none).
+    pub merged_ts: u64,
+    /// The seq of that update.
+    pub merged_seq: u64,
+    /// The merged state.
+    pub state: Bytes,
+}
+
+/// The answer to [`RoomStore::leave`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// The room store holds nothing of the room any more.
+    Gone,
+    /// Other origins still have it open.
+    Members(usize),
+    /// These files must be flushed first.
+    Dirty(Vec<FileId>),
+    /// It is not populated, or is in another epoch.
+    NotMine,
+}
+
+/// What subscribers of a room receive.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Published {
+    /// Changes that were logged, in order, without gaps.
+    Changes(Epoch, Vec<LogEntry>),
+    /// The room was populated anew.
+    Epoch(Epoch),
+    /// The room was deleted.
+    Erased,
+    /// See [`RoomStore::announce`].
+    Note(Bytes),
+}
+
+/// Why the room store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The room is not populated: join and load it.
+    #[error("the room is not populated")]
+    Cold,
+    /// The room is in another epoch by now.
+    #[error("the room is in epoch {0:?}")]
+    Epoch(Epoch),
+    /// Another loader has taken over.
+    #[error("another loader has taken over")]
+    Stale,
+    /// Another flush came first.
+    #[error("another flush has replaced the base")]
+    Conflict,
+    /// The file is not in the room.
+    #[error("the file is not in the room")]
+    NoFile,
+    /// The store has no room for more; what frees room still works.
+    #[error("the room store is full")]
+    Full,
+    /// Anything else; the outcome of a write is unknown until it is asked for.
+    #[error("room store: {0}")]
+    Failed(String),
+}
+
+/// The base of a file without content: a Yjs v1 update that holds nothing.
+pub fn empty_base() -> Bytes {
+    Bytes::from_static(&[0, 0])
+}
+
+/// The room event that [`RoomStore::claim`] logs.
+pub fn created_event(id: &FileId, path: &FilePath) -> Bytes {
+    let change = json!({ "op": "create", "id": id, "path": path });
+    Bytes::from(json!({ "type": "files", "changes": [change] }).to_string())
+}
+
+impl StoreError {
+    /// The stable word for it in events and metrics.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Cold => "cold",
+            Self::Epoch(_) => "epoch",
+            Self::Stale => "stale-loader",
+            Self::Conflict => "conflict",
+            Self::NoFile => "no-file",
+            Self::Full => "store-full",
+            Self::Failed(_) => "store-failed",
+        }
+    }
+}

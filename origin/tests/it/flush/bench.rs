@@ -1,0 +1,196 @@
+//! An open room between a real store and an archive that can be told to misbehave.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use origin::{
+    archive::{
+        Archive, ArchiveError, Eol, FileWrite, NewShard, Saved, Shard, StoredFile, sqlite::SqliteArchive,
+    },
+    flush::{
+        job::{FlushError, FlushReport, flush_room},
+        worker::Flusher,
+    },
+    project::text::state_of,
+    room_store::{Base, Entry, RoomStore, Source, embedded::EmbeddedStore},
+};
+use shared::{
+    id::{FileId, RoomId},
+    limits,
+    position::Epoch,
+};
+use yrs::{ClientID, Doc, OffsetKind, Options, ReadTxn, Text, Transact, Update, updates::decoder::Decode};
+
+use crate::room_store_contract::setup::{any_room, batch, file, path, populate};
+
+/// The time of every flush.
+pub(super) const NOW: u64 = 4_000_000_000_000_000;
+
+/// What happens just before a write.
+pub(super) type Hook = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
+
+/// A real archive that can be told to fail, or to let something else happen just before a write.
+pub(super) struct Rigged {
+    pub(super) inner: SqliteArchive,
+    pub(super) before_save: Mutex<Option<Hook>>,
+    pub(super) failing: Mutex<Option<FileId>>,
+    pub(super) saves: AtomicUsize,
+}
+
+#[async_trait]
+impl Archive for Rigged {
+    async fn find_by_id(&self, id: &RoomId) -> Result<Option<Shard>, ArchiveError> {
+        self.inner.find_by_id(id).await
+    }
+    async fn create(&self, shard: NewShard) -> Result<(), ArchiveError> {
+        self.inner.create(shard).await
+    }
+    async fn files(&self, id: &RoomId) -> Result<Vec<StoredFile>, ArchiveError> {
+        self.inner.files(id).await
+    }
+    async fn file(&self, id: &RoomId, file: &FileId) -> Result<Option<StoredFile>, ArchiveError> {
+        self.inner.file(id, file).await
+    }
+    async fn save_file(
+        &self,
+        id: &RoomId,
+        known: Option<u64>,
+        file: FileWrite,
+    ) -> Result<Saved, ArchiveError> {
+        self.saves.fetch_add(1, Relaxed);
+        let hook = self.before_save.lock().unwrap().take();
+        if let Some(hook) = hook {
+            hook().await;
+        }
+        if self.failing.lock().unwrap().as_ref() == Some(&file.id) {
+            return Err(ArchiveError::Failed("no majority".to_owned()));
+        }
+        self.inner.save_file(id, known, file).await
+    }
+    async fn synced(&self, id: &RoomId, last_sync_timestamp: u64) -> Result<(), ArchiveError> {
+        self.inner.synced(id, last_sync_timestamp).await
+    }
+    async fn delete(&self, id: &RoomId) -> Result<bool, ArchiveError> {
+        self.inner.delete(id).await
+    }
+}
+
+/// An open room with the files 1 ("one") and 2 ("two"), both in the archive.
+pub(super) struct Bench {
+    pub(super) store: Arc<EmbeddedStore>,
+    pub(super) archive: Arc<Rigged>,
+    pub(super) room: RoomId,
+    pub(super) epoch: Epoch,
+    _dir: tempfile::TempDir,
+}
+
+impl Bench {
+    pub(super) async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(EmbeddedStore::open(&dir.path().join("rooms.db")).unwrap());
+        let inner = SqliteArchive::open(&dir.path().join("archive.db")).unwrap();
+        let archive = Arc::new(Rigged {
+            inner,
+            before_save: Mutex::default(),
+            failing: Mutex::default(),
+            saves: AtomicUsize::new(0),
+        });
+        let room = any_room();
+        let files = vec![first_write(1, "one"), first_write(2, "two")];
+        let bases = files.iter().map(|one| Base {
+            file: one.id.clone(),
+            path: one.path.clone(),
+            state: one.state.clone(),
+        });
+        let bases = bases.collect();
+        let shard = NewShard { id: room.clone(), title: String::new(), template: None, files, now: 1 };
+        archive.create(shard).await.unwrap();
+        let epoch = populate(&*store, &room, bases).await.epoch;
+        Self { store, archive, room, epoch, _dir: dir }
+    }
+
+    pub(super) async fn flush(&self) -> Result<FlushReport, FlushError> {
+        flush_room(&*self.store, &*self.archive, &self.room, NOW).await
+    }
+
+    /// Logs that `author` types `text` at the end of the file, as the file now is in the room.
+    pub(super) async fn types(&self, n: u8, author: u64, text: &str) -> u64 {
+        types(&self.store, &self.room, self.epoch, n, author, text).await
+    }
+
+    pub(super) async fn stored(&self, n: u8) -> StoredFile {
+        self.archive.inner.file(&self.room, &file(n)).await.unwrap().unwrap()
+    }
+
+    pub(super) async fn is_dirty(&self, n: u8) -> bool {
+        self.store.dirty(&self.room).await.unwrap().files.iter().any(|(id, _)| *id == file(n))
+    }
+
+    pub(super) fn flusher(&self) -> Arc<Flusher> {
+        Arc::new(Flusher {
+            store: self.store.clone(),
+            archive: self.archive.clone(),
+            now_us: || NOW,
+            observe: Box::new(|_, _| {}),
+        })
+    }
+}
+
+pub(super) fn first_write(n: u8, text: &str) -> FileWrite {
+    FileWrite {
+        id: file(n),
+        path: path(&format!("{n}.js")),
+        text: text.to_owned(),
+        state: state_of(text, u64::from(n)),
+        ts: 1,
+        seq: 0,
+        eol: Eol::Crlf,
+        write_id: format!("first-{n}"),
+        now: 1,
+    }
+}
+
+pub(super) fn load(parts: impl IntoIterator<Item = Bytes>, author: u64) -> Doc {
+    let doc = Doc::with_options(Options {
+        offset_kind: OffsetKind::Utf16,
+        ..Options::with_client_id(ClientID::new(author))
+    });
+    doc.get_or_insert_text(limits::TEXT_ROOT);
+    for part in parts {
+        doc.transact_mut().apply_update(Update::decode_v1(&part).unwrap()).unwrap();
+    }
+    doc
+}
+
+/// The update that appends `text` to what `parts` make.
+pub(super) fn typed(parts: impl IntoIterator<Item = Bytes>, author: u64, text: &str) -> Bytes {
+    let doc = load(parts, author);
+    let before = doc.transact().state_vector();
+    let content = doc.get_or_insert_text(limits::TEXT_ROOT);
+    let end = content.len(&doc.transact());
+    content.insert(&mut doc.transact_mut(), end, text);
+    Bytes::from(doc.transact().encode_diff_v1(&before))
+}
+
+pub(super) fn change(n: u8, bytes: Bytes) -> Entry {
+    Entry { file: file(n), source: Source::default(), bytes }
+}
+
+pub(super) async fn types(
+    store: &EmbeddedStore,
+    room: &RoomId,
+    epoch: Epoch,
+    n: u8,
+    author: u64,
+    text: &str,
+) -> u64 {
+    let log = store.read(room, &file(n)).await.unwrap();
+    let parts = std::iter::once(log.base).chain(log.updates.into_iter().map(|entry| entry.bytes));
+    let entry = change(n, typed(parts, author, text));
+    store.append(room, epoch, batch("o1", 0, vec![entry])).await.unwrap()[0].seq
+}

@@ -1,0 +1,16 @@
+//! The origin's tests against what it is made of: one file per behaviour, one binary.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod room_store_contract;
+mod embedded_store;
+mod archive_contract;
+mod flush;
+mod flush_queue;
+mod simulation;
+mod support;
+mod settings;
+mod rest;
+mod templates;
+mod direct_sockets;
+mod links;

@@ -1,0 +1,162 @@
+//! REST, operations and the layers that every request passes, over a real listener.
+
+use serde_json::{Value, json};
+
+use crate::support::TestOrigin;
+
+async fn with_shard(files: Value) -> TestOrigin {
+    let origin = TestOrigin::start(&[]).await;
+    let made = origin.post("/api/v1/shards", &json!({ "id": "demo", "title": "Demo", "files": files })).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    origin
+}
+
+#[tokio::test]
+async fn a_shard_is_made_described_read_and_deleted() {
+    let origin =
+        with_shard(json!([{ "path": "src/a.js", "text": "let a;\n" }, { "path": "b.md", "text": "" }])).await;
+    let shard = origin.get("/api/v1/shards/demo").await.json();
+    assert_eq!((&shard["id"], &shard["title"]), (&json!("demo"), &json!("Demo")));
+    let paths: Vec<_> = shard["files"].as_array().unwrap().iter().map(|file| &file["path"]).collect();
+    assert_eq!(paths, ["b.md", "src/a.js"]);
+    for time in
+        [&shard["last_sync_timestamp"], &shard["files"][0]["updated_at"], &shard["files"][0]["stored_at"]]
+    {
+        let time = time.as_str().unwrap();
+        assert!(time.starts_with("20") && time.ends_with('Z') && time.contains('T'), "{time}");
+    }
+    let id = shard["files"][1]["id"].as_str().unwrap().to_owned();
+    for name in ["src/a.js", "src%2Fa.js", &id] {
+        let text = origin.get(&format!("/api/v1/shards/demo/files/{name}")).await;
+        assert_eq!((text.status, text.text.as_str()), (200, "let a;\n"), "{name}");
+        assert_eq!(text.header("content-type"), Some("text/plain; charset=utf-8"));
+    }
+    let delete = origin.send("DELETE", "/api/v1/shards/demo", &[], "").await;
+    assert_eq!((delete.status, delete.text.as_str()), (204, ""));
+    assert_eq!(origin.get("/api/v1/shards/demo").await.code(), "no-such-shard");
+    assert_eq!(origin.send("DELETE", "/api/v1/shards/demo", &[], "").await.status, 404);
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn line_ends_are_lf_inside_and_original_where_that_is_asked_for() {
+    let origin = with_shard(json!([{ "path": "a.txt", "text": "one\r\ntwo\r\n" }])).await;
+    let plain = origin.get("/api/v1/shards/demo/files/a.txt").await;
+    let original = origin.get("/api/v1/shards/demo/files/a.txt?eol=original").await;
+    assert_eq!((plain.text.as_str(), original.text.as_str()), ("one\ntwo\n", "one\r\ntwo\r\n"));
+    assert_ne!(plain.header("etag"), original.header("etag"));
+    assert_eq!(origin.get("/api/v1/shards/demo/files/a.txt?eol=mac").await.code(), "invalid");
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn a_known_version_is_not_sent_again() {
+    let origin = with_shard(json!([{ "path": "a.txt", "text": "a" }])).await;
+    let path = "/api/v1/shards/demo/files/a.txt?from=archive";
+    let first = origin.get(path).await;
+    let etag = first.header("etag").unwrap().to_owned();
+    assert!(etag.starts_with('"') && etag.ends_with('"'), "{etag}");
+    for known in [etag.clone(), format!("\"x\", W/{etag}"), "*".to_owned()] {
+        let again = origin.send("GET", path, &[("if-none-match", &known)], "").await;
+        assert_eq!((again.status, again.text.as_str()), (304, ""), "{known}");
+    }
+    assert_eq!(origin.send("GET", path, &[("if-none-match", "\"x\"")], "").await.status, 200);
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn a_taken_id_is_a_conflict_and_a_wrong_request_says_why() {
+    let origin = with_shard(json!([])).await;
+    let code = async |body: Value| {
+        let answer = origin.post("/api/v1/shards", &body).await;
+        (answer.status, answer.code())
+    };
+    let expect = |status: u16, code: &str| (status, code.to_owned());
+    assert_eq!(code(json!({ "id": "demo" })).await, expect(409, "taken"));
+    assert_eq!(code(json!({ "id": "a b" })).await, expect(400, "invalid-id"));
+    assert_eq!(code(json!({ "files": [{ "path": "../a", "text": "" }] })).await, expect(400, "invalid-path"));
+    let twins = json!({ "files": [{ "path": "A", "text": "" }, { "path": "a", "text": "" }] });
+    assert_eq!(code(twins).await, expect(400, "path-conflict"));
+    assert_eq!(code(json!({ "template": "cobol" })).await, expect(400, "unknown-template"));
+    assert_eq!(code(json!({ "surprise": 1 })).await, expect(400, "invalid"));
+    let plain = origin.send("POST", "/api/v1/shards", &[("content-type", "text/plain")], "{}").await;
+    assert_eq!((plain.status, plain.code()), expect(415, "not-json"));
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn refusals_of_every_layer_are_problem_documents() {
+    let origin = TestOrigin::start(&[]).await;
+    for path in ["/nothing", "/api/v1/nothing"] {
+        assert_eq!(origin.get(path).await.code(), "not-found", "{path}");
+    }
+    assert_eq!(origin.get("/api/v1/rooms/quiet").await.code(), "not-open");
+    assert_eq!(origin.get("/api/v1/shards/none/files/a").await.code(), "no-such-shard");
+    let method = origin.send("PATCH", "/api/v1/shards/a", &[], "").await;
+    assert_eq!((method.status, method.code().as_str()), (405, "method-not-allowed"));
+    assert!(method.header("allow").is_some(), "{method:?}");
+    let huge = "x".repeat(shared::limits::BODY_BYTES + 1);
+    let huge = origin.send("POST", "/api/v1/shards", &[("content-type", "application/json")], &huge).await;
+    assert_eq!((huge.status, huge.code().as_str()), (413, "too-large"));
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_keeps_its_id_or_gets_one() {
+    let origin = TestOrigin::start(&[]).await;
+    let named = origin.send("GET", "/healthz", &[("x-request-id", "mine")], "").await;
+    assert_eq!(named.header("x-request-id"), Some("mine"));
+    let made_up = origin.get("/nothing").await;
+    assert_eq!(made_up.header("x-request-id").map(str::len), Some(32));
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn allowed_pages_may_read_answers_and_others_may_not() {
+    let origin = TestOrigin::start(&["--allowed-origins=http://app.example"]).await;
+    let allowed = async |page: &str| {
+        let answer = origin.send("GET", "/api/v1/templates", &[("origin", page)], "").await;
+        answer.header("access-control-allow-origin").map(str::to_owned)
+    };
+    assert_eq!(allowed("http://app.example").await.as_deref(), Some("http://app.example"));
+    assert_eq!(allowed("http://evil.example").await, None);
+    let asks = [("origin", "http://app.example"), ("access-control-request-method", "DELETE")];
+    let preflight = origin.send("OPTIONS", "/api/v1/shards/a", &asks, "").await;
+    assert!(preflight.header("access-control-allow-methods").unwrap().contains("DELETE"), "{preflight:?}");
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn operators_see_whether_it_is_ready_and_what_it_counts() {
+    let origin = TestOrigin::start(&[]).await;
+    assert_eq!(origin.get("/healthz").await.status, 200);
+    let ready = origin.get("/readyz").await;
+    let expected = json!({ "status": "ready", "rooms": 0, "room_store": "ok", "archive": "ok" });
+    assert_eq!((ready.status, ready.json()), (200, expected));
+    let metrics = origin.get("/metrics").await;
+    assert!(metrics.text.contains("edgeroom_rooms_open 0"), "{metrics:?}");
+    assert!(metrics.header("content-type").unwrap().starts_with("application/openmetrics-text"));
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn the_page_is_served_where_there_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("index.html"), "<p>the page").unwrap();
+    let origin = TestOrigin::start(&["--page-dir", folder.path().to_str().unwrap()]).await;
+    let page = origin.get("/").await;
+    assert_eq!((page.status, page.text.as_str()), (200, "<p>the page"));
+    assert_eq!(page.header("content-type"), Some("text/html"));
+    assert_eq!(origin.get("/missing.js").await.code(), "not-found");
+    assert_eq!(origin.get("/api/v1/nothing").await.code(), "not-found");
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_stored_is_there_after_a_restart() {
+    let origin = with_shard(json!([{ "path": "a.txt", "text": "kept" }])).await;
+    let folder = origin.stop().await;
+    let origin = TestOrigin::start_in(folder, &[]).await;
+    assert_eq!(origin.get("/api/v1/shards/demo/files/a.txt").await.text, "kept");
+    origin.stop().await;
+}

@@ -1,0 +1,132 @@
+//! Settings: defaults, both spellings, and what the process refuses to start with.
+
+use std::time::Duration;
+
+use origin::{
+    config::{AllowedOrigins, Cli, Role, Settings, SettingsError},
+    flush::embedded,
+};
+
+use crate::support::Process;
+
+fn read(flags: &[&str]) -> Result<Settings, SettingsError> {
+    Cli::read(["origin", "--auth=open"].iter().chain(flags)).map(|cli| cli.settings)
+}
+
+fn defaults() -> Settings {
+    read(&[]).unwrap()
+}
+
+#[test]
+fn it_listens_on_this_machine_only_by_default() {
+    assert_eq!(defaults().service.listen().to_string(), "127.0.0.1:8080");
+    assert_eq!(read(&["--port=9"]).unwrap().service.listen().to_string(), "127.0.0.1:9");
+    assert_eq!(read(&["--listen=[::1]:7"]).unwrap().service.listen().to_string(), "[::1]:7");
+}
+
+#[test]
+fn the_grace_of_a_shutdown_is_20_s_by_default() {
+    assert_eq!(defaults().service.shutdown_grace(), Duration::from_secs(20));
+}
+
+#[test]
+fn a_lease_lasts_30_s_by_default() {
+    assert_eq!(defaults().stores.lease(), Duration::from_secs(30));
+}
+
+#[test]
+fn the_sweeper_comes_once_a_minute_by_default() {
+    assert_eq!(defaults().stores.sweep(), Duration::from_secs(60));
+}
+
+#[test]
+fn a_link_is_pinged_every_20_s_by_default() {
+    assert_eq!(defaults().edges.link_ping(), Duration::from_secs(20));
+}
+
+#[test]
+fn the_flush_has_the_defaults_of_its_queue() {
+    assert_eq!(embedded::FlushSettings::from(&defaults().flush), embedded::FlushSettings::default());
+}
+
+#[test]
+fn rooms_are_created_on_open_where_anybody_may_edit() {
+    assert!(defaults().access.create_on_open());
+    assert!(!read(&["--create-on-open=0"]).unwrap().access.create_on_open());
+}
+
+#[test]
+fn flags_count_before_and_after_the_role() {
+    for arguments in
+        [["origin", "--auth=open", "--port=9", "serve"], ["origin", "serve", "--auth=open", "--port=9"]]
+    {
+        let cli = Cli::read(arguments).unwrap();
+        assert_eq!((cli.role, cli.settings.service.listen().port()), (Some(Role::Serve), 9));
+    }
+}
+
+#[test]
+fn both_names_of_allowed_origins_count() {
+    let pages =
+        read(&["--allowed-origins=http://a.example/, https://b.example", "--frontend-url=http://c.example"]);
+    let AllowedOrigins::List(list) = pages.unwrap().service.allowed_origins().unwrap() else { panic!("any") };
+    assert_eq!(list, ["http://a.example", "https://b.example", "http://c.example"]);
+    assert_eq!(
+        read(&["--allowed-origins=*"]).unwrap().service.allowed_origins().unwrap(),
+        AllowedOrigins::Any
+    );
+}
+
+#[test]
+fn what_cannot_work_is_refused() {
+    let refused = |flags: &[&str]| read(flags).unwrap_err().to_string();
+    assert!(refused(&["--lease-ms=0"]).contains("LEASE_MS"));
+    assert!(refused(&["--flush-concurrency=0"]).contains("FLUSH_CONCURRENCY"));
+    assert!(refused(&["--link-keys=nonsense"]).contains("LINK_KEYS"));
+    assert!(refused(&["--edge-urls=edge.example"]).contains("edge.example"));
+    assert!(refused(&["--allowed-origins=http://a.example/page"]).contains("ALLOWED_ORIGINS"));
+}
+
+#[test]
+fn it_does_not_start_without_open_access_before_there_are_tokens() {
+    let said = Process::refused(&[], &[]);
+    assert!(said.contains("AUTH=open"), "{said}");
+    assert!(Process::refused(&[("AUTH", "jwt")], &["serve"]).contains("AUTH=open"));
+}
+
+#[test]
+fn open_access_stays_on_this_machine_unless_that_is_wanted() {
+    let open = [("AUTH", "open"), ("LISTEN", "0.0.0.0:0")];
+    let said = Process::refused(&open, &[]);
+    assert!(said.contains("ALLOW_OPEN=1"), "{said}");
+    assert!(read(&["--listen=0.0.0.0:0", "--allow-open"]).is_ok());
+    assert!(read(&["--listen=0.0.0.0:0", "--allow-open=0"]).is_err());
+}
+
+#[test]
+fn a_store_that_is_not_there_yet_is_not_silently_ignored() {
+    for name in ["REDIS_URL", "MONGODB_URL", "DATABASE_URL"] {
+        let said = Process::refused(&[("AUTH", "open"), (name, "redis://user:hidden@127.0.0.1")], &[]);
+        assert!(said.contains(name) && !said.contains("hidden"), "{said}");
+    }
+}
+
+#[test]
+fn a_flush_of_its_own_needs_redis() {
+    let said = Process::refused(&[("AUTH", "open")], &["flush"]);
+    assert!(said.contains("REDIS_URL"), "{said}");
+}
+
+#[test]
+fn a_second_process_on_the_same_folder_is_refused_and_sigterm_ends_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let variables =
+        [("AUTH", "open"), ("LISTEN", "127.0.0.1:0"), ("DATA_DIR", folder.path().to_str().unwrap())];
+    let first = Process::start(&variables, &[]);
+    assert!(first.address.starts_with("127.0.0.1:"));
+    let said = Process::refused(&variables, &[]);
+    assert!(said.contains("another process"), "{said}");
+    let (status, said) = first.terminate();
+    assert!(status.success(), "{status}: {said}");
+    assert!(Process::start(&variables, &[]).terminate().0.success());
+}

@@ -1,0 +1,12 @@
+//! Hub, link and room wired together in simulated time, with a room store that fails on command. Nothing runs by
+//! itself: a test, or a seeded scheduler, says what happens next. What a lost memory is rebuilt from is only what
+//! the hub had asked its shell to save.
+
+mod client;
+mod store;
+mod world;
+mod schedules;
+mod seeded;
+mod sessions;
+
+pub(crate) use world::World;

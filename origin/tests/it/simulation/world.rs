@@ -1,0 +1,506 @@
+//! Hubs, origins, the links between them and the clients in front of them. Every queue is visible and moves only
+//! when it is told to.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use origin::room::state::{Effect as RoomEffect, LinkId, Room, Settings as RoomSettings};
+use shared::{
+    grant::{Grant, Member, Role},
+    hub::{Dialect, Effect, Frame, Hub, Persisted, Settings, Visitor},
+    id::{ChannelId, FileId, SessionId},
+    wire::link::{self, HubMessage, OriginMessage},
+};
+use yrs::{
+    Doc, GetString, OffsetKind, Options, ReadTxn, StateVector, Transact, Update, updates::decoder::Decode,
+};
+
+use super::{client::Client, store::Store};
+
+/// A Durable Object: the hub, what it has saved, and its sockets.
+pub(crate) struct Shell {
+    name: String,
+    pub(crate) hub: Hub,
+    sessions: BTreeMap<SessionId, Bytes>,
+    channels: BTreeMap<ChannelId, Bytes>,
+    pub(crate) outbox: BTreeMap<u64, Bytes>,
+    link_facts: Bytes,
+    pub(crate) sockets: BTreeMap<SessionId, usize>,
+    pub(crate) link: Option<usize>,
+    /// It has asked an origin to dial.
+    pub(crate) asked: bool,
+    /// Which origin dials.
+    pub(crate) origin: usize,
+    pub(crate) dropped: Vec<String>,
+}
+
+/// A link: frames on their way up and down.
+pub(crate) struct Pipe {
+    pub(crate) hub: usize,
+    pub(crate) origin: usize,
+    id: LinkId,
+    pub(crate) up: VecDeque<Bytes>,
+    pub(crate) down: VecDeque<Bytes>,
+    pub(crate) alive: bool,
+}
+
+/// An origin with the room open.
+pub(crate) struct Host {
+    pub(crate) room: Room,
+    pub(crate) jobs: VecDeque<RoomEffect>,
+}
+
+pub(crate) struct World {
+    pub(crate) now: u64,
+    pub(crate) store: Store,
+    pub(crate) hubs: Vec<Shell>,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) pipes: Vec<Pipe>,
+    pub(crate) clients: Vec<Client>,
+    /// Frames on their way to each client.
+    pub(crate) inboxes: Vec<VecDeque<Bytes>>,
+    /// The session of each client, and its hub.
+    pub(crate) places: Vec<Option<(usize, SessionId)>>,
+    pub(crate) homes: Vec<usize>,
+    pub(crate) role: Role,
+    next_id: u64,
+}
+
+impl World {
+    pub(crate) fn new(files: &[&str], hubs: usize, hosts: usize) -> Self {
+        let mut world = Self {
+            now: 1_700_000_000_000,
+            store: Store::new(files),
+            hubs: Vec::new(),
+            hosts: Vec::new(),
+            pipes: Vec::new(),
+            clients: Vec::new(),
+            inboxes: Vec::new(),
+            places: Vec::new(),
+            homes: Vec::new(),
+            role: Role::Editor,
+            next_id: 1,
+        };
+        for at in 0..hosts {
+            let settings = RoomSettings { origin: format!("o{at}"), create_on_open: true };
+            let mut room = Room::new(settings);
+            let names = world.store.names.iter().map(|(id, path)| (id.clone(), path.clone())).collect();
+            room.begin(world.store.position, names, 0);
+            world.store.published.insert(at, VecDeque::new());
+            world.hosts.push(Host { room, jobs: VecDeque::new() });
+        }
+        for at in 0..hubs {
+            let name = format!("room~r{at}");
+            let hub = Hub::new(Settings { name: name.clone(), durable: true }, world.now);
+            world.hubs.push(Shell {
+                name,
+                hub,
+                sessions: BTreeMap::new(),
+                channels: BTreeMap::new(),
+                outbox: BTreeMap::new(),
+                link_facts: Bytes::new(),
+                sockets: BTreeMap::new(),
+                link: None,
+                asked: false,
+                origin: at % hosts,
+                dropped: Vec::new(),
+            });
+        }
+        world
+    }
+
+    /// A new member of a hub, connected.
+    pub(crate) fn join(&mut self, hub: usize, file: &str, bare: bool) -> usize {
+        let id = self.clients.len() as u64 + 1;
+        self.clients.push(Client::new(id, file, bare));
+        self.inboxes.push(VecDeque::new());
+        self.places.push(None);
+        self.homes.push(hub);
+        let at = self.clients.len() - 1;
+        self.connect(at);
+        at
+    }
+
+    pub(crate) fn connect(&mut self, client: usize) {
+        let hub = self.homes[client];
+        self.next_id += 1;
+        let session = SessionId::from_random(self.next_id << 20);
+        let who = &mut self.clients[client];
+        let dialect =
+            if who.bare { Dialect::YWebsocket { document: who.name.clone() } } else { Dialect::Hocuspocus };
+        self.inboxes[client].clear();
+        self.places[client] = Some((hub, session));
+        self.hubs[hub].sockets.insert(session, client);
+        self.hubs[hub].hub.connect(session, Visitor { dialect, token: None }, self.now);
+        self.clients[client].connected();
+        self.settle_hub(hub);
+    }
+
+    /// The socket ends, from the client's side or by the network.
+    pub(crate) fn disconnect(&mut self, client: usize) {
+        if let Some((hub, session)) = self.places[client].take() {
+            self.hubs[hub].sockets.remove(&session);
+            self.hubs[hub].sessions.remove(&session);
+            self.hubs[hub].hub.disconnect(session, self.now);
+            self.clients[client].disconnected();
+            self.inboxes[client].clear();
+            self.settle_hub(hub);
+        }
+    }
+
+    /// The hub gets the next frame of a client.
+    pub(crate) fn deliver_from(&mut self, client: usize) -> bool {
+        let Some((hub, session)) = self.places[client] else { return false };
+        let Some(frame) = self.clients[client].out.pop_front() else { return false };
+        self.hubs[hub].hub.receive(session, Frame::Binary(frame), self.now);
+        self.settle_hub(hub);
+        true
+    }
+
+    /// A client gets the next frame of its hub.
+    pub(crate) fn deliver_to(&mut self, client: usize) -> bool {
+        let Some(frame) = self.inboxes[client].pop_front() else { return false };
+        let before = self.clients[client].unsynced;
+        self.clients[client].receive(&frame);
+        let who = &self.clients[client];
+        if before > 0 && who.unsynced == 0 && who.surplus == 0 {
+            self.assert_logged(client);
+        }
+        true
+    }
+
+    pub(crate) fn deliver_up(&mut self, pipe: usize) -> bool {
+        let Some(frame) = self.pipes[pipe].up.pop_front() else { return false };
+        let (host, id) = (self.pipes[pipe].origin, self.pipes[pipe].id);
+        for message in link::decode_hub(&frame).expect("a hub writes what can be read") {
+            self.hosts[host].room.hub_message(id, message, self.now);
+        }
+        self.settle_host(host);
+        true
+    }
+
+    pub(crate) fn deliver_down(&mut self, pipe: usize) -> bool {
+        let hub = self.pipes[pipe].hub;
+        if self.hubs[hub].link != Some(pipe) {
+            self.pipes[pipe].down.clear();
+            return false;
+        }
+        let Some(frame) = self.pipes[pipe].down.pop_front() else { return false };
+        for message in link::decode_origin(&frame).expect("an origin writes what can be read") {
+            self.hubs[hub].hub.link_message(message, self.now);
+        }
+        self.settle_hub(hub);
+        true
+    }
+
+    /// A hub hears something that its origin did not say.
+    pub(crate) fn hub_hears(&mut self, hub: usize, message: OriginMessage) {
+        self.hubs[hub].hub.link_message(message, self.now);
+        self.settle_hub(hub);
+    }
+
+    /// The most that a socket of the hub has to keep, in bytes.
+    pub(crate) fn largest_facts(&self, hub: usize) -> usize {
+        self.hubs[hub].sessions.values().map(Bytes::len).max().unwrap_or(0)
+    }
+
+    /// An origin that was asked dials.
+    pub(crate) fn dial(&mut self, hub: usize) -> bool {
+        if !std::mem::take(&mut self.hubs[hub].asked) {
+            return false;
+        }
+        self.next_id += 1;
+        let id = LinkId(self.next_id);
+        let origin = self.hubs[hub].origin;
+        if let Some(old) = self.hubs[hub].link {
+            self.pipes[old].alive = false;
+        }
+        self.hosts[origin].room.attach(id);
+        let pipe = Pipe { hub, origin, id, up: VecDeque::new(), down: VecDeque::new(), alive: true };
+        self.pipes.push(pipe);
+        self.hubs[hub].link = Some(self.pipes.len() - 1);
+        self.hubs[hub].link_facts = Bytes::new();
+        self.hubs[hub].hub.link_up(self.now);
+        self.settle_hub(hub);
+        true
+    }
+
+    /// The link of a hub ends; what is on its way in it is lost.
+    pub(crate) fn cut(&mut self, hub: usize) -> bool {
+        let Some(pipe) = self.hubs[hub].link.take() else { return false };
+        self.end_pipe(pipe);
+        self.hubs[hub].hub.link_down(self.now);
+        self.settle_hub(hub);
+        true
+    }
+
+    fn end_pipe(&mut self, pipe: usize) {
+        let Pipe { origin, id, .. } = self.pipes[pipe];
+        self.pipes[pipe].alive = false;
+        self.pipes[pipe].up.clear();
+        self.pipes[pipe].down.clear();
+        self.hosts[origin].room.detach(id, self.now);
+        self.settle_host(origin);
+    }
+
+    /// The hub's memory goes; sockets and link stay. It is rebuilt from what it has saved.
+    pub(crate) fn lose_memory(&mut self, hub: usize) {
+        // No platform evicts and rebuilds an object within a millisecond.
+        self.now += 1;
+        let shell = &mut self.hubs[hub];
+        let facts = |session: &SessionId| shell.sessions.get(session).cloned().unwrap_or_default();
+        let persisted = Persisted {
+            sessions: shell.sockets.keys().map(|session| (*session, facts(session))).collect(),
+            channels: shell.channels.iter().map(|(id, row)| (*id, row.clone())).collect(),
+            outbox: shell.outbox.iter().map(|(row, bytes)| (*row, bytes.clone())).collect(),
+            link: shell.link.map(|_| shell.link_facts.clone()),
+        };
+        shell.hub = Hub::rebuild(Settings { name: shell.name.clone(), durable: true }, persisted, self.now);
+        self.settle_hub(hub);
+    }
+
+    /// The room store answers the next thing an origin has asked of it.
+    pub(crate) fn answer(&mut self, host: usize) -> bool {
+        let Some(job) = self.hosts[host].jobs.pop_front() else { return false };
+        let (room, store, now) = (&mut self.hosts[host].room, &mut self.store, self.now);
+        match job {
+            RoomEffect::Append(batch) => {
+                let answer = store.append(batch);
+                room.appended(answer, now);
+            }
+            RoomEffect::Read(file) => room.file_read(&file, store.read(&file), now),
+            RoomEffect::Backfill(link, from) => room.backfilled(link, Ok(store.backfill(from))),
+            RoomEffect::CatchUp(from) => room.caught_up(Ok(store.backfill(from)), now),
+            RoomEffect::Claim(path) => {
+                self.next_id += 1;
+                let id = FileId::from_random(u128::from(self.next_id) << 64 | 1);
+                let answer = store.claim(&path, &id);
+                room.claimed(&path, &id, Ok(answer));
+            }
+            RoomEffect::ToHub(..) | RoomEffect::Unlink(..) | RoomEffect::Flush => {}
+        }
+        self.settle_host(host);
+        true
+    }
+
+    pub(crate) fn take_published(&mut self, host: usize) -> bool {
+        let Some(published) = self.store.published.get_mut(&host).and_then(VecDeque::pop_front) else {
+            return false;
+        };
+        self.hosts[host].room.published(published);
+        self.settle_host(host);
+        true
+    }
+
+    /// Time passes, and what is due happens.
+    pub(crate) fn pass(&mut self, ms: u64) {
+        self.now += ms;
+        for hub in 0..self.hubs.len() {
+            self.hubs[hub].hub.tick(self.now);
+            self.settle_hub(hub);
+        }
+        for host in 0..self.hosts.len() {
+            self.hosts[host].room.tick(self.now);
+            self.settle_host(host);
+        }
+    }
+
+    /// Everything that can move moves, in turn, until nothing does.
+    pub(crate) fn run(&mut self) {
+        for _ in 0..100_000 {
+            let mut moved = false;
+            for client in 0..self.clients.len() {
+                moved |= self.deliver_from(client) | self.deliver_to(client);
+            }
+            for hub in 0..self.hubs.len() {
+                moved |= self.dial(hub);
+            }
+            for pipe in 0..self.pipes.len() {
+                moved |= self.deliver_up(pipe) | self.deliver_down(pipe);
+            }
+            for host in 0..self.hosts.len() {
+                moved |= self.answer(host) | self.take_published(host);
+            }
+            if !moved {
+                return;
+            }
+        }
+        panic!("the world does not come to rest");
+    }
+
+    /// Runs, lets time pass, and runs again, as long as something is late.
+    pub(crate) fn rest(&mut self) {
+        for _ in 0..40 {
+            self.run();
+            for client in 0..self.clients.len() {
+                if self.places[client].is_none() && !self.clients[client].denied_for_good() {
+                    self.connect(client);
+                }
+            }
+            self.pass(1_000);
+        }
+        self.run();
+    }
+
+    fn settle_hub(&mut self, hub: usize) {
+        loop {
+            let effects = self.hubs[hub].hub.effects();
+            if effects.is_empty() {
+                return;
+            }
+            for effect in effects {
+                self.carry_out(hub, effect);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, hub: usize, effect: Effect) {
+        let role = self.role;
+        let shell = &mut self.hubs[hub];
+        match effect {
+            Effect::Send { to, frame } => {
+                for session in to {
+                    if let Some(client) = shell.sockets.get(&session) {
+                        self.inboxes[*client].push_back(frame.clone());
+                    }
+                }
+            }
+            Effect::SendText { .. } => {}
+            Effect::Close { session, .. } => {
+                shell.sessions.remove(&session);
+                if let Some(client) = shell.sockets.remove(&session) {
+                    self.places[client] = None;
+                    self.clients[client].disconnected();
+                }
+            }
+            Effect::Admit { channel, .. } => {
+                let id = channel.session().as_u64().to_string();
+                let member = Member { id: id.as_str().into(), name: "member".into() };
+                let grant = Grant { member, role, expires: None, version: 1 };
+                shell.hub.admitted(channel, Ok(grant), self.now);
+            }
+            Effect::Link(messages) => {
+                let frame = link::encode_hub(&messages);
+                if let Some(pipe) = shell.link
+                    && self.pipes[pipe].alive
+                {
+                    self.pipes[pipe].up.push_back(frame);
+                }
+            }
+            Effect::Dial => shell.asked = true,
+            Effect::DropLink { reason } => {
+                shell.dropped.push(reason);
+                if let Some(pipe) = shell.link.take() {
+                    self.flush_pipe(pipe);
+                }
+            }
+            Effect::SaveSession { session, facts } => {
+                shell.sessions.insert(session, facts);
+            }
+            Effect::SaveChannel { channel, row } => {
+                shell.channels.insert(channel, row);
+            }
+            Effect::DropChannel { channel } => {
+                shell.channels.remove(&channel);
+            }
+            Effect::SaveOutbox { row, bytes } => {
+                shell.outbox.insert(row, bytes);
+            }
+            Effect::ForgetOutbox { row } => {
+                shell.outbox.remove(&row);
+            }
+            Effect::SaveLink { facts } => shell.link_facts = facts,
+        }
+    }
+
+    /// A socket that is closed in order delivers what was sent before.
+    fn flush_pipe(&mut self, pipe: usize) {
+        while self.deliver_up(pipe) {}
+        self.end_pipe(pipe);
+    }
+
+    fn settle_host(&mut self, host: usize) {
+        for effect in self.hosts[host].room.effects() {
+            match effect {
+                RoomEffect::ToHub(id, messages) => {
+                    let frame = link::encode_origin(&messages);
+                    if let Some(pipe) = self.pipes.iter_mut().find(|pipe| pipe.id == id && pipe.alive) {
+                        pipe.down.push_back(frame);
+                    }
+                }
+                RoomEffect::Unlink(id, _) => {
+                    let pipe = self.pipes.iter().position(|pipe| pipe.id == id && pipe.alive);
+                    if let Some(pipe) = pipe {
+                        let hub = self.pipes[pipe].hub;
+                        self.end_pipe(pipe);
+                        if self.hubs[hub].link == Some(pipe) {
+                            self.hubs[hub].link = None;
+                            self.hubs[hub].hub.link_down(self.now);
+                            self.settle_hub(hub);
+                        }
+                    }
+                }
+                RoomEffect::Flush => {}
+                job => self.hosts[host].jobs.push_back(job),
+            }
+        }
+    }
+
+    /// What the log amounts to.
+    pub(crate) fn logged(&self, file: &str) -> Doc {
+        let doc = Doc::with_options(Options { offset_kind: OffsetKind::Utf16, ..Options::default() });
+        doc.get_or_insert_text("content");
+        let id = self.store.names.iter().find(|(_, path)| path.as_str() == file).map(|(id, _)| id.clone());
+        for entry in self.store.log.iter().filter(|entry| Some(&entry.file) == id.as_ref()) {
+            let update = Update::decode_v1(&entry.bytes).expect("a logged update");
+            let mut transaction = doc.transact_mut();
+            transaction.apply_update(update).expect("a logged update applies");
+            assert!(!transaction.has_missing_updates(), "the log is causal: seq {}", entry.seq);
+        }
+        doc
+    }
+
+    pub(crate) fn logged_text(&self, file: &str) -> String {
+        let doc = self.logged(file);
+        let text = doc.get_or_insert_text("content");
+        text.get_string(&doc.transact())
+    }
+
+    /// "Saved" was shown: then all that the author has typed is in the log, at this very moment.
+    fn assert_logged(&self, client: usize) {
+        let who = &self.clients[client];
+        let logged: StateVector = self.logged(&who.name).transact().state_vector();
+        let own = yrs::ClientID::new(who.id);
+        assert!(
+            logged.get(&own) >= who.state_vector().get(&own),
+            "client {} shows Saved, but the log has {} of its {}",
+            who.id,
+            logged.get(&own),
+            who.state_vector().get(&own),
+        );
+    }
+
+    /// Everybody has the same text, it is the log's, and nobody waits for an acknowledgement.
+    pub(crate) fn assert_converged(&self, file: &str) {
+        let logged = self.logged_text(file);
+        for client in self.clients.iter().filter(|client| client.name == file && client.online) {
+            assert!(!client.is_pending(), "client {} waits for what it will never get", client.id);
+            assert_eq!(client.text(), logged, "client {} differs from the log", client.id);
+            assert_eq!(client.unsynced, 0, "client {} waits for ever", client.id);
+            assert!(client.synced, "client {} never synchronised", client.id);
+            assert_eq!(client.closed, Vec::<String>::new());
+        }
+    }
+
+    /// Messages on their way up a hub's link, decoded.
+    pub(crate) fn going_up(&self, hub: usize) -> Vec<HubMessage> {
+        let Some(pipe) = self.hubs[hub].link else { return Vec::new() };
+        self.pipes[pipe].up.iter().flat_map(|frame| link::decode_hub(frame).expect("a frame")).collect()
+    }
+
+    /// Messages on their way down a hub's link, decoded.
+    pub(crate) fn going_down(&self, hub: usize) -> Vec<OriginMessage> {
+        let Some(pipe) = self.hubs[hub].link else { return Vec::new() };
+        self.pipes[pipe].down.iter().flat_map(|frame| link::decode_origin(frame).expect("a frame")).collect()
+    }
+}

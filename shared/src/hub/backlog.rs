@@ -1,0 +1,79 @@
+//! Backpressure: what a socket still has to send, and when it is too much.
+
+use super::{Hub, Session};
+use crate::{Millis, close::CloseCode, id::SessionId, limits};
+
+/// A socket's unsent bytes, as the shell last told.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Backlog {
+    bytes: usize,
+    /// The least it has been since it was too much, and since when there was no progress.
+    stuck: Option<(usize, Millis)>,
+}
+
+impl Backlog {
+    /// Presence is the first thing to go.
+    pub(super) fn takes_presence(&self) -> bool {
+        self.bytes <= limits::BACKLOG_PRESENCE_BYTES
+    }
+
+    /// The client speaks: it is alive, whatever its socket has to send.
+    pub(super) fn heard(&mut self) {
+        if self.bytes < limits::BACKLOG_STUCK_BYTES {
+            self.stuck = None;
+        }
+    }
+
+    fn told(&mut self, bytes: usize, now: Millis) {
+        self.bytes = bytes;
+        self.stuck = match self.stuck {
+            _ if bytes < limits::BACKLOG_STUCK_BYTES => None,
+            Some((least, since)) if bytes >= least => Some((least, since)),
+            _ => Some((bytes, now)),
+        };
+    }
+}
+
+impl Hub {
+    /// What the socket still has to send, in bytes; told after sends. A session that lags too far behind is
+    /// closed with 4508: it comes back and synchronises by state vector.
+    pub fn backlog(&mut self, session: SessionId, bytes: usize, now: Millis) {
+        let Some(known) = self.sessions.get_mut(&session) else { return };
+        known.backlog.told(bytes, now);
+        if bytes >= limits::BACKLOG_BYTES {
+            return self.close_slow(session, now);
+        }
+        let total: usize = self.sessions.values().map(|session| session.backlog.bytes).sum();
+        if total > limits::BACKLOG_HUB_BYTES
+            && let Some(slowest) = self.slowest()
+        {
+            self.close_slow(slowest, now);
+        }
+    }
+
+    /// When the first stuck socket has been stuck for too long.
+    pub(super) fn stuck_at(&self) -> Option<Millis> {
+        let stuck = self.sessions.values().filter_map(|session| session.backlog.stuck);
+        stuck.map(|(_, since)| since + limits::BACKLOG_STUCK_MS).min()
+    }
+
+    pub(super) fn close_stuck(&mut self, now: Millis) {
+        let is_late = |session: &Session| {
+            session.backlog.stuck.is_some_and(|(_, since)| since + limits::BACKLOG_STUCK_MS <= now)
+        };
+        let late: Vec<SessionId> =
+            self.sessions.iter().filter(|(_, session)| is_late(session)).map(|(id, _)| *id).collect();
+        for session in late {
+            self.close_slow(session, now);
+        }
+    }
+
+    fn slowest(&self) -> Option<SessionId> {
+        self.sessions.iter().max_by_key(|(_, session)| session.backlog.bytes).map(|(id, _)| *id)
+    }
+
+    fn close_slow(&mut self, session: SessionId, now: Millis) {
+        self.counters.slow_consumers += 1;
+        self.close(session, CloseCode::SlowConsumer, CloseCode::SlowConsumer.word(), now);
+    }
+}

@@ -1,0 +1,218 @@
+//! A change on its way: checked, fanned out, sent to the origin, and what the origin says of it.
+
+use bytes::Bytes;
+
+use super::{Hub, channel::Message};
+use crate::{
+    Millis,
+    close::CloseCode,
+    id::{ChannelId, FileId},
+    limits, update,
+    wire::{
+        event::EventOut,
+        hocuspocus::{self, ServerMessage},
+        link::{ChangeKind, HubMessage},
+        yjs::{self, SyncMessage},
+    },
+};
+
+impl Hub {
+    /// A message on an open document.
+    pub(super) fn receive_open(
+        &mut self,
+        id: ChannelId,
+        file: &FileId,
+        message: Message<'_>,
+        frame: &Bytes,
+        now: Millis,
+    ) {
+        match message {
+            Message::Sync(SyncMessage::Step1(state_vector)) => {
+                if update::StateVector::read(state_vector).is_err() {
+                    return self.close_channel(id, CloseCode::BadFrame, "bad-state-vector", now);
+                }
+                self.synchronise(id, file, state_vector);
+            }
+            Message::Sync(SyncMessage::Step2(bytes)) if file.is_room() => {
+                self.answer_room_change(id, bytes == yjs::EMPTY_UPDATE);
+            }
+            Message::Sync(SyncMessage::Update(_)) if file.is_room() => self.answer_room_change(id, false),
+            Message::Sync(SyncMessage::Step2(bytes)) => {
+                let bytes = frame.slice_ref(bytes);
+                self.change(id, file, ChangeKind::Step2, bytes, now);
+            }
+            Message::Sync(SyncMessage::Update(bytes)) => {
+                let bytes = frame.slice_ref(bytes);
+                self.change(id, file, ChangeKind::Update, bytes, now);
+            }
+            Message::Awareness(update) => self.receive_awareness(id, file, update, now),
+            Message::QueryAwareness => self.show_presence(id, file),
+            Message::Stateless(payload) if file.is_room() => self.receive_event(id, payload, now),
+            Message::Forbidden => self.close_channel(id, CloseCode::BadFrame, "Reset Connection", now),
+            _ => {}
+        }
+    }
+
+    fn change(&mut self, id: ChannelId, file: &FileId, kind: ChangeKind, bytes: Bytes, now: Millis) {
+        if let Err(reason) = self.judge(id, file, kind, &bytes) {
+            self.counters.refused += 1;
+            return match reason {
+                Refusal::ReadOnly => self.sync_status(id, false),
+                Refusal::For(code, reason) => self.close_channel(id, code, reason, now),
+            };
+        }
+        self.counters.changes += 1;
+        self.touch(id.session());
+        let keeps = self.outbox.has_room_for(bytes.len());
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        let grant_version = channel.grant.as_ref().map_or(0, |grant| grant.version);
+        let may_edit = channel.may_edit();
+        let counted = kind == ChangeKind::Update;
+        if counted {
+            channel.receipts.count(keeps.then_some(self.outbox.next()));
+        }
+        if !keeps {
+            return self.outbox_full(id);
+        }
+        let message = self.outbox.push(now, |hub_seq| HubMessage::Update {
+            channel: id,
+            file: file.clone(),
+            hub_seq,
+            kind,
+            grant_version,
+            may_edit,
+            bytes: bytes.clone(),
+        });
+        if counted {
+            if let Some(document) = self.documents.get_mut(file) {
+                document.size += bytes.len();
+            }
+            self.fan_out(file, SyncMessage::Update(&bytes), id);
+        }
+        if self.link.flows() {
+            self.say(message);
+        }
+    }
+
+    /// Everything that would be refused for good, so that nobody sees what the log will not have.
+    fn judge(&self, id: ChannelId, file: &FileId, kind: ChangeKind, bytes: &[u8]) -> Result<(), Refusal> {
+        let most = if kind == ChangeKind::Update { limits::UPDATE_BYTES } else { limits::FILE_BYTES };
+        let size = self.documents.get(file).map_or(0, |document| document.size);
+        let may_edit = self.channels.get(&id).is_some_and(|channel| channel.may_edit());
+        if !may_edit && kind == ChangeKind::Update {
+            return Err(Refusal::ReadOnly);
+        }
+        if bytes.len() > most || (kind == ChangeKind::Update && size + bytes.len() > limits::FILE_BYTES) {
+            return Err(Refusal::For(CloseCode::TooLarge, "file-too-large"));
+        }
+        match update::check(bytes) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Refusal::For(CloseCode::BadFrame, error.word())),
+        }
+    }
+
+    /// The document `.room` holds no text: an empty Step2 is all that a client may send.
+    fn answer_room_change(&mut self, id: ChannelId, harmless: bool) {
+        self.sync_status(id, harmless);
+        if let Some(channel) = self.channels.get_mut(&id) {
+            channel.receipts = Default::default();
+        }
+        self.touch(id.session());
+    }
+
+    /// The change is with its author only; it comes again when the writers are asked to synchronise.
+    fn outbox_full(&mut self, id: ChannelId) {
+        if let Some(channel) = self.channels.get_mut(&id) {
+            channel.probing = true;
+        }
+        let event = EventOut::Error {
+            code: "outbox-full".into(),
+            reason: "the origin is away and this region holds no more unsaved changes".into(),
+            file: self.channels.get(&id).and_then(|channel| channel.file().cloned()),
+        };
+        self.tell_session(id.session(), &event);
+    }
+
+    /// One change is in the log: its author is told.
+    pub(super) fn acknowledged(&mut self, id: ChannelId, file: &FileId, hub_seq: u64, seq: u64, size: u64) {
+        let Some(HubMessage::Update { kind, .. }) = self.outbox.settle(hub_seq, &mut self.effects) else {
+            return;
+        };
+        if let Some(document) = self.documents.get_mut(file) {
+            document.size = usize::try_from(size).unwrap_or(usize::MAX);
+        }
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        let due = channel.receipts.logged(hub_seq, kind);
+        self.touch(id.session());
+        if kind == ChangeKind::Update {
+            self.tell_session(id.session(), &EventOut::Logged { file: file.clone(), seq });
+        }
+        for _ in 0..due {
+            self.sync_status(id, true);
+        }
+    }
+
+    /// The origin refuses a change for good. If neighbours have it already, nobody is left to type on top of it.
+    pub(super) fn refused(&mut self, id: ChannelId, file: &FileId, hub_seq: u64, reason: &str, now: Millis) {
+        let settled = self.outbox.settle(hub_seq, &mut self.effects);
+        self.counters.refused += 1;
+        match settled {
+            Some(HubMessage::Update { kind: ChangeKind::Step2, .. }) if reason == "read-only" => {
+                if let Some(channel) = self.channels.get_mut(&id) {
+                    channel.receipts.refused(hub_seq);
+                }
+                self.touch(id.session());
+                self.sync_status(id, false);
+            }
+            Some(HubMessage::Update { kind: ChangeKind::Step2, .. }) => {
+                self.close_channel(id, CloseCode::BadFrame, reason, now);
+            }
+            Some(HubMessage::Event { .. }) => {
+                let event = EventOut::Error {
+                    code: reason.into(),
+                    reason: "the event was refused".into(),
+                    file: None,
+                };
+                self.tell_session(id.session(), &event);
+            }
+            _ => self.diverged(file, reason, now),
+        }
+    }
+
+    fn diverged(&mut self, file: &FileId, reason: &str, now: Millis) {
+        let Some(document) = self.documents.get(file) else { return };
+        let event =
+            EventOut::Error { code: "file-diverged".into(), reason: reason.into(), file: Some(file.clone()) };
+        let channels: Vec<ChannelId> = document.audience.channels().collect();
+        for id in channels {
+            self.tell_session(id.session(), &event);
+            self.close_channel(id, CloseCode::Restart, "reset", now);
+        }
+    }
+
+    /// What a change depends on is nowhere: it is dropped, and the file's writers are asked for what they have.
+    pub(super) fn missing(
+        &mut self,
+        _author: ChannelId,
+        file: &FileId,
+        hub_seq: u64,
+        state_vector: Bytes,
+        now: Millis,
+    ) {
+        self.counters.missing += 1;
+        self.outbox.settle(hub_seq, &mut self.effects);
+        self.ask_writers_soon(file, state_vector, now);
+    }
+
+    fn sync_status(&mut self, id: ChannelId, applied: bool) {
+        if let Some(channel) = self.channels.get(&id).filter(|channel| !channel.bare) {
+            let frame = hocuspocus::write_server(&channel.key, &ServerMessage::SyncStatus(applied));
+            self.send(id.session(), frame);
+        }
+    }
+}
+
+enum Refusal {
+    ReadOnly,
+    For(CloseCode, &'static str),
+}

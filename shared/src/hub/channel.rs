@@ -1,0 +1,273 @@
+//! A channel: one routing key of a session, from its first frame to its end.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+
+use super::{Denial, Effect, Hub, receipts::Receipts};
+use crate::{
+    Millis,
+    close::CloseCode,
+    grant::Grant,
+    id::{ChannelId, FileId},
+    limits,
+    wire::{
+        hocuspocus::{self, ClientInput, ClientMessage, ServerMessage},
+        link::HubMessage,
+        yjs::{self, SyncMessage, YMessage},
+    },
+};
+
+/// How far a channel has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// No token yet.
+    Stranger,
+    /// The token is being verified.
+    Admitting,
+    /// The origin is asked for the document.
+    Opening,
+    /// The document is open.
+    Open(FileId),
+    /// Closed from this side; it may show a token again.
+    Closed,
+}
+
+/// What a hub knows of a channel.
+#[derive(Clone, Debug)]
+pub(super) struct Channel {
+    pub(super) key: Arc<str>,
+    /// Whether its frames have no envelope (y-websocket).
+    pub(super) bare: bool,
+    pub(super) stage: Stage,
+    pub(super) grant: Option<Grant>,
+    /// Frames that wait until the document is open.
+    pub(super) pending: VecDeque<Bytes>,
+    pub(super) receipts: Receipts,
+    /// The client's Step1 that was not answered yet.
+    pub(super) step1: Option<Bytes>,
+    /// The number of the question to the origin that waits for its answer.
+    pub(super) asked: u64,
+    /// Whether the client is to be asked with Step1, once the log's state vector is known.
+    pub(super) probing: bool,
+    /// The awareness clients it speaks for, with their clocks.
+    pub(super) clients: BTreeMap<u64, u64>,
+}
+
+/// A frame's message, whatever the dialect.
+pub(super) enum Message<'a> {
+    Sync(SyncMessage<'a>),
+    Awareness(&'a [u8]),
+    Token { token: &'a str, version: Option<&'a str> },
+    QueryAwareness,
+    Stateless(&'a str),
+    Leave,
+    Forbidden,
+    Unknown,
+}
+
+impl Channel {
+    pub(super) fn new(key: Arc<str>, bare: bool) -> Self {
+        Self {
+            key,
+            bare,
+            stage: Stage::Stranger,
+            grant: None,
+            pending: VecDeque::new(),
+            receipts: Receipts::default(),
+            step1: None,
+            asked: 0,
+            probing: false,
+            clients: BTreeMap::new(),
+        }
+    }
+
+    /// The document that it names.
+    pub(super) fn name(&self) -> &str {
+        if self.bare { &self.key } else { hocuspocus::document_name(&self.key) }
+    }
+
+    pub(super) fn file(&self) -> Option<&FileId> {
+        match &self.stage {
+            Stage::Open(file) => Some(file),
+            _ => None,
+        }
+    }
+
+    pub(super) fn may_edit(&self) -> bool {
+        self.grant.as_ref().is_some_and(|grant| grant.role.may_edit())
+    }
+
+    /// Writes a sync message in the channel's dialect.
+    pub(super) fn sync_frame(&self, message: SyncMessage<'_>) -> Bytes {
+        if self.bare {
+            yjs::write_y(&YMessage::Sync(message))
+        } else {
+            hocuspocus::write_server(&self.key, &ServerMessage::Sync(message))
+        }
+    }
+
+    /// Writes an awareness update in the channel's dialect.
+    pub(super) fn awareness_frame(&self, update: &[u8]) -> Bytes {
+        if self.bare {
+            yjs::write_y(&YMessage::Awareness(update))
+        } else {
+            hocuspocus::write_server(&self.key, &ServerMessage::Awareness(update))
+        }
+    }
+
+    fn read<'a>(&self, frame: &'a [u8]) -> Option<Message<'a>> {
+        if self.bare {
+            return Some(match yjs::read_y(frame).ok()? {
+                YMessage::Sync(message) => Message::Sync(message),
+                YMessage::Awareness(update) => Message::Awareness(update),
+                YMessage::QueryAwareness => Message::QueryAwareness,
+                _ => Message::Unknown,
+            });
+        }
+        let ClientInput::Frame(read) = hocuspocus::read_client(frame).ok()? else { return None };
+        Some(match read.message {
+            ClientMessage::Sync(message) => Message::Sync(message),
+            ClientMessage::Awareness(update) => Message::Awareness(update),
+            ClientMessage::Token { token, version } => Message::Token { token, version },
+            ClientMessage::QueryAwareness => Message::QueryAwareness,
+            ClientMessage::Stateless(payload) => Message::Stateless(payload),
+            ClientMessage::Close => Message::Leave,
+            ClientMessage::SyncReply(_) | ClientMessage::BroadcastStateless(_) => Message::Forbidden,
+            ClientMessage::Unknown(_) => Message::Unknown,
+        })
+    }
+}
+
+impl Hub {
+    /// Handles a frame that was parsed once; what comes before its document is open waits.
+    pub(super) fn receive_on(&mut self, id: ChannelId, frame: Bytes, now: Millis) {
+        let Some(channel) = self.channels.get(&id) else { return };
+        let Some(message) = channel.read(&frame) else { return };
+        match message {
+            Message::Token { token, version } => {
+                let token = token.to_owned();
+                self.note_version(id, version);
+                self.ask_admission(id, token);
+            }
+            Message::Leave => {
+                if let Some(channel) = self.channels.get(&id) {
+                    let goodbye = ServerMessage::Close { reason: "provider_initiated" };
+                    let answer = hocuspocus::write_server(&channel.key, &goodbye);
+                    self.leave(id, now);
+                    self.send(id.session(), answer);
+                }
+            }
+            message => match channel.stage.clone() {
+                Stage::Open(file) => self.receive_open(id, &file, message, &frame, now),
+                Stage::Closed => {}
+                _ => self.keep_pending(id, frame, now),
+            },
+        }
+    }
+
+    /// The channel leaves its document: its presence ends, the origin is told.
+    pub(super) fn leave(&mut self, id: ChannelId, now: Millis) {
+        let Some(channel) = self.channels.get(&id) else { return };
+        let known_to_origin = matches!(channel.stage, Stage::Opening | Stage::Open(_));
+        self.withdraw(id, now);
+        let Some(channel) = self.channels.remove(&id) else { return };
+        if let Some(session) = self.sessions.get_mut(&id.session()) {
+            session.keys.remove(&channel.key);
+            session.pending_bytes -= channel.pending.iter().map(Bytes::len).sum::<usize>();
+            session.pending_frames -= channel.pending.len();
+            session.touched = true;
+        }
+        if known_to_origin {
+            self.say(HubMessage::Close { channel: id });
+        }
+    }
+
+    /// Takes the channel out of its document, but keeps it known.
+    fn withdraw(&mut self, id: ChannelId, now: Millis) {
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        let Stage::Open(file) = channel.stage.clone() else { return };
+        channel.clients.clear();
+        self.effects.push(Effect::DropChannel { channel: id });
+        if let Some(document) = self.documents.get_mut(&file) {
+            document.remove(id);
+        }
+        self.end_presence(&file, id, now);
+        if self.documents.get(&file).is_some_and(|document| document.is_unused()) {
+            self.documents.remove(&file);
+        }
+    }
+
+    /// Closes the document on this channel, with a reason; the socket stays (a y-websocket is the document).
+    pub(super) fn close_channel(&mut self, id: ChannelId, code: CloseCode, reason: &str, now: Millis) {
+        let Some(channel) = self.channels.get(&id) else { return };
+        if channel.bare {
+            return self.close(id.session(), code, reason, now);
+        }
+        let frame = hocuspocus::write_server(&channel.key, &ServerMessage::Close { reason });
+        let known_to_origin = matches!(channel.stage, Stage::Opening | Stage::Open(_));
+        self.withdraw(id, now);
+        self.drop_pending(id);
+        if let Some(channel) = self.channels.get_mut(&id) {
+            *channel = Channel { stage: Stage::Closed, ..Channel::new(channel.key.clone(), false) };
+        }
+        self.touch(id.session());
+        if known_to_origin {
+            self.say(HubMessage::Close { channel: id });
+        }
+        self.send(id.session(), frame);
+    }
+
+    /// Refuses the token; the client may show another one on the same socket.
+    pub(super) fn deny_channel(&mut self, id: ChannelId, denial: &Denial, now: Millis) {
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        if matches!(channel.stage, Stage::Open(_)) {
+            return self.close_channel(id, denial.code, &denial.reason, now);
+        }
+        channel.stage = Stage::Stranger;
+        let frame = hocuspocus::write_server(
+            &channel.key,
+            &ServerMessage::PermissionDenied { reason: &denial.reason },
+        );
+        self.drop_pending(id);
+        self.send(id.session(), frame);
+    }
+
+    fn keep_pending(&mut self, id: ChannelId, frame: Bytes, now: Millis) {
+        let Some(session) = self.sessions.get_mut(&id.session()) else { return };
+        let most = if session.grant.is_some() { limits::PENDING_BYTES } else { limits::STRANGER_BYTES };
+        // One large Step2 of offline work may come before its document is open.
+        let alone = session.pending_bytes == 0 && session.grant.is_some();
+        if session.pending_frames >= limits::PENDING_FRAMES
+            || (session.pending_bytes + frame.len() > most && !alone)
+        {
+            return self.close(id.session(), CloseCode::RateLimited, "too-much-before-open", now);
+        }
+        session.pending_bytes += frame.len();
+        session.pending_frames += 1;
+        session.touched = true;
+        if let Some(channel) = self.channels.get_mut(&id) {
+            channel.pending.push_back(frame);
+        }
+    }
+
+    pub(super) fn drop_pending(&mut self, id: ChannelId) {
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        let pending = std::mem::take(&mut channel.pending);
+        if let Some(session) = self.sessions.get_mut(&id.session()) {
+            session.pending_bytes -= pending.iter().map(Bytes::len).sum::<usize>();
+            session.pending_frames -= pending.len();
+        }
+    }
+
+    fn note_version(&mut self, id: ChannelId, version: Option<&str>) {
+        let major = version.and_then(|v| v.split('.').next()).and_then(|v| v.parse::<u32>().ok());
+        if let (Some(session), Some(4..)) = (self.sessions.get_mut(&id.session()), major) {
+            session.pings = true;
+            session.touched = true;
+        }
+    }
+}

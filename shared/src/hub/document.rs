@@ -1,0 +1,69 @@
+//! A document of the hub: who has it open and what they show each other. No text: the hub has no CRDT.
+
+use std::collections::BTreeSet;
+
+use super::{Effect, Hub, audience::Audience, presence::Presence};
+use crate::{
+    Millis,
+    id::{ChannelId, FileId, SessionId},
+    wire::{link::FileUpdate, yjs::SyncMessage},
+};
+
+/// What a hub knows of a document that one of its channels has open.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Document {
+    pub(super) audience: Audience,
+    /// Channels that get nothing yet: the diff that they wait for has all that comes before it.
+    pub(super) waiting: BTreeSet<ChannelId>,
+    pub(super) presence: Presence,
+    /// The size of its state: as last told, plus what was taken since.
+    pub(super) size: usize,
+    /// When its writers were last asked with Step1.
+    pub(super) asked_at: Option<Millis>,
+    /// The state vector to ask them with again, once that is long enough ago.
+    pub(super) ask_with: Option<bytes::Bytes>,
+}
+
+impl Document {
+    pub(super) fn is_unused(&self) -> bool {
+        self.audience.is_empty() && self.waiting.is_empty()
+    }
+
+    pub(super) fn remove(&mut self, channel: ChannelId) {
+        self.audience.remove(channel);
+        self.waiting.remove(&channel);
+    }
+}
+
+impl Hub {
+    /// Sends a message to every channel of a document but one, each in its own dialect.
+    pub(super) fn fan_out(&mut self, file: &FileId, message: SyncMessage<'_>, except: ChannelId) {
+        let Some(document) = self.documents.get(file) else { return };
+        for (one, to) in document.audience.receivers(except) {
+            if let Some(channel) = self.channels.get(&one) {
+                self.counters.deliveries += to.len() as u64;
+                self.effects.push(Effect::Send { to, frame: channel.sync_frame(message) });
+            }
+        }
+    }
+
+    /// Sends awareness to every channel of a document but one; sessions that lag behind go without.
+    pub(super) fn fan_out_awareness(&mut self, file: &FileId, update: &[u8], except: ChannelId) {
+        let Some(document) = self.documents.get(file) else { return };
+        for (one, mut to) in document.audience.receivers(except) {
+            to.retain(|session: &SessionId| {
+                self.sessions.get(session).is_some_and(|session| session.backlog.takes_presence())
+            });
+            if let (Some(channel), false) = (self.channels.get(&one), to.is_empty()) {
+                self.effects.push(Effect::Send { to, frame: channel.awareness_frame(update) });
+            }
+        }
+    }
+
+    /// Logged updates of others.
+    pub(super) fn deliver(&mut self, updates: Vec<FileUpdate>) {
+        for update in updates {
+            self.fan_out(&update.file, SyncMessage::Update(&update.bytes), update.except);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What goes into a hub and what comes out of it.
+
+use bytes::Bytes;
+
+use crate::{
+    close::CloseCode,
+    id::{ChannelId, SessionId},
+    wire::link::HubMessage,
+};
+
+/// What a socket speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// The Hocuspocus envelope: many documents on one socket.
+    Hocuspocus,
+    /// y-websocket: one document, named by the URL.
+    YWebsocket {
+        /// A file path or file id.
+        document: String,
+    },
+}
+
+/// A socket that has just been accepted.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    /// What it speaks.
+    pub dialect: Dialect,
+    /// The token of the upgrade (`?token=` or subprotocol). A y-websocket client has no other way.
+    pub token: Option<String>,
+}
+
+/// One WebSocket message.
+#[derive(Clone, Debug)]
+pub enum Frame {
+    /// A protocol frame.
+    Binary(Bytes),
+    /// A room event in JSON.
+    Text(String),
+}
+
+/// What a shell is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Send one binary frame to each of these sessions.
+    Send {
+        /// The receivers.
+        to: Vec<SessionId>,
+        /// The frame, encoded once for all.
+        frame: Bytes,
+    },
+    /// Send one text frame.
+    SendText {
+        /// The receiver.
+        to: SessionId,
+        /// The JSON.
+        text: String,
+    },
+    /// Close the socket. The hub has already forgotten it.
+    Close {
+        /// The session.
+        session: SessionId,
+        /// Why.
+        code: CloseCode,
+        /// Why, in a stable word; at most 123 bytes.
+        reason: String,
+    },
+    /// Verify the token and answer with [`super::Hub::admitted`].
+    Admit {
+        /// The channel that waits for the verdict.
+        channel: ChannelId,
+        /// The token as the client sent it.
+        token: String,
+    },
+    /// Send these messages over the link, as one frame.
+    Link(Vec<HubMessage>),
+    /// Ask an origin to dial.
+    Dial,
+    /// Close the link.
+    DropLink {
+        /// Why, for the log.
+        reason: String,
+    },
+    /// Keep these facts with the socket (the attachment of a hibernatable WebSocket; at most 12 KB).
+    SaveSession {
+        /// The session.
+        session: SessionId,
+        /// What [`super::Hub::rebuild`] wants back.
+        facts: Bytes,
+    },
+    /// Keep a row for a document that a channel has open.
+    SaveChannel {
+        /// The channel.
+        channel: ChannelId,
+        /// What [`super::Hub::rebuild`] wants back.
+        row: Bytes,
+    },
+    /// Forget that row.
+    DropChannel {
+        /// The channel.
+        channel: ChannelId,
+    },
+    /// Keep a row of unacknowledged changes.
+    SaveOutbox {
+        /// The row's number: the hub's number of its first change.
+        row: u64,
+        /// What [`super::Hub::rebuild`] wants back.
+        bytes: Bytes,
+    },
+    /// Forget that row: all its changes are settled.
+    ForgetOutbox {
+        /// The row's number.
+        row: u64,
+    },
+    /// Keep these facts with the link's socket.
+    SaveLink {
+        /// What [`super::Hub::rebuild`] wants back.
+        facts: Bytes,
+    },
+}
+
+/// What a shell has kept when the hub's memory is gone.
+#[derive(Clone, Debug, Default)]
+pub struct Persisted {
+    /// The sockets that are still there, with their facts (empty, if none were saved).
+    pub sessions: Vec<(SessionId, Bytes)>,
+    /// The rows of open documents.
+    pub channels: Vec<(ChannelId, Bytes)>,
+    /// The rows of the outbox, by number.
+    pub outbox: Vec<(u64, Bytes)>,
+    /// The facts of the link, if its socket is still there (empty, if none were saved).
+    pub link: Option<Bytes>,
+}

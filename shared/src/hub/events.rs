@@ -1,0 +1,114 @@
+//! Room events: chat in order through the log, the rest straight over the link.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::{Effect, Hub};
+use crate::{
+    Millis,
+    id::{ChannelId, FileId, SessionId},
+    wire::{
+        event::{self, Attributed, EventIn, EventOut},
+        hocuspocus::{self, ServerMessage},
+        link::HubMessage,
+    },
+};
+
+impl Hub {
+    /// An event of a member. A chat message comes back to its author through the log; what is not logged goes
+    /// to the others here at once.
+    pub(super) fn receive_event(&mut self, id: ChannelId, payload: &str, now: Millis) {
+        let event = match event::read(payload) {
+            Ok(event) => event,
+            Err(error) => return self.refuse_event(id, error.word(), &error.to_string()),
+        };
+        let Some(grant) = self.channels.get(&id).and_then(|channel| channel.grant.as_ref()) else { return };
+        let member = grant.member.clone();
+        let attributed = Attributed { member: member.clone(), event };
+        let json: Bytes = attributed.to_json().into();
+        let out = match attributed.event {
+            EventIn::Chat { .. } => return self.log_event(id, json, now),
+            EventIn::VisibleFiles { files } => {
+                if let Some(session) = self.sessions.get_mut(&id.session()) {
+                    session.visible = Some(json.clone());
+                }
+                EventOut::VisibleFiles { member, files }
+            }
+            EventIn::Broadcast { data } => EventOut::Broadcast { member, data },
+        };
+        self.tell_others(id, out.to_json().as_bytes());
+        self.say(HubMessage::Event { channel: id, hub_seq: 0, json });
+    }
+
+    fn log_event(&mut self, id: ChannelId, json: Bytes, now: Millis) {
+        if !self.outbox.has_room_for(json.len()) {
+            let reason = "the origin is away and this region holds no more unsaved events";
+            return self.refuse_event(id, "outbox-full", reason);
+        }
+        let message = self.outbox.push(now, |hub_seq| HubMessage::Event { channel: id, hub_seq, json });
+        if self.link.flows() {
+            self.say(message);
+        }
+    }
+
+    fn refuse_event(&mut self, id: ChannelId, code: &str, reason: &str) {
+        let refusal = EventOut::Error { code: code.to_owned(), reason: reason.to_owned(), file: None };
+        self.tell_session(id.session(), &refusal);
+    }
+
+    /// What the members of this hub look at, for a new link.
+    pub(super) fn visible_files(&self) -> Vec<HubMessage> {
+        let sessions = self.sessions.iter().filter_map(|(id, session)| Some((*id, session.visible.clone()?)));
+        sessions
+            .filter_map(|(session, json)| {
+                let channel = self.room_channel(session)?;
+                Some(HubMessage::Event { channel, hub_seq: 0, json })
+            })
+            .collect()
+    }
+
+    /// Passes an event on to one channel, or to everybody who has the room's document open.
+    pub(super) fn tell(&mut self, only: Option<ChannelId>, json: &[u8]) {
+        let Some(only) = only else { return self.tell_others(ChannelId(0), json) };
+        let Ok(payload) = std::str::from_utf8(json) else { return };
+        if let Some(channel) = self.channels.get(&only).filter(|channel| !channel.bare) {
+            let frame = hocuspocus::write_server(&channel.key, &ServerMessage::Stateless(payload));
+            self.send(only.session(), frame);
+        }
+    }
+
+    fn tell_others(&mut self, except: ChannelId, json: &[u8]) {
+        let Ok(payload) = std::str::from_utf8(json) else { return };
+        let Some(document) = self.documents.get(&FileId::room()) else { return };
+        for (one, to) in document.audience.receivers(except) {
+            if let Some(channel) = self.channels.get(&one).filter(|channel| !channel.bare) {
+                let frame = hocuspocus::write_server(&channel.key, &ServerMessage::Stateless(payload));
+                self.counters.deliveries += to.len() as u64;
+                self.effects.push(Effect::Send { to, frame });
+            }
+        }
+    }
+
+    /// Tells everybody here.
+    pub(super) fn tell_members(&mut self, event: &EventOut) {
+        if self.documents.contains_key(&FileId::room()) {
+            self.tell(None, event.to_json().as_bytes());
+        }
+    }
+
+    /// Tells one session, if it has the room's document open.
+    pub(super) fn tell_session(&mut self, session: SessionId, event: &EventOut) {
+        if let Some(channel) = self.room_channel(session) {
+            self.tell(Some(channel), event.to_json().as_bytes());
+        }
+    }
+
+    fn room_channel(&self, session: SessionId) -> Option<ChannelId> {
+        let keys: &BTreeMap<_, _> = &self.sessions.get(&session)?.keys;
+        let room = |id: &&ChannelId| {
+            self.channels.get(id).is_some_and(|channel| channel.file().is_some_and(FileId::is_room))
+        };
+        keys.values().find(room).copied()
+    }
+}

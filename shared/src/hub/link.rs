@@ -1,0 +1,284 @@
+//! The hub's side of the link: asking for it, its age, its hold, and how far it has been read.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+
+use super::{Effect, Hub, channel::Stage};
+use crate::{
+    Millis,
+    id::ChannelId,
+    limits,
+    position::{Epoch, Position},
+    wire::{
+        event::{EventOut, LinkState},
+        link::{HubMessage, OriginMessage},
+        varint::{Reader, Writer},
+    },
+};
+
+/// The connection to an origin, or the wish for one.
+#[derive(Debug)]
+pub(super) struct Link {
+    up: bool,
+    /// The origin takes nothing at the moment.
+    held: bool,
+    heard_at: Millis,
+    /// Attempts since the last link, and when the next one is due.
+    attempts: u32,
+    ask_at: Millis,
+    /// Everything up to here has reached this hub's sessions.
+    position: Option<Position>,
+    /// Where that will be when the documents asked for whole have come.
+    next: Option<Position>,
+    whole: BTreeSet<u64>,
+    saved: Option<Position>,
+    saved_at: Millis,
+}
+
+impl Link {
+    pub(super) fn new(now: Millis) -> Self {
+        Self {
+            up: false,
+            held: false,
+            heard_at: now,
+            attempts: 0,
+            ask_at: now,
+            position: None,
+            next: None,
+            whole: BTreeSet::new(),
+            saved: None,
+            saved_at: now,
+        }
+    }
+
+    /// A link whose socket outlived the hub's memory.
+    pub(super) fn restored(facts: &Bytes, now: Millis) -> Self {
+        let position = read_position(facts);
+        Self { up: true, position, saved: position, ..Self::new(now) }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.up
+    }
+
+    /// Whether changes go out at once.
+    pub(super) fn flows(&self) -> bool {
+        self.up && !self.held
+    }
+
+    pub(super) fn read_until(&mut self, position: Position) {
+        let known = if self.whole.is_empty() { &mut self.position } else { &mut self.next };
+        let older = known.is_some_and(|known| known.epoch == position.epoch && known.seq >= position.seq);
+        if !older {
+            *known = Some(position);
+        }
+    }
+
+    /// A document is asked for whole: until it has come, nobody knows how far this hub has read.
+    pub(super) fn asked_whole(&mut self, ask: u64) {
+        self.position = None;
+        self.whole.insert(ask);
+    }
+
+    /// A document has come whole.
+    pub(super) fn has_whole(&mut self, ask: u64) {
+        if self.whole.remove(&ask) && self.whole.is_empty() {
+            self.position = self.next;
+        }
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.position.is_none()
+    }
+
+    pub(super) fn save_at(&self) -> Option<Millis> {
+        (self.up && self.position.is_some() && self.position != self.saved)
+            .then_some(self.saved_at + limits::POSITION_SAVE_MS)
+    }
+
+    pub(super) fn save_due_position(&mut self, now: Millis, effects: &mut Vec<Effect>) {
+        if self.save_at().is_some_and(|at| at <= now)
+            && let Some(position) = self.position
+        {
+            self.saved = Some(position);
+            self.saved_at = now;
+            effects.push(Effect::SaveLink { facts: write_position(position) });
+        }
+    }
+}
+
+impl Hub {
+    /// A link is there: says who we are and how far we have read, opens what is open, replays what is not
+    /// acknowledged, and shows who is here.
+    pub fn link_up(&mut self, now: Millis) {
+        self.link.up = true;
+        self.link.held = false;
+        self.link.heard_at = now;
+        self.link.attempts = 0;
+        self.link.next = None;
+        self.link.whole.clear();
+        self.link_out.clear();
+        self.say(HubMessage::Hello { hub: self.settings.name.clone(), position: self.link.position });
+        let channels: Vec<ChannelId> = self.channels.keys().copied().collect();
+        for channel in channels {
+            self.ask_open(channel);
+        }
+        self.replay(now);
+        self.ask_diffs();
+        if self.link.is_lost() {
+            self.ask_whole_documents();
+        }
+        for message in self.own_presence().into_iter().chain(self.visible_files()) {
+            self.say(message);
+        }
+        self.tell_members(&EventOut::Link { state: LinkState::Up });
+    }
+
+    /// The link is gone. What is not acknowledged is stored, an origin is asked to dial.
+    pub fn link_down(&mut self, now: Millis) {
+        if !self.link.up {
+            return;
+        }
+        self.link.up = false;
+        self.link_out.clear();
+        self.link.ask_at = now;
+        self.store_outbox();
+        self.tell_members(&EventOut::Link { state: LinkState::Down });
+        self.watch_link(now);
+    }
+
+    /// A message of the origin.
+    pub fn link_message(&mut self, message: OriginMessage, now: Millis) {
+        self.link.heard_at = now;
+        match message {
+            OriginMessage::Opened { channel, file, path: _, size, grant_version: _ } => {
+                self.opened(channel, file, size, now);
+            }
+            OriginMessage::Closed { channel, code, reason } => self.closed(channel, code, &reason, now),
+            OriginMessage::Ack { channel, file, hub_seq, seq, size } => {
+                self.acknowledged(channel, &file, hub_seq, seq, size);
+            }
+            OriginMessage::Refuse { channel, file, hub_seq, reason } => {
+                self.refused(channel, &file, hub_seq, &reason, now);
+            }
+            OriginMessage::Missing { channel, file, hub_seq, state_vector } => {
+                self.missing(channel, &file, hub_seq, state_vector, now);
+            }
+            OriginMessage::Hold { why } => {
+                self.link.held = true;
+                self.store_outbox();
+                self.tell_members(&EventOut::Hold { why });
+            }
+            OriginMessage::Resume => {
+                self.link.held = false;
+                self.replay(now);
+                self.ask_diffs();
+                self.tell_members(&EventOut::Link { state: LinkState::Up });
+            }
+            OriginMessage::Diff { channel, file, ask, bytes, state_vector, size, position: _ } => {
+                self.diff(channel, &file, ask, &bytes, &state_vector, size);
+            }
+            OriginMessage::Updates { position, updates } => {
+                self.deliver(updates);
+                self.link.read_until(position);
+            }
+            OriginMessage::Reset { position } => {
+                self.link.next = Some(position);
+                self.ask_whole_documents();
+                self.link.read_until(position);
+            }
+            OriginMessage::Awareness { file, bytes } => self.relay_awareness(&file, &bytes, now),
+            OriginMessage::Event { position, channel, json } => {
+                self.tell(channel, &json);
+                if let Some(position) = position {
+                    self.link.read_until(position);
+                }
+            }
+            OriginMessage::Revoke { member, role, version } => self.revoke(&member, role, version, now),
+            OriginMessage::Pong => {}
+        }
+    }
+
+    fn replay(&mut self, now: Millis) {
+        for message in self.outbox.replay(now) {
+            self.say(message);
+        }
+    }
+
+    /// When the link needs looking at.
+    pub(super) fn link_watch_at(&self) -> Option<Millis> {
+        if !self.link.up {
+            return self.wants_link().then_some(self.link.ask_at);
+        }
+        let stalled =
+            self.outbox.oldest_at().filter(|_| !self.link.held).map(|at| at + limits::LINK_STALLED_MS);
+        let silent = (!self.sessions.is_empty()).then_some(self.link.heard_at + limits::LINK_SILENT_MS);
+        [stalled, silent].into_iter().flatten().min()
+    }
+
+    /// Asks for a link that is missing, and gives up one that is dead.
+    pub(super) fn watch_link(&mut self, now: Millis) {
+        if self.link_watch_at().is_none_or(|at| at > now) {
+            return;
+        }
+        if self.link.up {
+            self.effects.push(Effect::DropLink { reason: "no-answer".to_owned() });
+            self.link_down(now);
+            return;
+        }
+        let attempt = self.link.attempts.min(8);
+        self.link.attempts += 1;
+        self.counters.dials += 1;
+        self.effects.push(Effect::Dial);
+        let backoff = (limits::DIAL_FIRST_MS << attempt).min(limits::DIAL_MAX_MS);
+        self.link.ask_at = now + backoff + self.jitter(backoff / 2);
+    }
+
+    /// Spreads hubs that lost the same origin; from the name, since nothing here is random.
+    fn jitter(&self, most: Millis) -> Millis {
+        let bytes = self.settings.name.bytes().chain(self.link.attempts.to_be_bytes());
+        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        hash % most.max(1)
+    }
+
+    fn wants_link(&self) -> bool {
+        !self.outbox.is_empty() || self.sessions.values().any(|session| session.grant.is_some())
+    }
+
+    /// Nobody is here and nothing is owed: the origin may forget the room.
+    pub(super) fn leave_idle_link(&mut self) {
+        if self.link.up && self.sessions.is_empty() && self.outbox.is_empty() {
+            self.link.up = false;
+            self.effects.push(Effect::DropLink { reason: "idle".to_owned() });
+        }
+    }
+
+    /// Asks the origin for the document of a channel.
+    pub(super) fn ask_open(&mut self, id: ChannelId) {
+        let Some(channel) = self.channels.get(&id) else { return };
+        if !matches!(channel.stage, Stage::Opening | Stage::Open(_)) {
+            return;
+        }
+        if let Some(grant) = channel.grant.clone() {
+            let name = channel.name().to_owned();
+            self.say(HubMessage::Open { channel: id, name, grant });
+        }
+    }
+}
+
+fn write_position(position: Position) -> Bytes {
+    let mut writer = Writer::default();
+    writer.var(position.epoch.0);
+    writer.var(position.seq);
+    writer.var(position.ts);
+    writer.finish()
+}
+
+fn read_position(facts: &Bytes) -> Option<Position> {
+    let mut reader = Reader::new(facts);
+    let epoch = Epoch(reader.var(u64::MAX).ok()?);
+    Some(Position { epoch, seq: reader.var(u64::MAX).ok()?, ts: reader.var(u64::MAX).ok()? })
+}

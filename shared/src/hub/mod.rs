@@ -1,0 +1,203 @@
+//! The hub: where the sessions of a room meet, as a pure state machine.
+//!
+//! Events and the time go in (`connect`, `receive`, `link_message`, `tick`, ...), effects come out of
+//! [`Hub::effects`]; a shell carries them out in order. The same hub runs in a Durable Object (one per room and
+//! region) and behind the origin's own sockets.
+//!
+//! Promise: a change is fanned out at once, goes to the origin in order, is acknowledged to its author exactly
+//! once and only when it is logged, and survives the loss of this memory: [`Hub::rebuild`] needs nothing but
+//! what the shell was told to save.
+
+mod effect;
+mod session;
+mod channel;
+mod receipts;
+mod document;
+mod audience;
+mod presence;
+mod outbox;
+mod link;
+mod opening;
+mod change;
+mod events;
+mod backlog;
+mod facts;
+mod rebuild;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+pub use self::effect::{Dialect, Effect, Frame, Persisted, Visitor};
+use self::{channel::Channel, document::Document, link::Link, outbox::Outbox, session::Session};
+use crate::{
+    Millis,
+    close::CloseCode,
+    id::{ChannelId, FileId, SessionId},
+    limits,
+    wire::link::HubMessage,
+};
+
+/// What a hub needs to know when it is made.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its name: `room~region`, or `direct~ORIGIN_ID`.
+    pub name: String,
+    /// Whether its memory can go while its sockets stay, so that facts must be saved.
+    pub durable: bool,
+}
+
+/// Why a session is not let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The code that a socket is closed with.
+    pub code: CloseCode,
+    /// Why, in a stable word.
+    pub reason: String,
+}
+
+/// The meeting point of a room's sessions in one region.
+#[derive(Debug)]
+pub struct Hub {
+    settings: Settings,
+    sessions: BTreeMap<SessionId, Session>,
+    channels: BTreeMap<ChannelId, Channel>,
+    documents: BTreeMap<FileId, Document>,
+    outbox: Outbox,
+    link: Link,
+    keepalive_at: Millis,
+    effects: Vec<Effect>,
+    link_out: Vec<HubMessage>,
+    counters: Counters,
+}
+
+/// What a hub has counted since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counters {
+    /// Changes taken from sessions.
+    pub changes: u64,
+    /// Changes refused.
+    pub refused: u64,
+    /// Frames sent to sessions.
+    pub deliveries: u64,
+    /// Sessions closed because they read too slowly.
+    pub slow_consumers: u64,
+    /// Times an origin was asked to dial.
+    pub dials: u64,
+    /// Times a change was not logged because what it depends on was missing.
+    pub missing: u64,
+}
+
+/// How a hub stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Stats {
+    /// Sessions connected.
+    pub sessions: usize,
+    /// Documents open on them.
+    pub channels: usize,
+    /// Changes that the origin has not acknowledged.
+    pub unacknowledged: usize,
+    /// Their bytes.
+    pub outbox_bytes: usize,
+    /// Rows of the outbox that are stored.
+    pub outbox_rows: usize,
+    /// Whether there is a link.
+    pub link_up: bool,
+    /// What was counted.
+    pub counters: Counters,
+}
+
+impl Hub {
+    /// An empty hub.
+    pub fn new(settings: Settings, now: Millis) -> Self {
+        Self {
+            settings,
+            sessions: BTreeMap::new(),
+            channels: BTreeMap::new(),
+            documents: BTreeMap::new(),
+            outbox: Outbox::new(now),
+            link: Link::new(now),
+            keepalive_at: now + limits::KEEPALIVE_MS,
+            effects: Vec::new(),
+            link_out: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes the effects since the last call, in the order in which they are to be carried out.
+    pub fn effects(&mut self) -> Vec<Effect> {
+        if !self.link_out.is_empty() {
+            let messages = std::mem::take(&mut self.link_out);
+            if self.link.is_up() {
+                self.effects.push(Effect::Link(messages));
+            }
+        }
+        self.leave_idle_link();
+        if self.settings.durable {
+            self.save_facts();
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    /// How the hub stands.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            sessions: self.sessions.len(),
+            channels: self.channels.len(),
+            unacknowledged: self.outbox.len(),
+            outbox_bytes: self.outbox.bytes(),
+            outbox_rows: self.outbox.rows(),
+            link_up: self.link.is_up(),
+            counters: self.counters,
+        }
+    }
+
+    /// Does what is due: stores what is late, keeps clients and link alive, asks for a new link.
+    pub fn tick(&mut self, now: Millis) {
+        if self.outbox.late_at().is_some_and(|at| at <= now) {
+            self.store_outbox();
+        }
+        if !self.sessions.is_empty() && self.keepalive_at <= now {
+            self.keepalive_at = now + limits::KEEPALIVE_MS;
+            self.keep_alive();
+            self.forget_gone_presence(now);
+        }
+        self.watch_link(now);
+        self.close_strangers(now);
+        self.close_stuck(now);
+        self.link.save_due_position(now, &mut self.effects);
+        self.ask_again(now);
+    }
+
+    /// When [`Self::tick`] wants to be called next; `None` if nothing happens before the next event.
+    pub fn next_tick(&self) -> Option<Millis> {
+        let keepalive = (!self.sessions.is_empty()).then_some(self.keepalive_at);
+        [
+            keepalive,
+            self.outbox.late_at(),
+            self.link_watch_at(),
+            self.strangers_at(),
+            self.stuck_at(),
+            self.link.save_at(),
+            self.ask_again_at(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn send(&mut self, session: SessionId, frame: Bytes) {
+        self.counters.deliveries += 1;
+        self.effects.push(Effect::Send { to: vec![session], frame });
+    }
+
+    fn say(&mut self, message: HubMessage) {
+        if self.link.is_up() {
+            self.link_out.push(message);
+        }
+    }
+
+    fn store_outbox(&mut self) {
+        self.outbox.store(&mut self.effects);
+    }
+}

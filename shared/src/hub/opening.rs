@@ -1,0 +1,287 @@
+//! How a channel gets its document: token, grant, the origin's answer, the first synchronisation.
+
+use bytes::Bytes;
+
+use super::{Effect, Hub, channel::Stage};
+use crate::{
+    Millis,
+    close::CloseCode,
+    grant::{Grant, Role},
+    id::{ChannelId, FileId},
+    wire::{
+        hocuspocus::{self, ServerMessage},
+        link::HubMessage,
+        yjs::{self, SyncMessage},
+    },
+};
+
+/// How long a document's writers are left alone after they were asked to synchronise.
+const ASK_AGAIN_MS: Millis = 500;
+
+impl Hub {
+    /// Has a token verified. On an open document it is a refreshed one.
+    pub(super) fn ask_admission(&mut self, id: ChannelId, token: String) {
+        let upgrade = self.sessions.get(&id.session()).and_then(|session| session.token.clone());
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        if matches!(channel.stage, Stage::Stranger | Stage::Closed) {
+            channel.stage = Stage::Admitting;
+        }
+        let token = if token.is_empty() { upgrade.unwrap_or_default() } else { token };
+        self.touch(id.session());
+        self.effects.push(Effect::Admit { channel: id, token });
+    }
+
+    /// The token is good: the origin is asked for the document, or an open one gets the new rights.
+    pub(super) fn grant_channel(&mut self, id: ChannelId, grant: Grant, now: Millis) {
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        let before = channel.grant.replace(grant.clone()).map(|grant| grant.role);
+        match channel.stage {
+            Stage::Admitting => {
+                channel.stage = Stage::Opening;
+                self.ask_open(id);
+                self.watch_link(now);
+            }
+            Stage::Open(_) if before != Some(grant.role) => {
+                self.ask_open(id);
+                self.tell_scope(id);
+            }
+            _ => {}
+        }
+    }
+
+    /// A member's rights have changed at the origin.
+    pub(super) fn revoke(&mut self, member: &str, role: Option<Role>, version: u32, now: Millis) {
+        let is_theirs =
+            |grant: &Option<Grant>| grant.as_ref().is_some_and(|grant| &*grant.member.id == member);
+        let channels: Vec<ChannelId> = self
+            .channels
+            .iter()
+            .filter(|(_, channel)| is_theirs(&channel.grant))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in channels {
+            let Some(role) = role else {
+                self.close(id.session(), CloseCode::Forbidden, "revoked", now);
+                continue;
+            };
+            if let Some(grant) = self.channels.get_mut(&id).and_then(|channel| channel.grant.as_mut()) {
+                grant.role = role;
+                grant.version = version;
+                self.tell_scope(id);
+            }
+        }
+    }
+
+    /// The origin has the document open for the channel.
+    pub(super) fn opened(&mut self, id: ChannelId, file: FileId, size: u64, now: Millis) {
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let Some(channel) = self.channels.get_mut(&id) else {
+            // It left while the origin was asked.
+            return self.say(HubMessage::Close { channel: id });
+        };
+        match &channel.stage {
+            Stage::Opening => {}
+            Stage::Open(open) if *open == file => {
+                if let Some(document) = self.documents.get_mut(&file) {
+                    document.size = size;
+                }
+                return;
+            }
+            _ => return,
+        }
+        channel.stage = Stage::Open(file.clone());
+        let document = self.documents.entry(file.clone()).or_default();
+        document.waiting.insert(id);
+        document.size = size;
+        self.touch(id.session());
+        self.save_channel(id);
+        self.tell_scope(id);
+        if file.is_room() {
+            self.join_audience(id, &file);
+        }
+        let pending = match self.channels.get(&id) {
+            Some(channel) => channel.pending.clone(),
+            None => return,
+        };
+        self.drop_pending(id);
+        for frame in pending {
+            self.receive_on(id, frame, now);
+        }
+    }
+
+    /// From now on the channel gets what happens in the document.
+    fn join_audience(&mut self, id: ChannelId, file: &FileId) {
+        let (Some(channel), Some(document)) = (self.channels.get(&id), self.documents.get_mut(file)) else {
+            return;
+        };
+        if document.waiting.remove(&id) {
+            document.audience.add((!channel.bare).then(|| channel.key.clone()), id);
+            self.show_presence(id, file);
+        }
+    }
+
+    fn tell_scope(&mut self, id: ChannelId) {
+        let Some(channel) = self.channels.get(&id).filter(|channel| !channel.bare) else { return };
+        let Some(grant) = &channel.grant else { return };
+        let scope = grant.role.scope();
+        let frame = hocuspocus::write_server(&channel.key, &ServerMessage::Authenticated { scope });
+        self.send(id.session(), frame);
+    }
+
+    /// The origin does not have the document, or not any more.
+    pub(super) fn closed(&mut self, id: ChannelId, code: CloseCode, reason: &str, now: Millis) {
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        let whole_room = code == CloseCode::Deleted || reason == "no-room";
+        if whole_room || channel.bare || code.reconnect() {
+            return self.close(id.session(), code, reason, now);
+        }
+        match channel.stage {
+            Stage::Opening => {
+                channel.stage = Stage::Stranger;
+                let frame =
+                    hocuspocus::write_server(&channel.key, &ServerMessage::PermissionDenied { reason });
+                self.drop_pending(id);
+                self.touch(id.session());
+                self.send(id.session(), frame);
+            }
+            Stage::Open(_) => self.close_channel(id, code, reason, now),
+            _ => {}
+        }
+    }
+
+    /// A Step1 of the client. It begins the count of its changes anew.
+    pub(super) fn synchronise(&mut self, id: ChannelId, file: &FileId, state_vector: &[u8]) {
+        let next = self.outbox.next();
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        channel.receipts.begin(next);
+        channel.step1 = (!file.is_room()).then(|| Bytes::copy_from_slice(state_vector));
+        self.touch(id.session());
+        if file.is_room() {
+            self.sync_frame(id, SyncMessage::Step1(yjs::EMPTY_STATE_VECTOR));
+            self.sync_frame(id, SyncMessage::Step2(yjs::EMPTY_UPDATE));
+            return;
+        }
+        self.ask_diff(id);
+    }
+
+    /// Asks again for every answer that is due.
+    pub(super) fn ask_diffs(&mut self) {
+        let channels: Vec<ChannelId> = self.channels.keys().copied().collect();
+        for channel in channels {
+            self.ask_diff(channel);
+        }
+    }
+
+    /// How far this hub has read is lost: everybody gets every open document whole.
+    pub(super) fn ask_whole_documents(&mut self) {
+        let files: Vec<FileId> = self.documents.keys().filter(|file| !file.is_room()).cloned().collect();
+        for file in files {
+            let state_vector = Bytes::from_static(yjs::EMPTY_STATE_VECTOR);
+            let ask = self.outbox.number();
+            self.link.asked_whole(ask);
+            self.say(HubMessage::Sync { channel: ChannelId(0), file, ask, state_vector });
+        }
+    }
+
+    /// Passes on a Step1 that waits for its answer, or asks for the state vector to ask the client with.
+    pub(super) fn ask_diff(&mut self, id: ChannelId) {
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        let Some(file) = channel.file().cloned() else { return };
+        let state_vector = match &channel.step1 {
+            Some(state_vector) => state_vector.clone(),
+            None if channel.probing => Bytes::new(),
+            None => return,
+        };
+        let ask = self.outbox.number();
+        channel.asked = ask;
+        self.say(HubMessage::Sync { channel: id, file, ask, state_vector });
+    }
+
+    /// The origin's answer: what the client lacks and what the log has. What neighbours have typed here and
+    /// what is not in the log yet follows at once.
+    pub(super) fn diff(
+        &mut self,
+        id: ChannelId,
+        file: &FileId,
+        ask: u64,
+        bytes: &[u8],
+        state_vector: &[u8],
+        size: u64,
+    ) {
+        if let Some(document) = self.documents.get_mut(file) {
+            document.size = usize::try_from(size).unwrap_or(usize::MAX);
+        }
+        if id == ChannelId(0) {
+            if !bytes.is_empty() {
+                self.fan_out(file, SyncMessage::Update(bytes), ChannelId(0));
+            }
+            self.link.has_whole(ask);
+            return self.ask_writers(file, state_vector);
+        }
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        if channel.file() != Some(file) || channel.asked != ask {
+            return;
+        }
+        channel.probing = false;
+        let answers = channel.step1.take().is_some() && !bytes.is_empty();
+        self.touch(id.session());
+        self.sync_frame(id, SyncMessage::Step1(state_vector));
+        if answers {
+            self.sync_frame(id, SyncMessage::Step2(bytes));
+            let unlogged: Vec<Bytes> = self.outbox.updates_of(file, id).cloned().collect();
+            for update in unlogged {
+                self.sync_frame(id, SyncMessage::Update(&update));
+            }
+            self.join_audience(id, file);
+        }
+    }
+
+    /// Asks everybody who may write a file for what the log lacks, but not in a storm.
+    pub(super) fn ask_writers_soon(&mut self, file: &FileId, state_vector: Bytes, now: Millis) {
+        let Some(document) = self.documents.get_mut(file) else { return };
+        if document.asked_at.is_some_and(|at| now < at + ASK_AGAIN_MS) {
+            document.ask_with = Some(state_vector);
+            return;
+        }
+        document.asked_at = Some(now);
+        document.ask_with = None;
+        self.ask_writers(file, &state_vector);
+    }
+
+    /// When writers are to be asked again.
+    pub(super) fn ask_again_at(&self) -> Option<Millis> {
+        let waiting = self.documents.values().filter(|document| document.ask_with.is_some());
+        waiting.filter_map(|document| document.asked_at).map(|at| at + ASK_AGAIN_MS).min()
+    }
+
+    pub(super) fn ask_again(&mut self, now: Millis) {
+        if self.ask_again_at().is_none_or(|at| at > now) {
+            return;
+        }
+        let due: Vec<(FileId, Bytes)> = self
+            .documents
+            .iter()
+            .filter_map(|(file, document)| Some((file.clone(), document.ask_with.clone()?)))
+            .collect();
+        for (file, state_vector) in due {
+            self.ask_writers_soon(&file, state_vector, now);
+        }
+    }
+
+    fn ask_writers(&mut self, file: &FileId, state_vector: &[u8]) {
+        let Some(document) = self.documents.get(file) else { return };
+        let writers: Vec<ChannelId> = document.audience.channels().collect();
+        for id in writers {
+            if self.channels.get(&id).is_some_and(|channel| channel.may_edit()) {
+                self.sync_frame(id, SyncMessage::Step1(state_vector));
+            }
+        }
+    }
+
+    pub(super) fn sync_frame(&mut self, id: ChannelId, message: SyncMessage<'_>) {
+        if let Some(channel) = self.channels.get(&id) {
+            let frame = channel.sync_frame(message);
+            self.send(id.session(), frame);
+        }
+    }
+}

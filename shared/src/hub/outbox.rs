@@ -1,0 +1,246 @@
+//! The outbox: changes that the origin has not acknowledged, in order, and the rows that keep them.
+//!
+//! Lazy: a change is stored only when it is late or when there is no link, many changes to a row. A row is
+//! forgotten when all its changes are settled.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::{Bytes, BytesMut};
+
+use super::Effect;
+use crate::{
+    Millis,
+    id::{ChannelId, FileId},
+    limits,
+    wire::link::{self, HubMessage},
+};
+
+/// One unacknowledged change.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) hub_seq: u64,
+    /// An `Update` or a logged `Event`, as it goes over the link.
+    pub(super) message: HubMessage,
+    /// When it was last handed to the link, or taken.
+    at: Millis,
+    row: Option<u64>,
+    settled: bool,
+}
+
+/// What is not acknowledged yet.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    entries: VecDeque<Entry>,
+    next: u64,
+    bytes: usize,
+    live: usize,
+    unsaved: usize,
+    /// How many unsettled changes each stored row still has.
+    rows: BTreeMap<u64, usize>,
+}
+
+impl Outbox {
+    /// Numbers begin with the time, so that they rise over losses of memory without a write.
+    pub(super) fn new(now: Millis) -> Self {
+        Self {
+            entries: VecDeque::new(),
+            next: now.max(1) << 9,
+            bytes: 0,
+            live: 0,
+            unsaved: 0,
+            rows: BTreeMap::new(),
+        }
+    }
+
+    /// Reads stored rows back. A row that cannot be read is reported by its number.
+    pub(super) fn restore(&mut self, rows: Vec<(u64, Bytes)>, now: Millis) -> Vec<u64> {
+        let mut unreadable = Vec::new();
+        for (row, bytes) in rows {
+            let Some(messages) = read_row(&bytes) else {
+                unreadable.push(row);
+                continue;
+            };
+            for message in messages {
+                let Some(hub_seq) = number(&message) else { continue };
+                self.next = self.next.max(hub_seq + 1);
+                self.bytes += size(&message);
+                self.live += 1;
+                *self.rows.entry(row).or_default() += 1;
+                self.entries.push_back(Entry { hub_seq, message, at: now, row: Some(row), settled: false });
+            }
+        }
+        self.entries.make_contiguous().sort_by_key(|entry| entry.hub_seq);
+        unreadable
+    }
+
+    /// The number that the next change gets.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// A number for something that is not a change, never used before, not even by a memory that was lost.
+    pub(super) fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next - 1
+    }
+
+    pub(super) fn has_room_for(&self, bytes: usize) -> bool {
+        self.bytes + bytes <= limits::OUTBOX_BYTES
+    }
+
+    /// Takes a change, which `make` builds around its number, and returns it for the link.
+    pub(super) fn push(&mut self, now: Millis, make: impl FnOnce(u64) -> HubMessage) -> HubMessage {
+        let hub_seq = self.next;
+        self.next += 1;
+        let message = make(hub_seq);
+        self.bytes += size(&message);
+        self.live += 1;
+        self.unsaved += 1;
+        self.entries.push_back(Entry {
+            hub_seq,
+            message: message.clone(),
+            at: now,
+            row: None,
+            settled: false,
+        });
+        message
+    }
+
+    /// A change is logged, refused or missing: it needs no replay. `None` if it is not known (any more).
+    pub(super) fn settle(&mut self, hub_seq: u64, effects: &mut Vec<Effect>) -> Option<HubMessage> {
+        let at = self.entries.binary_search_by_key(&hub_seq, |entry| entry.hub_seq).ok()?;
+        let entry = self.entries.get_mut(at).filter(|entry| !entry.settled)?;
+        entry.settled = true;
+        self.live -= 1;
+        self.bytes -= size(&entry.message);
+        let message = entry.message.clone();
+        match entry.row {
+            None => self.unsaved -= 1,
+            Some(row) => {
+                let left = self.rows.get_mut(&row)?;
+                *left -= 1;
+                if *left == 0 {
+                    self.rows.remove(&row);
+                    effects.push(Effect::ForgetOutbox { row });
+                }
+            }
+        }
+        while self.entries.front().is_some_and(|entry| entry.settled) {
+            self.entries.pop_front();
+        }
+        Some(message)
+    }
+
+    /// Everything unacknowledged, in order, marked as sent now.
+    pub(super) fn replay(&mut self, now: Millis) -> Vec<HubMessage> {
+        let live = self.entries.iter_mut().filter(|entry| !entry.settled);
+        live.map(|entry| {
+            entry.at = now;
+            entry.message.clone()
+        })
+        .collect()
+    }
+
+    /// The unacknowledged updates of a file that other channels have made here.
+    pub(super) fn updates_of<'a>(
+        &'a self,
+        file: &'a FileId,
+        except: ChannelId,
+    ) -> impl Iterator<Item = &'a Bytes> {
+        self.entries.iter().filter(|entry| !entry.settled).filter_map(move |entry| match &entry.message {
+            HubMessage::Update { channel, file: of, kind: link::ChangeKind::Update, bytes, .. }
+                if of == file && *channel != except =>
+            {
+                Some(bytes)
+            }
+            _ => None,
+        })
+    }
+
+    /// Stores everything that is not in a row yet.
+    pub(super) fn store(&mut self, effects: &mut Vec<Effect>) {
+        if self.unsaved == 0 {
+            return;
+        }
+        let mut row = None;
+        let mut buffer = BytesMut::new();
+        for entry in self.entries.iter_mut().filter(|entry| !entry.settled && entry.row.is_none()) {
+            let frame = link::encode_hub(std::slice::from_ref(&entry.message));
+            if let Some(full) = row
+                && buffer.len() + frame.len() > limits::OUTBOX_ROW_BYTES
+            {
+                effects.push(Effect::SaveOutbox { row: full, bytes: buffer.split().freeze() });
+                row = None;
+            }
+            let number = *row.get_or_insert(entry.hub_seq);
+            entry.row = Some(number);
+            *self.rows.entry(number).or_default() += 1;
+            buffer.extend_from_slice(&u32::try_from(frame.len()).unwrap_or(u32::MAX).to_be_bytes());
+            buffer.extend_from_slice(&frame);
+        }
+        if let Some(row) = row {
+            effects.push(Effect::SaveOutbox { row, bytes: buffer.freeze() });
+        }
+        self.unsaved = 0;
+    }
+
+    /// When the oldest change that is in no row becomes late.
+    pub(super) fn late_at(&self) -> Option<Millis> {
+        if self.unsaved == 0 {
+            return None;
+        }
+        let oldest = self.entries.iter().find(|entry| !entry.settled && entry.row.is_none())?;
+        Some(oldest.at + limits::OUTBOX_LATE_MS)
+    }
+
+    /// When the oldest unacknowledged change was handed to the link.
+    pub(super) fn oldest_at(&self) -> Option<Millis> {
+        self.entries.front().map(|entry| entry.at)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.live == 0
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.live
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.rows.len()
+    }
+}
+
+fn number(message: &HubMessage) -> Option<u64> {
+    match message {
+        HubMessage::Update { hub_seq, .. } | HubMessage::Event { hub_seq, .. } => Some(*hub_seq),
+        _ => None,
+    }
+}
+
+fn size(message: &HubMessage) -> usize {
+    match message {
+        HubMessage::Update { bytes, .. } => bytes.len() + 64,
+        HubMessage::Event { json, .. } => json.len() + 64,
+        _ => 0,
+    }
+}
+
+fn read_row(bytes: &Bytes) -> Option<Vec<HubMessage>> {
+    let mut messages = Vec::new();
+    let mut rest = bytes.clone();
+    while !rest.is_empty() {
+        let length = rest.get(..4)?.try_into().ok().map(u32::from_be_bytes)?;
+        let length = usize::try_from(length).ok()?;
+        let _ = rest.split_to(4);
+        if rest.len() < length {
+            return None;
+        }
+        messages.extend(link::decode_hub(&rest.split_to(length)).ok()?);
+    }
+    Some(messages)
+}

@@ -1,0 +1,109 @@
+//! A hub that has lost its memory while its sockets stayed, rebuilt from what was saved.
+//!
+//! Nothing else is trusted. A document with acknowledgements owed is asked with Step1: when the Step2 that answers
+//! is logged, that many go out. A session of which too little is known is closed with 1012 and comes back.
+
+use bytes::Bytes;
+
+use super::{
+    Effect, Hub, Persisted, Session, Settings, Visitor,
+    channel::{Channel, Stage},
+    facts::{ChannelFacts, ChannelRow, Facts},
+    link::Link,
+    receipts::Receipts,
+};
+use crate::{
+    Millis,
+    close::CloseCode,
+    id::{ChannelId, SessionId},
+    wire::{link::HubMessage, yjs},
+};
+
+impl Hub {
+    /// Rebuilds a hub from what its shell has kept.
+    pub fn rebuild(settings: Settings, persisted: Persisted, now: Millis) -> Self {
+        let mut hub = Self::new(settings, now);
+        if let Some(facts) = &persisted.link {
+            hub.link = Link::restored(facts, now);
+        }
+        for row in hub.outbox.restore(persisted.outbox, now) {
+            hub.effects.push(Effect::ForgetOutbox { row });
+        }
+        let mut rows: Vec<(ChannelId, Bytes)> = persisted.channels;
+        for (id, saved) in persisted.sessions {
+            let (own, others) = rows.into_iter().partition(|(channel, _)| channel.session() == id);
+            rows = others;
+            hub.restore_session(id, saved, own, now);
+        }
+        for (channel, _) in rows {
+            hub.forget_channel(channel);
+        }
+        for message in hub.outbox.replay(now) {
+            hub.say(message);
+        }
+        hub.ask_diffs();
+        if hub.link.is_up() && hub.link.is_lost() {
+            hub.ask_whole_documents();
+        }
+        hub.watch_link(now);
+        hub
+    }
+
+    fn restore_session(&mut self, id: SessionId, saved: Bytes, rows: Vec<(ChannelId, Bytes)>, now: Millis) {
+        let facts = Facts::read(&saved).filter(|facts| !facts.partial);
+        let Some(facts) = facts else {
+            for (channel, _) in rows {
+                self.forget_channel(channel);
+            }
+            let reason = CloseCode::Restart.word().to_owned();
+            self.effects.push(Effect::Close { session: id, code: CloseCode::Restart, reason });
+            return;
+        };
+        let visitor = Visitor { dialect: facts.dialect.clone(), token: None };
+        let mut session = Session::new(visitor, now);
+        session.grant = facts.grant.clone();
+        session.pings = facts.pings;
+        session.next_index = facts.next_index;
+        session.saved = saved;
+        session.touched = false;
+        self.sessions.insert(id, session);
+        for (channel, row) in rows {
+            match ChannelRow::read(&row) {
+                Some(row) => {
+                    let unsettled = facts.channels.get(&channel.index()).cloned().unwrap_or_default();
+                    self.restore_channel(channel, row, unsettled);
+                }
+                None => self.forget_channel(channel),
+            }
+        }
+    }
+
+    fn restore_channel(&mut self, id: ChannelId, row: ChannelRow, facts: ChannelFacts) {
+        let Some(session) = self.sessions.get_mut(&id.session()) else { return };
+        let mut channel = Channel::new(row.key.into(), !session.is_hocuspocus());
+        session.keys.insert(channel.key.clone(), id);
+        channel.grant = session.grant.clone();
+        channel.stage = Stage::Open(row.file.clone());
+        channel.receipts = Receipts::restored(facts.owed, self.outbox.next());
+        // The state vector of an unanswered Step1 is lost: the whole document answers it.
+        channel.step1 = facts.unanswered.then(|| Bytes::from_static(yjs::EMPTY_STATE_VECTOR));
+        channel.probing = facts.owed > 0 && !facts.unanswered && !row.file.is_room();
+        channel.clients = facts.clients;
+        let document = self.documents.entry(row.file).or_default();
+        if facts.unanswered {
+            document.waiting.insert(id);
+        } else {
+            document.audience.add((!channel.bare).then(|| channel.key.clone()), id);
+        }
+        for (client, clock) in &channel.clients {
+            document.presence.restore(*client, *clock, id);
+        }
+        self.channels.insert(id, channel);
+    }
+
+    /// A row whose socket is gone.
+    fn forget_channel(&mut self, channel: ChannelId) {
+        self.effects.push(Effect::DropChannel { channel });
+        self.say(HubMessage::Close { channel });
+    }
+}

@@ -1,0 +1,260 @@
+//! A session: one WebSocket of one member. Here it comes, speaks and goes.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+
+use super::{Denial, Dialect, Effect, Frame, Hub, Visitor, channel::Channel};
+use crate::{
+    Millis,
+    close::CloseCode,
+    grant::Grant,
+    id::{ChannelId, SessionId},
+    limits,
+    wire::{
+        event::EventOut,
+        hocuspocus::{self, ClientInput, ServerMessage},
+        link::HubMessage,
+        yjs,
+    },
+};
+
+/// What a hub knows of a socket.
+#[derive(Clone, Debug)]
+pub(super) struct Session {
+    pub(super) dialect: Dialect,
+    /// Who it is, once a token was accepted.
+    pub(super) grant: Option<Grant>,
+    /// The token of the upgrade.
+    pub(super) token: Option<String>,
+    /// Whether the client understands frames without a routing key (Ping), as providers do from version 4.
+    pub(super) pings: bool,
+    /// The channels by routing key.
+    pub(super) keys: BTreeMap<Arc<str>, ChannelId>,
+    pub(super) next_index: u16,
+    /// When it came.
+    pub(super) since: Millis,
+    /// What waits for its documents to open.
+    pub(super) pending_bytes: usize,
+    pub(super) pending_frames: usize,
+    pub(super) backlog: super::backlog::Backlog,
+    /// The files that the member looks at, as the room event that said so.
+    pub(super) visible: Option<Bytes>,
+    /// The facts that were saved last.
+    pub(super) saved: Bytes,
+    /// Whether its facts may have changed since.
+    pub(super) touched: bool,
+}
+
+impl Session {
+    pub(super) fn new(visitor: Visitor, now: Millis) -> Self {
+        Self {
+            dialect: visitor.dialect,
+            grant: None,
+            token: visitor.token,
+            pings: false,
+            keys: BTreeMap::new(),
+            next_index: 1,
+            since: now,
+            pending_bytes: 0,
+            pending_frames: 0,
+            backlog: Default::default(),
+            visible: None,
+            saved: Bytes::new(),
+            touched: true,
+        }
+    }
+
+    pub(super) fn is_hocuspocus(&self) -> bool {
+        self.dialect == Dialect::Hocuspocus
+    }
+}
+
+impl Hub {
+    /// A socket was accepted.
+    pub fn connect(&mut self, session: SessionId, visitor: Visitor, now: Millis) {
+        if self.sessions.len() >= limits::SESSIONS {
+            let reason = "too-many-sessions".to_owned();
+            self.effects.push(Effect::Close { session, code: CloseCode::RateLimited, reason });
+            return;
+        }
+        if self.sessions.is_empty() {
+            self.keepalive_at = now + limits::KEEPALIVE_MS;
+        }
+        let document = match &visitor.dialect {
+            Dialect::YWebsocket { document } => Some(document.clone()),
+            Dialect::Hocuspocus => None,
+        };
+        let token = visitor.token.clone().unwrap_or_default();
+        self.sessions.insert(session, Session::new(visitor, now));
+        if let Some(document) = document
+            && let Some(channel) = self.new_channel(session, &document)
+        {
+            self.ask_admission(channel, token);
+        }
+    }
+
+    /// A frame of the socket. Bounded before it is parsed; an unreadable one ends the session.
+    pub fn receive(&mut self, session: SessionId, frame: Frame, now: Millis) {
+        let Some(known) = self.sessions.get_mut(&session) else { return };
+        known.backlog.heard();
+        let hocuspocus = known.is_hocuspocus();
+        match frame {
+            Frame::Text(_) => self.refuse_text(session),
+            Frame::Binary(frame) if hocuspocus => self.receive_envelope(session, frame, now),
+            Frame::Binary(frame) => self.receive_bare(session, frame, now),
+        }
+        if !self.link.is_up() {
+            self.store_outbox();
+        }
+    }
+
+    /// The socket is gone, however it went.
+    pub fn disconnect(&mut self, session: SessionId, now: Millis) {
+        let Some(known) = self.sessions.get(&session) else { return };
+        let channels: Vec<ChannelId> = known.keys.values().copied().collect();
+        for channel in channels {
+            self.leave(channel, now);
+        }
+        self.sessions.remove(&session);
+    }
+
+    /// Ends a session from this side.
+    pub(super) fn close(&mut self, session: SessionId, code: CloseCode, reason: &str, now: Millis) {
+        if self.sessions.contains_key(&session) {
+            self.disconnect(session, now);
+            self.effects.push(Effect::Close { session, code, reason: reason.to_owned() });
+        }
+    }
+
+    /// The verdict on a token.
+    pub fn admitted(&mut self, channel: ChannelId, verdict: Result<Grant, Denial>, now: Millis) {
+        let Some(session) = self.sessions.get_mut(&channel.session()) else { return };
+        match verdict {
+            Ok(grant) => {
+                session.grant = Some(grant.clone());
+                session.touched = true;
+                self.grant_channel(channel, grant, now);
+            }
+            Err(denial) if session.is_hocuspocus() => self.deny_channel(channel, &denial, now),
+            Err(denial) => self.close(channel.session(), denial.code, &denial.reason, now),
+        }
+    }
+
+    fn receive_envelope(&mut self, session: SessionId, frame: Bytes, now: Millis) {
+        if frame.len() > limits::FRAME_BYTES {
+            return self.refuse_oversized(session, &frame, now);
+        }
+        let key: Arc<str> = match hocuspocus::read_client(&frame) {
+            Ok(ClientInput::Pong) => return,
+            Ok(ClientInput::Frame(read)) => read.key.into(),
+            Err(_) => return self.close(session, CloseCode::BadFrame, "bad-frame", now),
+        };
+        let known = self.sessions.get(&session).and_then(|s| s.keys.get(&key)).copied();
+        let Some(channel) = known.or_else(|| self.new_channel(session, &key)) else {
+            return self.close(session, CloseCode::RateLimited, "too-many-documents", now);
+        };
+        self.receive_on(channel, frame, now);
+    }
+
+    fn receive_bare(&mut self, session: SessionId, frame: Bytes, now: Millis) {
+        if frame.len() > limits::FRAME_BYTES {
+            return self.close(session, CloseCode::TooLarge, "file-too-large", now);
+        }
+        if yjs::read_y(&frame).is_err() {
+            return self.close(session, CloseCode::BadFrame, "bad-frame", now);
+        }
+        let channel = self.sessions.get(&session).and_then(|s| s.keys.values().next()).copied();
+        if let Some(channel) = channel {
+            self.receive_on(channel, frame, now);
+        }
+    }
+
+    /// Of a frame that is too large only key and type are read; the document is closed, the socket stays.
+    fn refuse_oversized(&mut self, session: SessionId, frame: &[u8], now: Millis) {
+        let Ok((key, _)) = hocuspocus::read_head(frame) else {
+            return self.close(session, CloseCode::BadFrame, "bad-frame", now);
+        };
+        let known = self.sessions.get(&session).and_then(|s| s.keys.get(key)).copied();
+        match known {
+            Some(channel) => self.close_channel(channel, CloseCode::TooLarge, "file-too-large", now),
+            None => {
+                let frame = hocuspocus::write_server(key, &ServerMessage::Close { reason: "file-too-large" });
+                self.send(session, frame);
+            }
+        }
+    }
+
+    fn refuse_text(&mut self, session: SessionId) {
+        let text = EventOut::Error {
+            code: "text-frames".into(),
+            reason: "this server speaks binary frames only".into(),
+            file: None,
+        }
+        .to_json();
+        self.effects.push(Effect::SendText { to: session, text });
+    }
+
+    /// The earliest time at which a session without a valid token is closed.
+    pub(super) fn strangers_at(&self) -> Option<Millis> {
+        let strangers = self.sessions.values().filter(|session| session.grant.is_none());
+        strangers.map(|session| session.since + limits::STRANGER_MS).min()
+    }
+
+    /// Closes the sessions that have not shown a valid token in time.
+    pub(super) fn close_strangers(&mut self, now: Millis) {
+        let late: Vec<SessionId> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.grant.is_none() && session.since + limits::STRANGER_MS <= now)
+            .map(|(id, _)| *id)
+            .collect();
+        for session in late {
+            self.close(session, CloseCode::Unauthorized, "no-token", now);
+        }
+    }
+
+    /// Sends every client something, since clients take silence for death after 30 s.
+    pub(super) fn keep_alive(&mut self) {
+        let mut frames: BTreeMap<Bytes, Vec<SessionId>> = BTreeMap::new();
+        for (id, session) in &self.sessions {
+            let frame = match session.keys.keys().next() {
+                _ if session.pings => Bytes::from_static(hocuspocus::PING),
+                _ if !session.is_hocuspocus() => yjs::write_y(&yjs::YMessage::Awareness(&[0])),
+                Some(key) => hocuspocus::write_server(key, &ServerMessage::Awareness(&[0])),
+                None => continue,
+            };
+            frames.entry(frame).or_default().push(*id);
+        }
+        for (frame, to) in frames {
+            self.effects.push(Effect::Send { to, frame });
+        }
+        self.say(HubMessage::Ping);
+    }
+
+    pub(super) fn touch(&mut self, session: SessionId) {
+        if let Some(session) = self.sessions.get_mut(&session) {
+            session.touched = true;
+        }
+    }
+
+    pub(super) fn new_channel(&mut self, session: SessionId, key: &str) -> Option<ChannelId> {
+        let known = self.sessions.get_mut(&session)?;
+        if known.keys.len() >= limits::CHANNELS {
+            return None;
+        }
+        let channel = loop {
+            let candidate = session.channel(known.next_index);
+            known.next_index = known.next_index.checked_add(1).unwrap_or(1);
+            if !self.channels.contains_key(&candidate) {
+                break candidate;
+            }
+        };
+        let key: Arc<str> = key.into();
+        known.keys.insert(key.clone(), channel);
+        known.touched = true;
+        let bare = !known.is_hocuspocus();
+        self.channels.insert(channel, Channel::new(key, bare));
+        Some(channel)
+    }
+}

@@ -1,0 +1,17 @@
+//! What the two ends of Edgeroom agree on: the words of the protocol and the hub that speaks it.
+//!
+//! Pure: nothing here does I/O, reads a clock or draws a random number. Time, ids and bytes come in as
+//! parameters; what should happen goes out as values. So the whole protocol runs in simulated time.
+
+pub mod id;
+pub mod position;
+pub mod limits;
+pub mod close;
+pub mod grant;
+pub mod wire;
+pub mod update;
+pub mod signature;
+pub mod hub;
+
+/// Milliseconds since the Unix epoch, read by whoever calls in.
+pub type Millis = u64;

@@ -1,0 +1,104 @@
+//! The sizes, counts and times that both ends agree on. Sizes are bytes, times milliseconds.
+
+/// Longest room id.
+pub const ROOM_ID_BYTES: usize = 128;
+/// Longest file path.
+pub const PATH_BYTES: usize = 512;
+/// Most segments of a file path.
+pub const PATH_SEGMENTS: usize = 32;
+/// Longest segment of a file path.
+pub const PATH_SEGMENT_BYTES: usize = 255;
+/// The reserved document name that stands for the room itself.
+pub const ROOM_DOCUMENT: &str = ".room";
+/// The root type of every file's Yjs document.
+pub const TEXT_ROOT: &str = "content";
+
+/// Largest frame that is read as a whole; of a larger one only key and type are read.
+pub const FRAME_BYTES: usize = 10 << 20;
+/// Largest update (and largest Step2 beside the catch-up of a file).
+pub const UPDATE_BYTES: usize = 1 << 20;
+/// Largest state of one file, which also bounds a Step2 that brings offline work.
+pub const FILE_BYTES: usize = 8 << 20;
+/// How much further the origin goes than the hub, so that no update is refused after its fan-out.
+pub const FILE_SLACK_BYTES: usize = 1 << 20;
+/// Longest routing key of a frame.
+pub const KEY_BYTES: usize = 1024;
+/// Longest token.
+pub const TOKEN_BYTES: usize = 8 << 10;
+/// Longest room event in JSON.
+pub const EVENT_BYTES: usize = 64 << 10;
+/// Longest text of a chat message.
+pub const CHAT_BYTES: usize = 8 << 10;
+/// Longest awareness frame.
+pub const AWARENESS_BYTES: usize = 64 << 10;
+/// Longest state of one awareness client, in JSON.
+pub const AWARENESS_STATE_BYTES: usize = 8 << 10;
+/// Awareness clients that one channel may speak for.
+pub const AWARENESS_CLIENTS: usize = 64;
+/// Deepest nesting of JSON that comes from clients.
+pub const JSON_DEPTH: usize = 32;
+
+/// Channels (open documents) of one session.
+pub const CHANNELS: usize = 1000;
+/// Sessions of one hub.
+pub const SESSIONS: usize = 2000;
+/// Bytes that wait on one session until its documents are open.
+pub const PENDING_BYTES: usize = 5 << 20;
+/// Frames that wait on one session until its documents are open.
+pub const PENDING_FRAMES: usize = 1000;
+/// Bytes that wait on a session that has not shown a valid token yet.
+pub const STRANGER_BYTES: usize = 64 << 10;
+/// How long a session may stay without a valid token.
+pub const STRANGER_MS: u64 = 10_000;
+/// Files of one room.
+pub const FILES: usize = 5000;
+
+/// Bytes in a hub's outbox before its members are told that it takes no more.
+pub const OUTBOX_BYTES: usize = 32 << 20;
+/// Bytes in one stored row of the outbox; a row of a Durable Object holds 2 MB.
+pub const OUTBOX_ROW_BYTES: usize = 1_500_000;
+/// How long an update may be unacknowledged before it is stored.
+pub const OUTBOX_LATE_MS: u64 = 250;
+
+/// What a socket may still have to send before presence is withheld from it.
+pub const BACKLOG_PRESENCE_BYTES: usize = 256 << 10;
+/// What a socket may have to send without progress for [`BACKLOG_STUCK_MS`].
+pub const BACKLOG_STUCK_BYTES: usize = 1 << 20;
+/// See [`BACKLOG_STUCK_BYTES`].
+pub const BACKLOG_STUCK_MS: u64 = 5_000;
+/// What a socket may never have to send.
+pub const BACKLOG_BYTES: usize = 4 << 20;
+/// What all sockets of a hub may have to send together.
+pub const BACKLOG_HUB_BYTES: usize = 32 << 20;
+
+/// How often a hub with sessions pings its link and its clients.
+pub const KEEPALIVE_MS: u64 = 20_000;
+/// Silence of the link after which a hub asks for a new one.
+pub const LINK_SILENT_MS: u64 = 45_000;
+/// Age of an unacknowledged change after which a hub asks for a new link.
+pub const LINK_STALLED_MS: u64 = 10_000;
+/// First delay before an origin is asked again to dial; doubled up to [`DIAL_MAX_MS`].
+pub const DIAL_FIRST_MS: u64 = 200;
+/// See [`DIAL_FIRST_MS`].
+pub const DIAL_MAX_MS: u64 = 15_000;
+/// How long an origin may take to dial after it was asked.
+pub const DIAL_WAIT_MS: u64 = 5_000;
+/// How long a nonce or a signature is good for.
+pub const SIGNATURE_MS: u64 = 60_000;
+/// How often a hub saves its position.
+pub const POSITION_SAVE_MS: u64 = 1_000;
+/// How long presence outlives its link before the members are told that it is gone.
+pub const PRESENCE_GRACE_MS: u64 = 10_000;
+
+/// Updates and events in one append.
+pub const BATCH_CHANGES: usize = 512;
+/// Bytes in one append (one larger change is a batch of its own).
+pub const BATCH_BYTES: usize = 4 << 20;
+/// Bytes of changes that wait for the append before them, per room; more is held at the hubs.
+pub const QUEUE_BYTES: usize = 32 << 20;
+/// Messages that wait on one room.
+pub const ROOM_INBOX: usize = 1024;
+/// Room events kept in the log of a room.
+pub const ROOM_EVENTS: usize = 500;
+/// Largest body of a REST request.
+pub const BODY_BYTES: usize = 16 << 20;

@@ -1,0 +1,110 @@
+//! The frames of a hub.
+//!
+//! Tags: 1 hello, 2 open, 3 close, 4 update, 5 sync, 6 awareness, 7 event, 8 stats, 9 ping. A tag is never
+//! used again for something else; a body only ever grows at its end.
+
+use bytes::Bytes;
+
+use super::{
+    ChangeKind, HubMessage, LinkError,
+    part::{Body, Unreadable, read_frame, write_frame, write_grant, write_option, write_position},
+};
+use crate::wire::varint::Writer;
+
+/// Writes a frame of a hub.
+pub fn encode_hub(messages: &[HubMessage]) -> Bytes {
+    write_frame(messages, write)
+}
+
+/// Reads a frame of a hub. The bytes of its messages are slices of the frame.
+pub fn decode_hub(frame: &Bytes) -> Result<Vec<HubMessage>, LinkError> {
+    read_frame(frame, read)
+}
+
+fn write(message: &HubMessage, body: &mut Writer) -> u8 {
+    match message {
+        HubMessage::Hello { hub, position } => {
+            body.text(hub);
+            write_option(body, *position, write_position);
+            1
+        }
+        HubMessage::Open { channel, name, grant } => {
+            body.var(channel.0);
+            body.text(name);
+            write_grant(body, grant);
+            2
+        }
+        HubMessage::Close { channel } => {
+            body.var(channel.0);
+            3
+        }
+        HubMessage::Update { channel, file, hub_seq, kind, grant_version, may_edit, bytes } => {
+            body.var(channel.0);
+            body.text(file.as_str());
+            body.var(*hub_seq);
+            body.u8(match kind {
+                ChangeKind::Update => 0,
+                ChangeKind::Step2 => 1,
+            });
+            body.var((*grant_version).into());
+            body.u8((*may_edit).into());
+            body.bytes(bytes);
+            4
+        }
+        HubMessage::Sync { channel, file, ask, state_vector } => {
+            body.var(channel.0);
+            body.text(file.as_str());
+            body.var(*ask);
+            body.bytes(state_vector);
+            5
+        }
+        HubMessage::Awareness { file, bytes } => {
+            body.text(file.as_str());
+            body.bytes(bytes);
+            6
+        }
+        HubMessage::Event { channel, hub_seq, json } => {
+            body.var(channel.0);
+            body.var(*hub_seq);
+            body.bytes(json);
+            7
+        }
+        HubMessage::Stats { json } => {
+            body.bytes(json);
+            8
+        }
+        HubMessage::Ping => 9,
+    }
+}
+
+fn read(tag: u8, body: &mut Body<'_>) -> Result<Option<HubMessage>, Unreadable> {
+    Ok(Some(match tag {
+        1 => HubMessage::Hello { hub: body.text()?, position: body.option(Body::position)? },
+        2 => HubMessage::Open { channel: body.channel()?, name: body.text()?, grant: body.grant()? },
+        3 => HubMessage::Close { channel: body.channel()? },
+        4 => HubMessage::Update {
+            channel: body.channel()?,
+            file: body.file()?,
+            hub_seq: body.number()?,
+            kind: match body.number()? {
+                0 => ChangeKind::Update,
+                1 => ChangeKind::Step2,
+                _ => return Err(Unreadable),
+            },
+            grant_version: body.small_number()?,
+            may_edit: body.flag()?,
+            bytes: body.bytes()?,
+        },
+        5 => HubMessage::Sync {
+            channel: body.channel()?,
+            file: body.file()?,
+            ask: body.number()?,
+            state_vector: body.bytes()?,
+        },
+        6 => HubMessage::Awareness { file: body.file()?, bytes: body.bytes()? },
+        7 => HubMessage::Event { channel: body.channel()?, hub_seq: body.number()?, json: body.bytes()? },
+        8 => HubMessage::Stats { json: body.bytes()? },
+        9 => HubMessage::Ping,
+        _ => return Ok(None),
+    }))
+}

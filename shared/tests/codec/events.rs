@@ -1,0 +1,116 @@
+//! Room events are spelled exactly as clients know them.
+
+use shared::{
+    grant::{Member, Role},
+    id::{FileId, FilePath},
+    wire::event::{
+        self, EventError, EventIn, EventOut, FileChange, FileOp, LinkState, StoredFile, StoringState,
+    },
+};
+
+fn member() -> Member {
+    Member { id: "u1".into(), name: "Ann".into() }
+}
+
+#[test]
+fn every_event_for_members_has_its_one_spelling() {
+    let id = FileId::parse("f_0123456789abcdef").unwrap();
+    let path = FilePath::parse("src/a.ts").unwrap();
+    let change = |op| FileChange { op, id: id.clone(), path: path.clone() };
+    let stored = StoredFile { id: id.clone(), path: path.clone(), seq: 4, at: 5 };
+    let error = |file| EventOut::Error { code: "stale".into(), reason: "why".into(), file };
+    let data = serde_json::json!({"any": [1, null]});
+    let spelled = [
+        (
+            EventOut::Chat {
+                id: "3:7".into(),
+                member: member(),
+                text: "hé".into(),
+                at: 1_700_000_000_000_000,
+            },
+            r#"{"type":"chat","id":"3:7","member":{"id":"u1","name":"Ann"},"text":"hé","at":1700000000000000}"#,
+        ),
+        (
+            EventOut::VisibleFiles { member: member(), files: vec!["src/a.ts".into()] },
+            r#"{"type":"visible-files","member":{"id":"u1","name":"Ann"},"files":["src/a.ts"]}"#,
+        ),
+        (
+            EventOut::Broadcast { member: member(), data },
+            r#"{"type":"broadcast","member":{"id":"u1","name":"Ann"},"data":{"any":[1,null]}}"#,
+        ),
+        (
+            EventOut::Files {
+                changes: vec![change(FileOp::Create), change(FileOp::Rename), change(FileOp::Delete)],
+            },
+            concat!(
+                r#"{"type":"files","changes":[{"op":"create","id":"f_0123456789abcdef","path":"src/a.ts"},"#,
+                r#"{"op":"rename","id":"f_0123456789abcdef","path":"src/a.ts"},"#,
+                r#"{"op":"delete","id":"f_0123456789abcdef","path":"src/a.ts"}]}"#
+            ),
+        ),
+        (EventOut::Role { role: Role::Viewer }, r#"{"type":"role","role":"viewer"}"#),
+        (
+            EventOut::Logged { file: id.clone(), seq: 9 },
+            r#"{"type":"logged","file":"f_0123456789abcdef","seq":9}"#,
+        ),
+        (
+            EventOut::Stored { files: vec![stored] },
+            r#"{"type":"stored","files":[{"id":"f_0123456789abcdef","path":"src/a.ts","seq":4,"at":5}]}"#,
+        ),
+        (EventOut::Storing { state: StoringState::Behind }, r#"{"type":"storing","state":"behind"}"#),
+        (EventOut::Storing { state: StoringState::CaughtUp }, r#"{"type":"storing","state":"caught-up"}"#),
+        (EventOut::Link { state: LinkState::Up }, r#"{"type":"link","state":"up"}"#),
+        (EventOut::Link { state: LinkState::Down }, r#"{"type":"link","state":"down"}"#),
+        (EventOut::Hold { why: "full".into() }, r#"{"type":"hold","why":"full"}"#),
+        (error(None), r#"{"type":"error","code":"stale","reason":"why"}"#),
+        (error(Some(id)), r#"{"type":"error","code":"stale","reason":"why","file":"f_0123456789abcdef"}"#),
+    ];
+    for (event, json) in spelled {
+        assert_eq!(event.to_json(), json);
+        assert_eq!(serde_json::from_str::<EventOut>(json).unwrap(), event);
+    }
+}
+
+#[test]
+fn an_event_of_a_member_is_read() {
+    assert_eq!(event::read(r#"{"type":"chat","text":"hi"}"#), Ok(EventIn::Chat { text: "hi".into() }));
+    assert_eq!(
+        event::read(r#"{"files":["a","b/c"],"type":"visible-files","more":1}"#),
+        Ok(EventIn::VisibleFiles { files: vec!["a".into(), "b/c".into()] })
+    );
+    let data = serde_json::json!({"x": [1.5, "é"]});
+    assert_eq!(
+        event::read(r#"{"type":"broadcast","data":{"x":[1.5,"é"]}}"#),
+        Ok(EventIn::Broadcast { data })
+    );
+}
+
+#[test]
+fn an_event_that_is_none_is_refused() {
+    let malformed = [
+        "",
+        "7",
+        "{}",
+        r#"{"type":"chat"}"#,
+        r#"{"type":"role","role":"owner"}"#,
+        r#"{"type":"chat","text":7}"#,
+    ];
+    for json in malformed {
+        assert_eq!(event::read(json), Err(EventError::Malformed), "{json}");
+    }
+}
+
+#[test]
+fn an_event_is_bounded_before_it_is_parsed() {
+    let chat = |bytes| format!(r#"{{"type":"chat","text":"{}"}}"#, "x".repeat(bytes));
+    assert!(event::read(&chat(8192)).is_ok());
+    assert_eq!(event::read(&chat(8193)), Err(EventError::ChatTooLong));
+    assert_eq!(event::read(&chat(70_000)), Err(EventError::TooLong));
+    let nested =
+        |levels| format!(r#"{{"type":"broadcast","data":{}1{}}}"#, "[".repeat(levels), "]".repeat(levels));
+    assert!(event::read(&nested(31)).is_ok());
+    assert_eq!(event::read(&nested(32)), Err(EventError::TooDeep));
+    assert_eq!(event::read(&"[".repeat(60_000)), Err(EventError::TooDeep));
+    let path = format!(r#"{{"type":"visible-files","files":["{}"]}}"#, "p".repeat(513));
+    assert_eq!(event::read(&path), Err(EventError::Files));
+}

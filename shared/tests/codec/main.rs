@@ -1,0 +1,14 @@
+//! The parsers and writers of the wire, and the gate: one file per behaviour.
+
+#![expect(clippy::unwrap_used, reason = "what a test cannot read ends it")]
+
+mod support;
+
+mod against_yrs;
+mod causality;
+mod events;
+mod gate;
+mod golden_frames;
+mod hostile;
+mod link_frames;
+mod signature;

@@ -1,0 +1,75 @@
+//! `cargo xtask`: the only tool that people need. It installs what is missing through the ordinary package
+//! clients, builds, runs and tests; progress goes to stderr, results to stdout.
+
+mod args;
+mod build;
+mod dev;
+mod process;
+mod surroundings;
+mod test;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::{args::Args, surroundings::Stop, tools::Toolbox};
+
+const USAGE: &str = "\
+cargo xtask dev            the Worker on 8787 and one origin on 8080, until Ctrl-C
+    --port N               the Worker's port (0 picks one)
+    --origin-port N        the origin's port (0 picks one)
+    --regions a,b          regions to offer with ?region=, e.g. enam,weur
+    --no-edge              the origin alone
+    --data-dir DIR         where the origin keeps its data (./data)
+    --json                 when ready, one line of JSON on stdout
+cargo xtask test [PART..]  all, or: house unit it worker browser kill
+cargo xtask build-worker   the Worker and the page, if their sources have changed
+    --opt                  with wasm-opt, as for a deploy
+cargo xtask tools          install everything that the other commands need
+cargo xtask tidy           the rules of the house alone
+cargo xtask deny           licences and advisories of the dependencies (cargo-deny)
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let mut args = Args::of_process();
+    let tools = Toolbox::open(Stop::listen()?)?;
+    match args.word().as_deref() {
+        Some("dev") => dev::run(&tools, &dev::Options::read(args)?),
+        Some("test") => test::run(&tools, args),
+        Some("build-worker") => {
+            let optimize = args.flag("--opt") || build::is_for_deploy();
+            args.finish()?;
+            build::worker(&tools, optimize)?;
+            build::page(&tools)
+        }
+        Some("tools") => {
+            args.finish()?;
+            tools.install_all()
+        }
+        Some("tidy") => {
+            args.finish()?;
+            tidy::run(tools.top())
+        }
+        Some("deny") => {
+            args.finish()?;
+            tools.deny()
+        }
+        Some("help") | None => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        Some(other) => bail!("no command {other:?}; `cargo xtask help` lists them"),
+    }
+}

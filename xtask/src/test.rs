@@ -1,0 +1,242 @@
+//! `cargo xtask test`: every check and test, part by part; ends in one line per step and a sum. What a part
+//! needs is installed or named in an error: nothing is skipped silently.
+
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    args::Args,
+    build,
+    process::run_within,
+    surroundings::{now, target_dir},
+    tidy,
+    tools::Toolbox,
+};
+
+/// No step takes longer, unless it hangs.
+const STEP_LIMIT: Duration = Duration::from_secs(25 * 60);
+/// No file of node tests takes longer, unless it hangs.
+const NODE_LIMIT_MS: u32 = 10 * 60 * 1000;
+
+/// What can be asked for by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    House,
+    Unit,
+    It,
+    Worker,
+    Browser,
+    Kill,
+}
+
+const PARTS: [(&str, Part); 6] = [
+    ("house", Part::House),
+    ("unit", Part::Unit),
+    ("it", Part::It),
+    ("worker", Part::Worker),
+    ("browser", Part::Browser),
+    ("kill", Part::Kill),
+];
+
+/// Runs the parts that the command line names, or all.
+pub(crate) fn run(tools: &Toolbox, mut args: Args) -> Result<()> {
+    let mut parts = Vec::new();
+    while let Some(word) = args.word() {
+        let known = PARTS.iter().find(|(name, _)| *name == word);
+        parts.push(
+            known.with_context(|| format!("no part {word:?}: {}", PARTS.map(|part| part.0).join(" ")))?.1,
+        );
+    }
+    args.finish()?;
+    if parts.is_empty() {
+        parts = PARTS.map(|part| part.1).to_vec();
+    }
+    Run { tools, parts, report: Report::default() }.finish()
+}
+
+struct Run<'a> {
+    tools: &'a Toolbox,
+    parts: Vec<Part>,
+    report: Report,
+}
+
+impl Run<'_> {
+    fn finish(mut self) -> Result<()> {
+        if self.wants(Part::House) {
+            self.house()?;
+        }
+        if self.wants(Part::Unit) || self.wants(Part::It) {
+            self.cargo_tests()?;
+        }
+        if [Part::Worker, Part::Browser, Part::Kill].into_iter().any(|part| self.wants(part)) {
+            self.node_tests()?;
+        }
+        eprint!("{}", self.report);
+        if self.report.failed() == 0 { Ok(()) } else { bail!("{} steps failed", self.report.failed()) }
+    }
+
+    fn wants(&self, part: Part) -> bool {
+        self.parts.contains(&part)
+    }
+
+    fn house(&mut self) -> Result<()> {
+        let tools = self.tools;
+        let docs = ["doc", "--no-deps"];
+        let native =
+            ["clippy", "--workspace", "--exclude", "edge-worker", "--all-targets", "--", "-D", "warnings"];
+        let wasm =
+            ["clippy", "-p", "edge-worker", "--target", "wasm32-unknown-unknown", "--", "-D", "warnings"];
+        self.step("tidy", || tidy::run(tools.top()))?;
+        self.step("fmt", || cargo(tools, &["fmt", "--all", "--check"]))?;
+        self.step("clippy", || cargo(tools, &native))?;
+        self.step("clippy for wasm", || {
+            tools.wasm_target()?;
+            cargo(tools, &wasm)
+        })?;
+        self.step("types of the page", || {
+            tools.npm_packages()?;
+            run_within(tools.command("tsc")?.args(["--noEmit", "-p", "demo"]), tools.stop(), STEP_LIMIT)
+        })?;
+        self.step("docs", || {
+            let mut command = cargo_command(tools, &docs);
+            run_within(command.env("RUSTDOCFLAGS", "-D warnings"), tools.stop(), STEP_LIMIT)
+        })?;
+        Ok(())
+    }
+
+    /// Unit and integration tests in one invocation, since a second one with other targets may build again.
+    fn cargo_tests(&mut self) -> Result<()> {
+        let tools = self.tools;
+        let others = integration_tests(tools.top(), &["shared", "origin", "xtask"])?;
+        let others = others.iter().filter(|name| *name != "it").flat_map(|name| ["--test", name]);
+        let (name, choice): (_, Vec<&str>) = match (self.wants(Part::Unit), self.wants(Part::It)) {
+            (true, true) => ("unit, it", Vec::new()),
+            (false, _) => ("it", vec!["--test", "it"]),
+            (true, false) => ("unit", ["--lib", "--bins"].into_iter().chain(others).collect()),
+        };
+        self.step(name, || cargo(tools, &[&["test", "--no-fail-fast"][..], &choice].concat()))?;
+        Ok(())
+    }
+
+    fn node_tests(&mut self) -> Result<()> {
+        let tools = self.tools;
+        let built = self.step("build for node", || {
+            tools.npm_packages()?;
+            // As a deploy wants it: one of the tests does a dry run, which must not build it again under the others.
+            build::worker(tools, true)?;
+            build::page(tools)?;
+            build::origin(tools).map(|_| ())
+        })?;
+        if !built {
+            return Ok(());
+        }
+        if self.wants(Part::Worker) {
+            self.step("worker", || node(tools, "edge-worker/tests", 2, None))?;
+        }
+        if self.wants(Part::Browser) {
+            self.step("browser", || node(tools, "demo/tests", 1, Some(&tools.chromium()?)))?;
+        }
+        if self.wants(Part::Kill) {
+            self.step("kill", || node(tools, "tests/kill", 1, None))?;
+        }
+        Ok(())
+    }
+
+    /// Runs one step and notes how it went: whether it passed, or an error if the user wants the end.
+    fn step(&mut self, name: &'static str, body: impl FnOnce() -> Result<()>) -> Result<bool> {
+        eprintln!("\n== {name}");
+        let start = now();
+        let outcome = body();
+        if self.tools.stop().asked() {
+            bail!("stopped during {name}");
+        }
+        if let Err(error) = &outcome {
+            eprintln!("FAILED {name}: {error:#}");
+        }
+        self.report.0.push((name, outcome.is_ok(), start.elapsed()));
+        Ok(outcome.is_ok())
+    }
+}
+
+fn cargo(tools: &Toolbox, args: &[&str]) -> Result<()> {
+    run_within(&mut cargo_command(tools, args), tools.stop(), STEP_LIMIT)
+}
+
+fn cargo_command(tools: &Toolbox, args: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(tools.top()).args(args);
+    command
+}
+
+/// Runs the node tests of a folder, `at_once` files at a time.
+fn node(tools: &Toolbox, folder: &str, at_once: u32, chromium: Option<&Path>) -> Result<()> {
+    let files = files_with(&tools.top().join(folder), ".test.mjs")?;
+    let mut node = tools.command("node")?;
+    node.arg("--test").arg(format!("--test-timeout={NODE_LIMIT_MS}"));
+    node.arg(format!("--test-concurrency={at_once}")).args(files);
+    node.env("EDGEROOM_ORIGIN", target_dir().join("debug/origin"));
+    if let Some(chromium) = chromium {
+        node.env("CHROMIUM", chromium);
+    }
+    Toolbox::keep_wrangler_local(&mut node, &target_dir().join("test/wrangler"));
+    run_within(&mut node, tools.stop(), STEP_LIMIT)
+}
+
+/// Name, success and time of every step.
+#[derive(Debug, Default)]
+struct Report(Vec<(&'static str, bool, Duration)>);
+
+impl Report {
+    fn failed(&self) -> usize {
+        self.0.iter().filter(|(_, passed, _)| !passed).count()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f)?;
+        for (name, passed, time) in &self.0 {
+            writeln!(
+                f,
+                "{:>8.1} s  {}  {name}",
+                time.as_secs_f32(),
+                if *passed { "ok    " } else { "FAILED" }
+            )?;
+        }
+        let total: Duration = self.0.iter().map(|step| step.2).sum();
+        let failed = self.failed();
+        writeln!(f, "{} passed, {failed} failed in {:.0} s", self.0.len() - failed, total.as_secs_f32())
+    }
+}
+
+/// The names of the test targets of these crates: `tests/NAME.rs` and `tests/NAME/main.rs`.
+fn integration_tests(top: &Path, crates: &[&str]) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for krate in crates {
+        let folder = top.join(krate).join("tests");
+        for entry in folder.read_dir().into_iter().flatten() {
+            let path = entry?.path();
+            let is_target = path.extension().is_some_and(|ext| ext == "rs") || path.join("main.rs").is_file();
+            if let (true, Some(name)) = (is_target, path.file_stem()) {
+                names.push(name.to_string_lossy().into_owned());
+            }
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The files in a folder that end so; an error if there are none.
+fn files_with(folder: &Path, end: &str) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
+    let paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    let mut files: Vec<_> = paths.into_iter().filter(|path| path.to_string_lossy().ends_with(end)).collect();
+    files.sort();
+    if files.is_empty() { bail!("{} holds no *{end}", folder.display()) } else { Ok(files) }
+}
