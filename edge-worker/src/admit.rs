@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_stranger_gets_a_name_that_can_be_shown() {
-        let name = |asked| Stranger::new(asked, "0123456789abcdef0123").name;
+        let name = |asked: Option<&str>| Stranger::new(asked, "0123456789abcdef0123").name;
         assert_eq!(name(Some(" Ada ")), "Ada");
         assert_eq!(name(Some(&"ä".repeat(64))), "ä".repeat(64));
         for unfit in [None, Some(""), Some("  "), Some("a\nb")] {

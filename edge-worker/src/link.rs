@@ -10,7 +10,7 @@ use shared::{
 use wasm_bindgen::JsValue;
 use worker::{State, WebSocket, WebSocketPair, console_log, console_warn};
 
-use crate::sockets::{array_buffer, shut, tagged};
+use crate::sockets::{READY_STATE_OPEN, array_buffer, shut, tagged};
 
 /// The tag of the link's socket.
 pub(crate) const ORIGIN: &str = "origin";
@@ -38,7 +38,7 @@ impl Link {
     /// several, the newest counts and the others are closed.
     pub(crate) fn found(state: &State) -> worker::Result<(Self, Option<Bytes>)> {
         let attached = |socket: &WebSocket| socket.deserialize_attachment::<Attachment>().ok().flatten();
-        let sockets = tagged(state, ORIGIN)?.into_iter();
+        let sockets = tagged(state, ORIGIN, &[READY_STATE_OPEN])?.into_iter();
         let mut links: Vec<(WebSocket, Attachment)> =
             sockets.filter_map(|socket| attached(&socket).map(|attachment| (socket, attachment))).collect();
         links.sort_by_key(|(_, attachment)| attachment.since);

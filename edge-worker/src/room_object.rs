@@ -178,6 +178,9 @@ impl Shared {
 
     fn gone(self: &Rc<Self>, socket: &WebSocket) -> Result<()> {
         let session = self.session_of(socket)?;
+        if session.is_some() {
+            self.wake_for(socket)?;
+        }
         self.turn(|hub, now| match session {
             Some(session) => {
                 self.sockets.borrow_mut().forget(session);

@@ -17,7 +17,9 @@ pub(crate) const CLIENT: &str = "client";
 /// Of less than this in a socket's buffer the hub need not know.
 const BACKLOG_TOLD_BYTES: usize = 64 << 10;
 const ATTACHMENT_VERSION: u8 = 1;
-const READY_STATE_OPEN: u16 = 1;
+/// The socket can be used.
+pub(crate) const READY_STATE_OPEN: u16 = 1;
+const READY_STATE_CLOSING: u16 = 2;
 
 /// What is kept with a session's socket while the object sleeps.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,11 +50,19 @@ pub(crate) struct Sockets {
 
 impl Sockets {
     /// Finds the sockets that outlived the object's memory, and the facts that were kept with them. One whose
-    /// attachment cannot be read is closed: it comes back.
-    pub(crate) fn found(state: &State) -> worker::Result<(Self, Vec<(SessionId, Bytes)>)> {
+    /// attachment cannot be read is closed: it comes back. One that is just leaving still counts, since what it
+    /// showed has to be ended.
+    pub(crate) fn found(
+        state: &State,
+        leaving: Option<&WebSocket>,
+    ) -> worker::Result<(Self, Vec<(SessionId, Bytes)>)> {
         let mut sockets = Self::default();
         let mut facts = Vec::new();
-        for socket in tagged(state, CLIENT)? {
+        let mut known = tagged(state, CLIENT, &[READY_STATE_OPEN, READY_STATE_CLOSING])?;
+        if let Some(leaving) = leaving.filter(|leaving| !known.contains(leaving)) {
+            known.push(leaving.clone());
+        }
+        for socket in known {
             match socket.deserialize_attachment::<Attachment>() {
                 Ok(Some(attachment)) if attachment.v == ATTACHMENT_VERSION => {
                     let session = SessionId::from_u64(attachment.id);
@@ -191,12 +201,12 @@ pub(crate) fn tagged_session(tags: &[String]) -> Option<SessionId> {
     Some(SessionId::from_u64(number))
 }
 
-/// The open sockets with a tag. Those that are closing are listed by the platform but gone for us.
-pub(crate) fn tagged(state: &State, tag: &str) -> worker::Result<Vec<WebSocket>> {
+/// The sockets with a tag that are in one of these states.
+pub(crate) fn tagged(state: &State, tag: &str, states: &[u16]) -> worker::Result<Vec<WebSocket>> {
     let sockets = state.as_raw().get_websockets_with_tag(tag)?;
     Ok(sockets
         .into_iter()
-        .filter(|socket| socket.ready_state() == READY_STATE_OPEN)
+        .filter(|socket| states.contains(&socket.ready_state()))
         .map(WebSocket::from)
         .collect())
 }

@@ -9,7 +9,7 @@ use shared::{
     Millis,
     hub::{Effect, Hub, Persisted, Settings},
 };
-use worker::{Result, console_error};
+use worker::{Result, WebSocket, console_error};
 
 use crate::{
     admit::admit, dial::Dial, link::Link, room_object::Shared, rows::Write, sockets::Sockets, surroundings,
@@ -30,7 +30,7 @@ impl Shared {
         let awake = self.hub.take();
         let mut hub = match awake {
             Some(hub) => hub,
-            None => self.wake(now)?,
+            None => self.wake(None, now)?,
         };
         let outcome = event(&mut hub, now);
         let later = self.carry_out(&mut hub, now);
@@ -47,8 +47,17 @@ impl Shared {
         Ok(outcome)
     }
 
-    fn wake(&self, now: Millis) -> Result<Hub> {
-        let (sockets, sessions) = Sockets::found(&self.state)?;
+    /// Rebuilds the hub if it is not in memory, counting in a socket that is just leaving.
+    pub(crate) fn wake_for(&self, leaving: &WebSocket) -> Result<()> {
+        if self.hub.borrow().is_none() {
+            let hub = self.wake(Some(leaving), surroundings::now())?;
+            self.hub.replace(Some(hub));
+        }
+        Ok(())
+    }
+
+    fn wake(&self, leaving: Option<&WebSocket>, now: Millis) -> Result<Hub> {
+        let (sockets, sessions) = Sockets::found(&self.state, leaving)?;
         let (link, link_facts) = Link::found(&self.state)?;
         self.sockets.replace(sockets);
         self.link.replace(link);

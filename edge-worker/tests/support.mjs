@@ -40,8 +40,10 @@ export async function until(condition, ms = 5_000, what = 'a condition') {
   }
 }
 
+const randomNonce = () => randomBytes(16).toString('hex');
+
 /** The value of the `authorization` header that edge and origin show each other. */
-export function sign(verb, edge, room, region, { nonce = randomBytes(16).toString('hex'), ts, keys = LINK_KEYS } = {}) {
+export function sign(verb, edge, room, region, { nonce = randomNonce(), ts, keys = LINK_KEYS } = {}) {
   const [kid, secret] = keys.split(':');
   const seconds = ts ?? Math.floor(Date.now() / 1000);
   const text = [verb, edge, room, region, seconds, nonce].join('\n');
@@ -52,10 +54,10 @@ export function sign(verb, edge, room, region, { nonce = randomBytes(16).toStrin
 /**
  * Runs the built Worker.
  *
- * `vars` are added to those of a local Worker with `AUTH=open`; a var that is `undefined` is left out. `build` is
- * the folder of the built Worker. The answer has `url` (no slash at the end), `ws` (the same for sockets),
- * `evict('room~region')`, which makes the object sleep at once and lose its memory, `stats(room, region)`, `fetch()`,
- * `logs()` and `close()`.
+ * `vars` are added to those of a local Worker with `AUTH=open`; a var that is `undefined` is left out.
+ * `build` is the folder of the built Worker. The answer has `url` (no slash at the end), `ws` (the same for
+ * sockets), `evict('room~region')`, which makes the object sleep at once and lose its memory,
+ * `stats(room, region)`, `fetch()`, `logs()` and `close()`.
  */
 export async function startEdge({ vars = {}, build = join(TOP, 'edge-worker/build') } = {}) {
   const main = join(build, 'index.js');
@@ -105,7 +107,7 @@ export async function startEdge({ vars = {}, build = join(TOP, 'edge-worker/buil
       assert.equal(answer.status, 200, await answer.clone().text());
       return answer.json();
     },
-    logs: () => harness.getLogs().map((log) => (typeof log === 'string' ? log : (log.message ?? JSON.stringify(log)))),
+    logs: () => harness.getLogs().map((log) => log.message),
     async close() {
       await harness.close();
       rmSync(scratch, { recursive: true, force: true });
@@ -116,12 +118,12 @@ export async function startEdge({ vars = {}, build = join(TOP, 'edge-worker/buil
 /**
  * Starts the origin of `EDGEROOM_ORIGIN` and waits until it is ready.
  *
- * `edge` is the Worker's URL, `dataDir` keeps what it stores (by default a folder that goes with it), `port` its
- * port. The answer has `url`, `pid`, `output()`, `kill(signal)` and `close()`.
+ * `edge` is the Worker's URL, `dataDir` keeps what it stores (by default a folder that goes with it), `port`
+ * its port. The answer has `url`, `pid`, `output()`, `kill(signal)` and `close()`.
  */
 export async function startOrigin({ edge = '', dataDir, env = {}, port } = {}) {
   const binary = process.env.EDGEROOM_ORIGIN;
-  assert.ok(binary && existsSync(binary), 'EDGEROOM_ORIGIN names the binary of the origin: run `cargo xtask test`');
+  assert.ok(binary && existsSync(binary), 'EDGEROOM_ORIGIN names no binary: run `cargo xtask test`');
   const scratch = dataDir ? undefined : mkdtempSync(join(tmpdir(), 'edgeroom-origin-'));
   const listen = `127.0.0.1:${port ?? (await freePort())}`;
   const settings = {
@@ -182,11 +184,14 @@ export async function connect(url, { protocols = [], headers = {} } = {}) {
   let upgrade;
   socket.on('message', (data, binary) => frames.push(binary ? data : data.toString()));
   socket.on('upgrade', (answer) => (upgrade = answer.headers));
-  const closed = new Promise((done) => socket.on('close', (code, reason) => done({ code, reason: reason.toString() })));
+  const closed = new Promise((done) =>
+    socket.on('close', (code, reason) => done({ code, reason: reason.toString() })),
+  );
   await new Promise((done, failed) => {
     socket.on('open', done);
     socket.on('error', failed);
-    socket.on('unexpected-response', (_, answer) => failed(new Error(`the upgrade is answered ${answer.statusCode}`)));
+    const refused = (status) => failed(new Error(`the upgrade is answered ${status}`));
+    socket.on('unexpected-response', (_, answer) => refused(answer.statusCode));
   });
   return { socket, headers: upgrade, frames, closed };
 }

@@ -3,32 +3,8 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
+import { answerEmpty, nonceOf, startMirror } from './mirror.mjs';
 import { connect, sign, startEdge, until } from './support.mjs';
-
-/** An origin that notes dials and repeats what it is asked. */
-async function startMirror() {
-  const dials = [];
-  const server = createServer(async (request, response) => {
-    const body = [];
-    for await (const chunk of request) body.push(chunk);
-    const text = Buffer.concat(body).toString();
-    const { method, url, headers } = request;
-    if (url.startsWith('/dial/')) {
-      dials.push({ method, url, headers, body: text });
-      response.writeHead(202).end();
-      return;
-    }
-    response.writeHead(201, { 'content-type': 'application/json', etag: '"1"' });
-    response.end(JSON.stringify({ method, url, headers, body: text }));
-  });
-  await new Promise((done) => server.listen(0, '127.0.0.1', done));
-  return {
-    url: `http://127.0.0.1:${server.address().port}`,
-    dials,
-    dial: (room) => dials.find((dial) => dial.url.startsWith(`/dial/${room}/`)),
-    close: () => server.close(),
-  };
-}
 
 /** An origin that drains: it takes nothing. */
 async function startDraining() {
@@ -40,49 +16,8 @@ async function startDraining() {
   return { url: `http://127.0.0.1:${server.address().port}`, close: () => server.close() };
 }
 
-/** Reads one of lib0's numbers. */
-function number(bytes, at) {
-  let value = 0;
-  for (let scale = 1; ; scale *= 128, at++) {
-    value += (bytes[at] & 127) * scale;
-    if (bytes[at] < 128) return [value, at + 1];
-  }
-}
-
-/** Writes one of lib0's numbers. */
-function spelled(value) {
-  const bytes = [];
-  for (; value >= 128; value = Math.floor(value / 128)) bytes.push(128 | value % 128);
-  return [...bytes, value];
-}
-
-/** The messages of a link frame: a version, then tags with bodies. */
-function messages(frame) {
-  const found = [];
-  for (let at = 1; at < frame.length; ) {
-    const [length, body] = number(frame, at + 1);
-    found.push({ tag: frame[at], body: frame.subarray(body, body + length) });
-    at = body + length;
-  }
-  return found;
-}
-
-/** The answer to the first `open` among these frames: the file is there and empty. */
-function opened(frames) {
-  const open = frames.flatMap(messages).find(({ tag }) => tag === 2);
-  if (!open) return undefined;
-  const [channel] = number(open.body, 0);
-  const file = Buffer.from('f_0123456789abcdef');
-  const body = [...spelled(channel), file.length, ...file, 0, 0, 0];
-  return Buffer.from([1, 1, body.length, ...body]);
-}
-
 /** A y-websocket client's first words: Step1 with an empty state vector. */
 const STEP1 = Buffer.from([0, 0, 1, 0]);
-
-function nonceOf(dial) {
-  return /nonce=([^,]+)/.exec(dial.headers.authorization)[1];
-}
 
 describe('the Worker', () => {
   let edge, mirror, draining;
@@ -252,7 +187,7 @@ describe('the Worker', () => {
     const { client, nonce, link } = await invite('asleep');
     const origin = await connect(link, signed('asleep', 'weur', { nonce }));
     client.socket.send(STEP1);
-    origin.socket.send(await until(() => opened(origin.frames), 2_000, 'an open'));
+    answerEmpty(origin);
     await until(async () => (await edge.stats('asleep', 'weur')).rows.channels === 1, 2_000, 'a row');
     const before = await edge.stats('asleep', 'weur');
     await evicted('asleep~weur');

@@ -34,6 +34,16 @@ pub(crate) fn is_for_deploy() -> bool {
 /// Builds the Worker into `edge-worker/build`, unless its sources are those of the last time. `optimize` runs
 /// wasm-opt, which a deploy gains 4 % from.
 pub(crate) fn worker(tools: &Toolbox, optimize: bool) -> Result<()> {
+    worker_into(tools, optimize, "build", &[])
+}
+
+/// Builds the Worker that panics when it is told to into `edge-worker/build-faulty`, for the test that shows what
+/// else a panic harms.
+pub(crate) fn faulty_worker(tools: &Toolbox) -> Result<()> {
+    worker_into(tools, false, "build-faulty", &["--features", "fault-injection"])
+}
+
+fn worker_into(tools: &Toolbox, optimize: bool, folder: &str, features: &[&str]) -> Result<()> {
     tools.npm_packages()?;
     let nightly = tools.nightly()?;
     let toolchain = nightly.as_ref().map_or("stable", |nightly| nightly.name);
@@ -43,11 +53,13 @@ pub(crate) fn worker(tools: &Toolbox, optimize: bool) -> Result<()> {
     let good = [state(optimize), state(true)];
     // A folder of its own: other flags and another toolchain than the rest of the workspace.
     let target = target_dir().join("worker");
-    unless_built("the Worker", &target, &tools.top().join("edge-worker/build/index.js"), &good, || {
+    let built = tools.top().join("edge-worker").join(folder).join("index.js");
+    let what = format!("the Worker (edge-worker/{folder})");
+    unless_built(&what, &target.join("built").join(folder), &built, &good, || {
         tools.wasm_target()?;
         let programs = tools.worker_tools()?;
         let mut builder = tools.command(&programs.builder)?;
-        builder.arg("--release");
+        builder.args(["--release", "--out-dir", folder]);
         if !optimize {
             builder.arg("--no-opt");
         }
@@ -55,6 +67,7 @@ pub(crate) fn worker(tools: &Toolbox, optimize: bool) -> Result<()> {
             builder.arg("--panic-unwind");
             prepend_path(&mut builder, &nightly.shims)?;
         }
+        builder.args(features);
         let npm_bin = tools.top().join("node_modules/.bin");
         builder
             .current_dir(tools.top().join("edge-worker"))

@@ -120,7 +120,9 @@ impl Run<'_> {
             (false, _) => ("it", vec!["--test", "it"]),
             (true, false) => ("unit", ["--lib", "--bins"].into_iter().chain(others).collect()),
         };
-        self.step(name, || cargo(tools, &[&["test", "--no-fail-fast"][..], &choice].concat()))?;
+        self.step(name, || {
+            cargo(tools, &[&["test", "--workspace", "--no-fail-fast"][..], &choice].concat())
+        })?;
         Ok(())
     }
 
@@ -130,6 +132,7 @@ impl Run<'_> {
             tools.npm_packages()?;
             // As a deploy wants it: one of the tests does a dry run, which must not build it again under the others.
             build::worker(tools, true)?;
+            build::faulty_worker(tools)?;
             build::page(tools)?;
             build::origin(tools).map(|_| ())
         })?;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use shared::{
-    id::{FileId, RoomId},
+    id::{FileId, FilePath, RoomId},
     limits,
     wire::link::{HubMessage, OriginMessage},
 };
@@ -128,18 +128,21 @@ impl Rooms {
         report::complete(&*self.0.parts.store, room, snapshot).await
     }
 
+    /// The files of a room that the room store holds, those not flushed yet included; `None` if it holds no
+    /// such room.
+    pub async fn names(&self, room: &RoomId) -> Result<Option<Vec<(FileId, FilePath)>>, RoomError> {
+        match self.0.parts.store.names(room).await {
+            Ok(names) => Ok(Some(names)),
+            Err(StoreError::Cold) => Ok(None),
+            Err(error) => Err(RoomError::Failed(error.to_string())),
+        }
+    }
+
     /// The text of a file (by path or id) of a room that the room store holds; `None` if it holds no such room.
     pub async fn text(&self, room: &RoomId, file: &str) -> Result<Option<LiveText>, RoomError> {
         let store = &*self.0.parts.store;
-        let names = match store.names(room).await {
-            Ok(names) => names,
-            Err(StoreError::Cold) => return Ok(None),
-            Err(error) => return Err(RoomError::Failed(error.to_string())),
-        };
-        let named = |(id, path): &&(FileId, _)| {
-            let path: &shared::id::FilePath = path;
-            id.as_str() == file || path.as_str() == file
-        };
+        let Some(names) = self.names(room).await? else { return Ok(None) };
+        let named = |(id, path): &&(FileId, FilePath)| id.as_str() == file || path.as_str() == file;
         let Some((id, _)) = names.iter().find(named) else { return Err(RoomError::NoFile) };
         match store.read(room, id).await {
             Ok(log) => {

@@ -35,6 +35,7 @@ enum Done {
     Appended(Result<Vec<Logged>, StoreError>, Duration),
     Read(FileId, Result<FileLog, StoreError>),
     Backfilled(LinkId, Result<Backfill, StoreError>),
+    Events(LinkId, u64, Result<FileLog, StoreError>),
     CaughtUp(Result<Backfill, StoreError>),
     Claimed(FilePath, FileId, Result<Claimed, StoreError>),
     Renewed(Result<Joined, StoreError>),
@@ -166,6 +167,7 @@ impl Task {
             }
             Done::Read(file, answer) => self.room.file_read(&file, answer, now),
             Done::Backfilled(link, answer) => self.room.backfilled(link, answer),
+            Done::Events(link, read, answer) => self.room.events_read(link, read, answer),
             Done::CaughtUp(answer) => self.room.caught_up(answer, now),
             Done::Claimed(path, id, answer) => self.room.claimed(&path, &id, answer),
             Done::Renewed(Ok(Joined::Ready(position))) if position.epoch == self.room.position().epoch => {}
@@ -350,6 +352,9 @@ impl Task {
                 }
                 Effect::Backfill(link, position) => {
                     Done::Backfilled(link, store.backfill(&id, position).await)
+                }
+                Effect::Events(link, read) => {
+                    Done::Events(link, read, store.read(&id, &FileId::room()).await)
                 }
                 Effect::Claim(path) => {
                     let file = FileId::from_random(rand::random());

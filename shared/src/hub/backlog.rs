@@ -7,6 +7,8 @@ use crate::{Millis, close::CloseCode, id::SessionId, limits};
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Backlog {
     bytes: usize,
+    /// What of it is the first text of documents that it has just opened: that may be more than typing ever is.
+    opening: usize,
     /// The least it has been since it was too much, and since when there was no progress.
     stuck: Option<(usize, Millis)>,
 }
@@ -24,8 +26,19 @@ impl Backlog {
         }
     }
 
+    /// A document is sent whole, because its client asked for it.
+    pub(super) fn opens(&mut self, bytes: usize) {
+        self.opening += bytes;
+    }
+
+    /// What it has to send beyond what it has asked for.
+    fn excess(&self) -> usize {
+        self.bytes.saturating_sub(self.opening)
+    }
+
     fn told(&mut self, bytes: usize, now: Millis) {
         self.bytes = bytes;
+        self.opening = self.opening.min(bytes);
         self.stuck = match self.stuck {
             _ if bytes < limits::BACKLOG_STUCK_BYTES => None,
             Some((least, since)) if bytes >= least => Some((least, since)),
@@ -40,7 +53,7 @@ impl Hub {
     pub fn backlog(&mut self, session: SessionId, bytes: usize, now: Millis) {
         let Some(known) = self.sessions.get_mut(&session) else { return };
         known.backlog.told(bytes, now);
-        if bytes >= limits::BACKLOG_BYTES {
+        if known.backlog.excess() >= limits::BACKLOG_BYTES {
             return self.close_slow(session, now);
         }
         let total: usize = self.sessions.values().map(|session| session.backlog.bytes).sum();

@@ -227,6 +227,9 @@ impl Hub {
         self.touch(id.session());
         self.sync_frame(id, SyncMessage::Step1(state_vector));
         if answers {
+            if let Some(session) = self.sessions.get_mut(&id.session()) {
+                session.backlog.opens(bytes.len());
+            }
             self.sync_frame(id, SyncMessage::Step2(bytes));
             let unlogged: Vec<Bytes> = self.outbox.updates_of(file, id).cloned().collect();
             for update in unlogged {

@@ -3,7 +3,7 @@
 use shared::{Millis, position::Position, wire::link::OriginMessage};
 
 use super::{Effect, LinkId, Room, links::Reading};
-use crate::room_store::{Backfill, LogEntry, StoreError};
+use crate::room_store::{Backfill, FileLog, LogEntry, StoreError};
 
 /// Changes that may wait for a hub that is being told what it lacks; more ends its link.
 const WAITING: usize = 10_000;
@@ -32,6 +32,7 @@ impl Room {
         match position {
             Some(position) if position.epoch != self.position.epoch || position.seq != self.position.seq => {
                 state.reading = Reading::Behind(Vec::new());
+                state.read = position.seq;
                 self.effects.push(Effect::Backfill(link, position));
             }
             _ => {
@@ -61,6 +62,12 @@ impl Room {
                 }
                 self.tell(link, vec![OriginMessage::Updates { position, updates: Vec::new() }]);
             }
+            Ok(Backfill::Reset(position)) if position.epoch == self.position.epoch => {
+                let read = std::mem::take(&mut state.read);
+                state.reading = Reading::Until(self.position.seq);
+                self.tell(link, vec![OriginMessage::Reset { position: self.position }]);
+                self.effects.push(Effect::Events(link, read));
+            }
             Ok(_) => {
                 state.reading = Reading::Until(self.position.seq);
                 self.tell(link, vec![OriginMessage::Reset { position: self.position }]);
@@ -68,6 +75,15 @@ impl Room {
             Err(_) => self.unlink(link, "backfill-failed"),
         }
         self.commit_next();
+    }
+
+    /// The room store's answer to [`Effect::Events`]: documents are told whole, chat is not in them.
+    pub fn events_read(&mut self, link: LinkId, read: u64, answer: Result<FileLog, StoreError>) {
+        let Ok(log) = answer else { return self.unlink(link, "backfill-failed") };
+        let missed = log.updates.into_iter().filter(|entry| entry.seq > read);
+        let messages =
+            missed.map(|entry| OriginMessage::Event { position: None, channel: None, json: entry.bytes });
+        self.tell(link, messages.collect());
     }
 
     /// Ends links for which too much waits.

@@ -18,6 +18,8 @@ pub(super) struct Link {
     /// The hub's name; empty before its hello.
     pub(super) hub: String,
     pub(super) channels: BTreeMap<ChannelId, OpenChannel>,
+    /// The seq that its hello named, while what follows is being read.
+    pub(super) read: u64,
     /// Changes are thrown away until the hub replays from this number or below.
     pub(super) replay_from: Option<u64>,
     /// Told to hold; not told to resume yet.

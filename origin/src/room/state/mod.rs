@@ -51,6 +51,8 @@ pub enum Effect {
     Read(FileId),
     /// Read what this link lacks and answer with [`Room::backfilled`].
     Backfill(LinkId, Position),
+    /// Read the room's events and answer with [`Room::events_read`] for this link, which has them up to this seq.
+    Events(LinkId, u64),
     /// Read what the room itself lacks and answer with [`Room::caught_up`].
     CatchUp(Position),
     /// Claim this path for a new file and answer with [`Room::claimed`].

@@ -314,3 +314,21 @@ fn an_update_is_checked_the_same_way_at_both_doors() {
     world.run();
     assert_eq!(world.logged_text(FILE), "goes on");
 }
+
+#[test]
+fn chat_that_was_said_while_a_hub_was_away_reaches_it_though_the_log_was_trimmed() {
+    let mut world = World::new(&[FILE], 2, 1);
+    let (a, near) = (world.join(0, FILE, false), world.join(0, ".room", false));
+    let (b, far) = (world.join(1, FILE, false), world.join(1, ".room", false));
+    world.run();
+    world.cut(0);
+    world.hubs[0].asked = false;
+    world.clients[far].stateless(r#"{"type":"chat","text":"are you there?"}"#);
+    world.clients[b].edit(0, Some("typed meanwhile"));
+    world.run();
+    world.flush(FILE);
+    world.rest();
+    assert_eq!(world.clients[a].text(), "typed meanwhile");
+    let heard = world.clients[near].events.iter().filter(|event| event.contains("are you there?")).count();
+    assert_eq!(heard, 1);
+}

@@ -70,7 +70,7 @@ fn step(world: &mut World, dice: &mut Dice) {
         67..75 => drop(world.answer(host)),
         75..79 => drop(world.take_published(host)),
         79..83 => drop(world.dial(hub)),
-        83..92 => {
+        83..91 => {
             let at = dice.roll(1000);
             let letter = ["a", "bc", "\u{1f600}", "d\n"][dice.roll(4)];
             let text = (dice.roll(4) > 0).then_some(letter);
@@ -87,6 +87,7 @@ fn step(world: &mut World, dice: &mut Dice) {
         }
         95 if dice.roll(3) == 0 => world.disconnect(client),
         96 if world.places[client].is_none() => world.connect(client),
+        91 => world.flush(FILE),
         97 if !world.clients[client].bare && world.clients[client].online => world.clients[client].step1(),
         98 => world.pass(20 + dice.roll(600) as u64),
         _ => {}

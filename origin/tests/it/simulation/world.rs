@@ -270,6 +270,7 @@ impl World {
             }
             RoomEffect::Read(file) => room.file_read(&file, store.read(&file), now),
             RoomEffect::Backfill(link, from) => room.backfilled(link, Ok(store.backfill(from))),
+            RoomEffect::Events(link, read) => room.events_read(link, read, store.read(&FileId::room())),
             RoomEffect::CatchUp(from) => room.caught_up(Ok(store.backfill(from)), now),
             RoomEffect::Claim(path) => {
                 self.next_id += 1;
@@ -451,11 +452,13 @@ impl World {
         let doc = Doc::with_options(Options { offset_kind: OffsetKind::Utf16, ..Options::default() });
         doc.get_or_insert_text("content");
         let id = self.store.names.iter().find(|(_, path)| path.as_str() == file).map(|(id, _)| id.clone());
-        for entry in self.store.log.iter().filter(|entry| Some(&entry.file) == id.as_ref()) {
-            let update = Update::decode_v1(&entry.bytes).expect("a logged update");
+        let Some(id) = id else { return doc };
+        let log = self.store.read(&id).expect("a file that is there");
+        for bytes in std::iter::once(&log.base).chain(log.updates.iter().map(|entry| &entry.bytes)) {
+            let update = Update::decode_v1(bytes).expect("a logged update");
             let mut transaction = doc.transact_mut();
             transaction.apply_update(update).expect("a logged update applies");
-            assert!(!transaction.has_missing_updates(), "the log is causal: seq {}", entry.seq);
+            assert!(!transaction.has_missing_updates(), "the log is causal");
         }
         doc
     }
@@ -464,6 +467,12 @@ impl World {
         let doc = self.logged(file);
         let text = doc.get_or_insert_text("content");
         text.get_string(&doc.transact())
+    }
+
+    /// A flush has stored a file: its log becomes the base.
+    pub(crate) fn flush(&mut self, file: &str) {
+        let state = self.logged(file).transact().encode_state_as_update_v1(&StateVector::default());
+        self.store.trim(file, state.into());
     }
 
     /// "Saved" was shown: then all that the author has typed is in the log, at this very moment.

@@ -1,0 +1,231 @@
+//! The Worker in workerd and one origin on its embedded stores, side by side on this machine: where everything
+//! is, how it starts, and that all of it ends.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::Signal;
+
+use crate::{
+    process::Group,
+    surroundings::{Stop, now, target_dir},
+    tools::Toolbox,
+};
+
+/// Settings of the caller's shell that would make an origin other than the one that is promised.
+const FOREIGN_SETTINGS: [&str; 7] =
+    ["REDIS_URL", "MONGODB_URL", "DATABASE_URL", "PORT", "FRONTEND_URL", "JWT_KEYS", "ALLOW_OPEN"];
+const START_LIMIT: Duration = Duration::from_secs(120);
+/// Longer than the origin's `SHUTDOWN_GRACE_MS`, in which it stores what is dirty.
+const END_LIMIT: Duration = Duration::from_secs(25);
+const POLL: Duration = Duration::from_millis(100);
+
+/// Where everything is: ports, logs, the key of the link.
+#[derive(Debug)]
+pub(crate) struct Site {
+    edge: Option<u16>,
+    origin: u16,
+    data_dir: PathBuf,
+    logs: PathBuf,
+    link_keys: String,
+}
+
+impl Site {
+    /// Takes these ports (0 picks one), the Worker's only if there is to be one.
+    pub(crate) fn plan(edge: Option<u16>, origin: u16, data_dir: &Path) -> Result<Self> {
+        let logs = target_dir().join("dev");
+        fs::create_dir_all(&logs).with_context(|| format!("creating {}", logs.display()))?;
+        let origin = free_port(origin, "--origin-port")?;
+        let edge = edge.map(|port| free_port(port, "--port")).transpose()?;
+        Ok(Self { edge, origin, data_dir: data_dir.to_owned(), logs, link_keys: new_link_key()? })
+    }
+
+    /// The Worker's port, if there is one.
+    pub(crate) fn edge(&self) -> Option<u16> {
+        self.edge
+    }
+
+    /// The origin's port.
+    pub(crate) fn origin(&self) -> u16 {
+        self.origin
+    }
+
+    /// Starts the origin, the first of the parts.
+    pub(crate) fn start(&self, tools: &Toolbox, origin: &Path) -> Result<Parts> {
+        Ok(Parts(vec![self.start_origin(tools, origin)?]))
+    }
+
+    fn start_origin(&self, tools: &Toolbox, binary: &Path) -> Result<Group> {
+        let log = self.log("origin", self.origin);
+        eprintln!("starting the origin, log in {}", log.display());
+        let mut origin = Command::new(binary);
+        for setting in FOREIGN_SETTINGS {
+            origin.env_remove(setting);
+        }
+        origin
+            .current_dir(tools.top())
+            .env("LISTEN", format!("127.0.0.1:{}", self.origin))
+            .env("DATA_DIR", &self.data_dir)
+            .env("AUTH", "open")
+            .env("LINK_KEYS", &self.link_keys)
+            .env("ALLOWED_ORIGINS", self.browser_origins());
+        if let Some(port) = self.edge {
+            origin.env("EDGE_URLS", url(port));
+        }
+        Group::start(&mut origin, "the origin", Some(&log))
+    }
+
+    fn start_edge(&self, tools: &Toolbox, port: u16) -> Result<Group> {
+        let log = self.log("edge", port);
+        eprintln!("starting the Worker, log in {}", log.display());
+        // Instead of the user's own .dev.vars, and not on a command line that everybody can read.
+        let vars = self.logs.join(format!("edge-{port}.env"));
+        let lines = [
+            format!("ORIGIN_URLS={}", url(self.origin)),
+            format!("ALLOWED_ORIGINS={}", self.browser_origins()),
+            format!("LINK_KEYS={}", self.link_keys),
+            "AUTH=open".to_owned(),
+            "REGION_PARAM=1\n".to_owned(),
+        ];
+        fs::write(&vars, lines.join("\n")).with_context(|| format!("writing {}", vars.display()))?;
+
+        let mut wrangler = tools.command("node")?;
+        // Not the `wrangler` program, which would be one more process between this one and workerd.
+        wrangler.args(["--no-warnings", "node_modules/wrangler/wrangler-dist/cli.js", "dev"]);
+        wrangler.args(["--local", "--ip", "127.0.0.1", "--port", &port.to_string(), "--inspector-port", "0"]);
+        wrangler.args(["--show-interactive-dev-session=false", "--env-file"]).arg(&vars);
+        wrangler.arg("--persist-to").arg(self.data_dir.join("edge"));
+        Toolbox::keep_wrangler_local(&mut wrangler, &self.logs.join(format!("wrangler-{port}")));
+        Group::start(&mut wrangler, "the Worker", Some(&log))
+    }
+
+    fn log(&self, name: &str, port: u16) -> PathBuf {
+        self.logs.join(format!("{name}-{port}.log"))
+    }
+
+    fn browser_origins(&self) -> String {
+        let ports = self.edge.into_iter().chain([self.origin]);
+        ports
+            .map(|port| format!("http://127.0.0.1:{port},http://localhost:{port}"))
+            .collect::<Vec<_>>()
+            .join(",")
+    }
+}
+
+/// What runs; the origin first.
+#[derive(Debug)]
+pub(crate) struct Parts(Vec<Group>);
+
+impl Parts {
+    /// Starts the rest and waits until all answer; false if somebody wants the end before that.
+    pub(crate) fn rise(&mut self, tools: &Toolbox, site: &Site) -> Result<bool> {
+        if let Some(port) = site.edge {
+            self.0.push(site.start_edge(tools, port)?);
+        }
+        let mut up = true;
+        for (name, port) in [("the origin", Some(site.origin)), ("the Worker", site.edge)] {
+            let Some(port) = port.filter(|_| up) else { continue };
+            eprintln!("waiting for {name}");
+            up = self.until_healthy(name, port, tools.stop())?;
+        }
+        Ok(up)
+    }
+
+    /// Adds another process to what must run and is ended with the rest.
+    pub(crate) fn add(&mut self, part: Group) {
+        self.0.push(part);
+    }
+
+    /// Waits until the part of that name answers; false if somebody wants the end before that.
+    pub(crate) fn until_healthy(&mut self, name: &str, port: u16, stop: &Stop) -> Result<bool> {
+        let start = now();
+        while !is_healthy(port) {
+            self.all_run()?;
+            if stop.asked() {
+                return Ok(false);
+            }
+            if start.elapsed() > START_LIMIT {
+                let lines = self.0.iter().find(|part| part.name() == name).map(|part| part.last_lines(20));
+                bail!("{name} does not answer at {}/healthz:\n{}", url(port), lines.unwrap_or_default());
+            }
+            thread::sleep(POLL);
+        }
+        Ok(true)
+    }
+
+    /// The process ids, the origin's first.
+    pub(crate) fn ids(&self) -> Vec<u32> {
+        self.0.iter().map(Group::id).collect()
+    }
+
+    /// Lets go of what was killed: whoever reads the process ids may kill a part to see what the others do.
+    pub(crate) fn let_the_killed_go(&mut self) -> Result<()> {
+        for index in (0..self.0.len()).rev() {
+            let ended = self.0[index].ended()?;
+            if ended.is_some_and(|status| status.signal() == Some(Signal::SIGKILL as i32)) {
+                eprintln!("{} was killed; the rest runs on", self.0[index].name());
+                self.0.remove(index);
+            }
+        }
+        Ok(())
+    }
+
+    /// An error with its last lines if one of them has ended.
+    pub(crate) fn all_run(&mut self) -> Result<()> {
+        for part in &mut self.0 {
+            if let Some(status) = part.ended()? {
+                bail!("{} ended with {status}; its last lines:\n{}", part.name(), part.last_lines(20));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends all of them, with time for the origin to store what is dirty.
+    pub(crate) fn end(self, stop: &Stop) -> Result<()> {
+        eprintln!("stopping");
+        self.0.iter().for_each(Group::ask_to_end);
+        self.0.into_iter().rev().try_for_each(|part| part.wait_for_end(END_LIMIT, stop))
+    }
+}
+
+/// Where a port of this machine is reached.
+pub(crate) fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}
+
+/// The port that is wanted, or one that is free if that is 0.
+pub(crate) fn free_port(wanted: u16, flag: &str) -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted))
+        .with_context(|| format!("port {wanted} is taken; choose another with {flag} (0 picks one)"))?;
+    Ok(listener.local_addr()?.port())
+}
+
+fn new_link_key() -> Result<String> {
+    let mut bytes = [0; 24];
+    File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut bytes))
+        .context("making a key")?;
+    Ok(format!("dev:{}", bytes.map(|byte| format!("{byte:02x}")).concat()))
+}
+
+fn is_healthy(port: u16) -> bool {
+    let ask = || -> io::Result<String> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        write!(stream, "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n")?;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status)?;
+        Ok(String::from_utf8_lossy(&status).into_owned())
+    };
+    ask().is_ok_and(|status| status.ends_with(" 200"))
+}
