@@ -2,6 +2,9 @@
 // files by `y-websocket`, and what goes over their wires.
 
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { HocuspocusProvider, HocuspocusProviderWebsocket } from '@hocuspocus/provider';
 import * as decoding from 'lib0/decoding';
 import WebSocket from 'ws';
@@ -16,29 +19,42 @@ const SYNC = 0;
 const SYNC_UPDATE = 2;
 const SYNC_STATUS = 8;
 
-/** An edge in front of an origin. `close()` ends both; the origin can be killed and revived in between. */
-export async function startBoth({ env = {}, dataDir } = {}) {
-  const origin = await startOrigin({ env, dataDir });
-  const edge = await startEdge({ vars: { ORIGIN_URLS: origin.url } }).catch(async (error) => {
-    await origin.close();
-    throw error;
-  });
+/** An edge in front of an origin. The origin can be killed and revived; `close()` ends both, with what is stored. */
+export async function startBoth({ env = {} } = {}) {
+  const dataDir = mkdtempSync(join(tmpdir(), 'edgeroom-clients-'));
   const both = {
-    edge,
-    origin,
+    dataDir,
     /** Starts the killed origin again, at the same address and with the same data. */
     async revive() {
-      both.origin = await startOrigin({ env, dataDir, port: new URL(origin.url).port });
+      both.origin = await startOrigin({ env, dataDir, port: new URL(both.origin.url).port });
     },
     async close() {
-      await edge.close();
-      await both.origin.close();
+      await Promise.allSettled([both.edge?.close(), both.origin?.close()]);
+      rmSync(dataDir, { recursive: true, force: true });
     },
   };
-  return both;
+  try {
+    both.origin = await startOrigin({ env, dataDir });
+    both.edge = await startEdge({ vars: { ORIGIN_URLS: both.origin.url } });
+    return both;
+  } catch (error) {
+    await both.close();
+    throw error;
+  }
 }
 
-/** Everything that one page or one y-websocket client has opened, sent and got. */
+/** The WebSocket class of a client. */
+class Socket extends WebSocket {
+  constructor(url, protocols) {
+    // Locally, workerd keeps the connection after a close that comes from another event than the socket's own.
+    super(url, protocols, { closeTimeout: 200 });
+    // A client that closes while it connects has no listener left for the error of that.
+    this.on('error', () => {});
+    this.on('upgrade', (answer) => (this.region = answer.headers['x-edgeroom-region']));
+  }
+}
+
+/** Everything that a page has opened, sent and got. */
 class Wire {
   sockets = [];
   sent = [];
@@ -47,12 +63,10 @@ class Wire {
   /** The WebSocket class that a client is to use. */
   get polyfill() {
     const wire = this;
-    return class extends WebSocket {
+    return class extends Socket {
       constructor(url, protocols) {
-        // Locally, workerd keeps the connection after a close that comes from another event than the socket's own.
-        super(url, protocols, { closeTimeout: 200 });
+        super(url, protocols);
         wire.sockets.push(this);
-        this.on('upgrade', (answer) => (this.region = answer.headers['x-edgeroom-region']));
         this.on('message', (data) => wire.got.push(read(new Uint8Array(data))));
       }
 
@@ -152,17 +166,9 @@ export class Page {
 
 /** A stock y-websocket client of one file. */
 export class Single {
-  wire = [];
-
   constructor(at, room, path, { region } = {}) {
-    const { wire } = this;
     this.provider = new WebsocketProvider(`${at.replace(/^http/, 'ws')}/yjs/${room}`, path, new Y.Doc(), {
-      WebSocketPolyfill: class extends WebSocket {
-        constructor(url, protocols) {
-          super(url, protocols, { closeTimeout: 200 });
-          wire.push(this);
-        }
-      },
+      WebSocketPolyfill: Socket,
       params: region ? { region } : {},
       disableBc: true,
     });

@@ -2,8 +2,6 @@
 // at every client, over REST, and as text in the archive.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
@@ -11,17 +9,15 @@ import { Page, Single, converged, restText, startBoth, textOf } from './clients.
 import { Author, Pace, parts, recording, write } from './trace.mjs';
 
 const FILE = 'src/text.txt';
-const dataDir = mkdtempSync(join(tmpdir(), 'edgeroom-traces-'));
 const clients = [];
 let both;
 
 before(async () => {
-  both = await startBoth({ dataDir, env: { FLUSH_DELAY_MS: '200', FLUSH_LIMIT: '1000' } });
+  both = await startBoth({ env: { FLUSH_DELAY_MS: '200', FLUSH_LIMIT: '1000' } });
 });
 after(async () => {
   clients.forEach((client) => client.close());
   await both?.close();
-  rmSync(dataDir, { recursive: true, force: true });
 });
 
 function kept(client) {
@@ -31,7 +27,7 @@ function kept(client) {
 
 /** The file as text in the archive's database. */
 function archived(room) {
-  const archive = new DatabaseSync(join(dataDir, 'archive.db'), { readOnly: true });
+  const archive = new DatabaseSync(join(both.dataDir, 'archive.db'), { readOnly: true });
   try {
     return archive.prepare('SELECT text FROM files WHERE shard = ? AND path = ?').get(room, FILE)?.text;
   } finally {

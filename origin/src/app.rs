@@ -6,7 +6,7 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 
 use crate::{
-    archive::{Archive, sqlite::SqliteArchive},
+    archive::{Archive, mongo::MongoArchive, sqlite::SqliteArchive},
     clock,
     config::{Auth, FlushSettings, Settings},
     data_dir::DataDir,
@@ -61,12 +61,14 @@ pub struct Origin {
 
 impl Origin {
     /// Opens the stores, starts to flush and puts everything together. Nothing listens yet.
-    pub fn open(settings: Settings) -> anyhow::Result<Self> {
+    pub async fn open(settings: Settings) -> anyhow::Result<Self> {
         let data_dir = DataDir::open(&settings.service.data_dir)?;
         let store: Arc<dyn RoomStore> =
             Arc::new(EmbeddedStore::open(&data_dir.rooms()).context("room store")?);
-        let archive: Arc<dyn Archive> =
-            Arc::new(SqliteArchive::open(&data_dir.archive()).context("archive")?);
+        let archive: Arc<dyn Archive> = match settings.stores.mongodb_url() {
+            Some(address) => Arc::new(MongoArchive::open(address).await.context("archive")?),
+            None => Arc::new(SqliteArchive::open(&data_dir.archive()).context("archive")?),
+        };
         let (queue, metrics) =
             (Arc::new(EmbeddedQueue::new((&settings.flush).into())), Arc::new(Metrics::new()));
         let flusher = flusher(&store, &archive, &metrics);

@@ -79,6 +79,9 @@ pub enum SettingsError {
         "{0} is set, but this version keeps everything under DATA_DIR; that store comes with the next version"
     )]
     NoSuchStore(&'static str),
+    /// An address of a store that is not of its kind; what it is is not shown, since it can hold a password.
+    #[error("{0} is not an address such as {1}")]
+    StoreAddress(&'static str, &'static str),
     /// `origin flush` on the embedded stores.
     #[error(
         "origin flush needs REDIS_URL: the embedded stores are flushed by the process that has them open"

@@ -8,6 +8,7 @@ pub mod direct;
 pub mod room;
 pub mod project;
 pub mod archive;
+pub mod connections;
 pub mod room_store;
 pub mod flush;
 pub mod shutdown;

@@ -31,7 +31,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let address = settings.service.listen();
     let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
     let address = listener.local_addr()?;
-    let origin = Origin::open(settings)?;
+    let origin = Origin::open(settings).await?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
     if !origin.serve(listener, signals.wanted()).await? {
         tracing::warn!("the grace has ended before everything was done");

@@ -97,6 +97,18 @@ pub(crate) fn origin(tools: &Toolbox) -> Result<PathBuf> {
     Ok(target_dir().join("debug/origin"))
 }
 
+/// Builds the origin and its examples for speed; the folder that has them.
+pub(crate) fn for_speed(tools: &Toolbox) -> Result<PathBuf> {
+    eprintln!("building the origin for speed, which takes minutes the first time");
+    // A folder of its own, so that it waits for no other build.
+    let target = target_dir().join("bench");
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(tools.top()).args(["build", "-p", "origin", "--bin", "origin", "--examples"]);
+    cargo.args(["--profile", "bench", "--target-dir"]).arg(&target);
+    tools.run(&mut cargo)?;
+    Ok(target.join("release"))
+}
+
 fn prepend_path(command: &mut Command, dir: &Path) -> Result<()> {
     let path = command.get_envs().find(|(name, _)| *name == "PATH").and_then(|(_, value)| value);
     let rest = path.unwrap_or_default().to_owned();

@@ -2,9 +2,11 @@
 //! clients, builds, runs and tests; progress goes to stderr, results to stdout.
 
 mod args;
+mod bench;
 mod build;
 mod dev;
 mod process;
+mod site;
 mod surroundings;
 mod test;
 mod tidy;
@@ -25,6 +27,8 @@ cargo xtask dev            the Worker on 8787 and one origin on 8080, until Ctrl
     --data-dir DIR         where the origin keeps its data (./data)
     --json                 when ready, one line of JSON on stdout
 cargo xtask test [PART..]  all, or: house unit it worker browser kill
+cargo xtask bench [NAME..] all, or: fanout; ratios to a yardstick in the same run, the last line is JSON
+    --json                 only that line
 cargo xtask build-worker   the Worker and the page, if their sources have changed
     --opt                  with wasm-opt, as for a deploy
 cargo xtask tools          install everything that the other commands need
@@ -48,6 +52,7 @@ fn run() -> Result<()> {
     match args.word().as_deref() {
         Some("dev") => dev::run(&tools, &dev::Options::read(args)?),
         Some("test") => test::run(&tools, args),
+        Some("bench") => bench::run(&tools, args),
         Some("build-worker") => {
             let optimize = args.flag("--opt") || build::is_for_deploy();
             args.finish()?;

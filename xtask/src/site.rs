@@ -25,7 +25,7 @@ use crate::{
 const FOREIGN_SETTINGS: [&str; 7] =
     ["REDIS_URL", "MONGODB_URL", "DATABASE_URL", "PORT", "FRONTEND_URL", "JWT_KEYS", "ALLOW_OPEN"];
 const START_LIMIT: Duration = Duration::from_secs(120);
-/// Longer than the origin's `SHUTDOWN_GRACE_MS`, in which it stores what is dirty.
+/// Longer than the origin's `SHUTDOWN_GRACE_MS`.
 const END_LIMIT: Duration = Duration::from_secs(25);
 const POLL: Duration = Duration::from_millis(100);
 

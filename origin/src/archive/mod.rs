@@ -3,6 +3,7 @@
 //! Promise: what a write has answered is durable, and no write overwrites what its writer has not seen.
 //! One contract suite (`tests/it/archive_contract.rs`) runs against every implementation.
 
+pub mod mongo;
 pub mod sqlite;
 
 use async_trait::async_trait;

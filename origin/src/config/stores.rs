@@ -6,16 +6,17 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{SettingsError, above_zero};
 
-/// Where rooms and shards are kept: so far only under `DATA_DIR`.
+/// Where rooms and shards are kept: under `DATA_DIR`, unless an address says otherwise.
 #[derive(Clone, Debug, clap::Args)]
 pub struct StoreSettings {
     /// Refused so far: the room store is embedded. REDIS_URL, default none.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     redis_url: Option<SecretString>,
-    /// Refused so far: the archive is embedded. MONGODB_URL, default none.
+    /// The MongoDB of the archive: `mongodb://` or `mongodb+srv://` with the options of its drivers, the database
+    /// in its path, else `edgeroom`. MONGODB_URL, default none: SQLite under DATA_DIR.
     #[arg(long, env = "MONGODB_URL", hide_env_values = true)]
     mongodb_url: Option<SecretString>,
-    /// An alias of MONGODB_URL. DATABASE_URL, default none.
+    /// An alias of MONGODB_URL, which goes first. DATABASE_URL, default none.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<SecretString>,
     /// How long an origin keeps a room without renewing, in milliseconds. LEASE_MS, default 30000.
@@ -41,14 +42,24 @@ impl StoreSettings {
         is_given(&self.redis_url)
     }
 
+    /// The address of the MongoDB that keeps the archive.
+    pub fn mongodb_url(&self) -> Option<&SecretString> {
+        self.archive_urls().into_iter().find(|(_, url)| is_given(url)).and_then(|(_, url)| url.as_ref())
+    }
+
+    fn archive_urls(&self) -> [(&'static str, &Option<SecretString>); 2] {
+        [("MONGODB_URL", &self.mongodb_url), ("DATABASE_URL", &self.database_url)]
+    }
+
     pub(super) fn check(&self) -> Result<(), SettingsError> {
-        let later = [
-            ("REDIS_URL", &self.redis_url),
-            ("MONGODB_URL", &self.mongodb_url),
-            ("DATABASE_URL", &self.database_url),
-        ];
-        if let Some((name, _)) = later.into_iter().find(|(_, url)| is_given(url)) {
-            return Err(SettingsError::NoSuchStore(name));
+        if is_given(&self.redis_url) {
+            return Err(SettingsError::NoSuchStore("REDIS_URL"));
+        }
+        for (name, url) in self.archive_urls() {
+            let begins = |scheme: &str| url.as_ref().is_some_and(|url| url.expose_secret().starts_with(scheme));
+            if is_given(url) && !["mongodb://", "mongodb+srv://"].into_iter().any(begins) {
+                return Err(SettingsError::StoreAddress(name, "mongodb://host/database"));
+            }
         }
         above_zero("LEASE_MS", self.lease_ms)?;
         above_zero("SWEEP_MS", self.sweep_ms)

@@ -3,11 +3,7 @@
 //! What the hub asks to be saved is not: here its memory ends with its sockets. The task ends when the last
 //! socket is gone and nothing is left to be acknowledged, and with it the hub's place in the room.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use axum::extract::ws::Message;
 use futures_util::future::BoxFuture;
@@ -64,6 +60,8 @@ impl Link {
 struct Seat {
     member: Member,
     outgoing: Arc<Outgoing>,
+    /// It was sent something since it had nothing to send.
+    behind: bool,
 }
 
 struct Shell {
@@ -72,8 +70,7 @@ struct Shell {
     hub: Hub,
     seats: HashMap<SessionId, Seat>,
     link: Link,
-    /// Sockets that were sent something since they had nothing to send.
-    behind: HashSet<SessionId>,
+    /// When the sockets that are behind are looked at.
     look_at: Option<Instant>,
 }
 
@@ -82,15 +79,7 @@ pub(super) async fn run(inner: Arc<Inner>, room: RoomId, mut inbox: mpsc::Receiv
     let name = format!("direct~{}", inner.parts.origin_id);
     let lifecycle = inner.parts.lifecycle.clone();
     let hub = Hub::new(Settings { name, durable: false }, clock::now_ms());
-    let mut shell = Shell {
-        inner,
-        room,
-        hub,
-        seats: HashMap::new(),
-        link: Link::Down,
-        behind: HashSet::new(),
-        look_at: None,
-    };
+    let mut shell = Shell { inner, room, hub, seats: HashMap::new(), link: Link::Down, look_at: None };
     loop {
         let wake = shell.wake();
         tokio::select! {
@@ -117,7 +106,7 @@ impl Shell {
         let now = clock::now_ms();
         match input {
             Input::Arrived(Arrival { session, visitor, member, outgoing }) => {
-                self.seats.insert(session, Seat { member, outgoing });
+                self.seats.insert(session, Seat { member, outgoing, behind: false });
                 self.hub.connect(session, visitor, now);
             }
             Input::Frame(session, frame, share) => {
@@ -126,7 +115,6 @@ impl Shell {
             }
             Input::Gone(session) => {
                 self.seats.remove(&session);
-                self.behind.remove(&session);
                 self.hub.disconnect(session, now);
             }
         }
@@ -174,16 +162,14 @@ impl Shell {
     }
 
     fn look_at_backlog(&mut self, now: Millis) {
-        let waiting = |session: &SessionId| self.seats.get(session).map_or(0, |seat| seat.outgoing.bytes());
-        let told: Vec<(SessionId, usize)> =
-            self.behind.iter().map(|session| (*session, waiting(session))).collect();
-        for (session, bytes) in told {
-            if bytes == 0 {
-                self.behind.remove(&session);
-            }
-            self.hub.backlog(session, bytes, now);
+        let mut still_behind = false;
+        for (session, seat) in self.seats.iter_mut().filter(|(_, seat)| seat.behind) {
+            let bytes = seat.outgoing.bytes();
+            seat.behind = bytes > 0;
+            still_behind |= seat.behind;
+            self.hub.backlog(*session, bytes, now);
         }
-        if !self.behind.is_empty() {
+        if still_behind {
             self.look_at = Some(Instant::now() + LOOK);
         }
     }
@@ -256,19 +242,18 @@ impl Shell {
     }
 
     fn send(&mut self, session: SessionId, message: Message) {
-        let Some(seat) = self.seats.get(&session) else { return };
+        let Some(seat) = self.seats.get_mut(&session) else { return };
+        seat.behind = true;
         if seat.outgoing.push(message).is_err() {
             self.close(session, CloseCode::SlowConsumer, CloseCode::SlowConsumer.word());
             self.hub.disconnect(session, clock::now_ms());
             return;
         }
-        self.behind.insert(session);
         self.look_at.get_or_insert_with(|| Instant::now() + LOOK);
     }
 
     fn close(&mut self, session: SessionId, code: CloseCode, reason: &str) {
         let Some(seat) = self.seats.remove(&session) else { return };
-        self.behind.remove(&session);
         if code == CloseCode::SlowConsumer {
             self.inner.parts.metrics.slow_consumer();
             tracing::info!(room.id = %self.room, member.id = %seat.member.id, "a client reads too slowly");
@@ -281,7 +266,6 @@ impl Shell {
             seat.outgoing.close(code, code.word());
             self.hub.disconnect(session, clock::now_ms());
         }
-        self.behind.clear();
     }
 
     fn is_done(&self) -> bool {

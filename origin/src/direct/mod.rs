@@ -27,6 +27,9 @@ use crate::{error::Refusal, http::Access, metrics::Metrics, room::Rooms, shutdow
 
 /// Largest WebSocket message that is read at all; the hub refuses smaller ones with a reason.
 pub const MESSAGE_BYTES: usize = 32 << 20;
+/// What is read from a socket at a time. The library clears as much before every look, of which there is one for
+/// each frame that is sent, and a change that is kept holds on to what it was read into: its 128 KiB are too much.
+pub const READ_BYTES: usize = 8 << 10;
 /// Inputs that wait on one hub.
 const INBOX: usize = 1024;
 
@@ -84,7 +87,9 @@ impl DirectHubs {
         let metrics = &self.0.parts.metrics;
         metrics.session_opened();
         match self.0.arrive(&room, arrival) {
-            Ok(hub) => socket::run(socket, session, &hub, &outgoing).await,
+            Ok(hub) => {
+                socket::run(socket, session, &hub, outgoing, self.0.parts.lifecycle.tracker()).await;
+            }
             Err(refusal) => {
                 outgoing.close(refusal.close_code(), refusal.code());
                 socket::say_goodbye(socket, &outgoing).await;

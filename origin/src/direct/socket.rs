@@ -10,6 +10,7 @@ use tokio::{
     sync::{Semaphore, mpsc},
     time::{MissedTickBehavior, interval, timeout},
 };
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::{HUB_GONE, Input, MESSAGE_BYTES, Outgoing, bytes_of, outgoing::Next};
 
@@ -22,17 +23,22 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// What the frames of one socket may hold while they wait on the hub.
 const WAITING_BYTES: usize = MESSAGE_BYTES;
 
-/// Reads and writes until one of the two ends.
+/// Reads and writes until one of the two ends. Writing is a task of its own: what is sent to a client must not cost
+/// a look at what it has sent.
 pub(super) async fn run(
     socket: WebSocket,
     session: SessionId,
     hub: &mpsc::Sender<Input>,
-    outgoing: &Outgoing,
+    outgoing: Arc<Outgoing>,
+    tracker: &TaskTracker,
 ) {
     let (mut sink, mut stream) = socket.split();
+    let queue = outgoing.clone();
+    let write_all = async move { write(&mut sink, &queue).await };
+    let mut writing = AbortOnDropHandle::new(tracker.spawn(write_all));
     let ended = tokio::select! {
         read = read(&mut stream, session, hub) => read,
-        () = write(&mut sink, outgoing) => Ended::Closed,
+        _ = &mut writing => Ended::Closed,
     };
     match ended {
         Ended::Gone => {}
@@ -43,9 +49,10 @@ pub(super) async fn run(
         Ended::HubGone => {
             let (code, reason) = HUB_GONE;
             outgoing.close(code, reason);
-            drop(timeout(GOODBYE, write(&mut sink, outgoing)).await);
+            drop(timeout(GOODBYE, &mut writing).await);
         }
     }
+    drop(writing);
     // A hub that has ended needs no goodbye.
     let _ = hub.send(Input::Gone(session)).await;
 }

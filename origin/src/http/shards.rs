@@ -1,5 +1,7 @@
 //! `/api/v1/shards`: stored projects are made, described and deleted.
 
+use std::collections::HashSet;
+
 use axum::{
     Json,
     extract::{Path, State},
@@ -88,23 +90,39 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(Created { id, files })).into_response())
 }
 
-/// What is stored of a shard, without the texts.
+/// The shard without the texts: what is stored of it, and the files of its open room that are not stored yet.
 pub(super) async fn describe(
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<Json<Description>, Refusal> {
     let id = RoomId::parse(&id).map_err(|error| Refusal::BadName { text: id, error })?;
+    // The names first: a file that is flushed meanwhile, with its room gone, is then at least in the archive.
+    let names = app.rooms.names(&id).await.map_err(|error| Refusal::of_room(&id, "", error))?;
     let shard = app.archive.find_by_id(&id).await.map_err(|error| Refusal::of_archive(&id, &error))?;
-    shard.map(|shard| Json(shard.into())).ok_or_else(|| Refusal::NoShard(id.to_string()))
+    let mut description: Description = shard.ok_or_else(|| Refusal::NoShard(id.to_string()))?.into();
+    description.add_unstored(names.unwrap_or_default());
+    Ok(Json(description))
 }
 
 /// 204: whoever has it open is closed with 4410, the room store and the archive hold nothing of it any more.
 pub(super) async fn delete(State(app): State<App>, Path(id): Path<String>) -> Result<StatusCode, Refusal> {
     let id = RoomId::parse(&id).map_err(|error| Refusal::BadName { text: id, error })?;
-    let was_open = app.rooms.report(&id).await.is_some();
-    app.rooms.delete(&id).await.map_err(|error| Refusal::of_room(&id, "", error))?;
+    let of_room = |error| Refusal::of_room(&id, "", error);
+    let was_open = app.rooms.names(&id).await.map_err(of_room)?.is_some();
+    // The archive first: whoever joined between the two would populate the room anew from it.
     let was_stored = app.archive.delete(&id).await.map_err(|error| Refusal::of_archive(&id, &error))?;
+    app.rooms.delete(&id).await.map_err(of_room)?;
     if was_open || was_stored { Ok(StatusCode::NO_CONTENT) } else { Err(Refusal::NoShard(id.to_string())) }
+}
+
+impl Description {
+    fn add_unstored(&mut self, names: Vec<(FileId, FilePath)>) {
+        let stored: HashSet<FileId> = self.files.iter().map(|file| file.id.clone()).collect();
+        let unstored = names.into_iter().filter(|(id, _)| !stored.contains(id));
+        let described = |(id, path)| FileDescription { id, path, updated_at: None, stored_at: None };
+        self.files.extend(unstored.map(described));
+        self.files.sort_by(|a, b| a.path.cmp(&b.path));
+    }
 }
 
 impl From<Shard> for Description {

@@ -62,6 +62,7 @@ fn accept(
     let visitor = Visitor { dialect, token };
     let upgrade = upgrade
         .protocols([SUBPROTOCOL])
+        .read_buffer_size(direct::READ_BYTES)
         .max_message_size(direct::MESSAGE_BYTES)
         .max_frame_size(direct::MESSAGE_BYTES);
     let tracker = app.lifecycle.tracker().clone();

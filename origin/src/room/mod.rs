@@ -6,6 +6,8 @@
 
 pub mod state;
 mod task;
+mod jobs;
+mod announcer;
 mod populate;
 mod registry;
 mod report;

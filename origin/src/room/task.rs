@@ -2,19 +2,14 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use futures_util::{
-    StreamExt,
-    future::{BoxFuture, FutureExt},
-    stream::FuturesUnordered,
-};
-use shared::{
-    close::CloseCode,
-    id::{FileId, FilePath, RoomId},
-    wire::link::OriginMessage,
-};
+use bytes::Bytes;
+use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use shared::{close::CloseCode, id::RoomId, wire::link::OriginMessage};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
+    announcer, jobs,
+    jobs::Done,
     populate::{PopulateError, populate},
     registry::{Inbound, Inner},
     report::Snapshot,
@@ -22,24 +17,13 @@ use super::{
 };
 use crate::{
     clock,
-    room_store::{Backfill, Claimed, FileLog, Joined, Left, Logged, Published, StoreError},
+    room_store::{Joined, Left, Published},
 };
 
 /// Messages of hubs that are handled before effects are carried out, so that they can share a batch.
 const AT_ONCE: usize = 64;
 /// How long a room that cannot be populated, or cannot be left yet, waits until it tries again.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
-
-/// The room store's answers.
-enum Done {
-    Appended(Result<Vec<Logged>, StoreError>, Duration),
-    Read(FileId, Result<FileLog, StoreError>),
-    Backfilled(LinkId, Result<Backfill, StoreError>),
-    Events(LinkId, u64, Result<FileLog, StoreError>),
-    CaughtUp(Result<Backfill, StoreError>),
-    Claimed(FilePath, FileId, Result<Claimed, StoreError>),
-    Renewed(Result<Joined, StoreError>),
-}
 
 /// How the room is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,12 +49,17 @@ struct Task {
     /// Nobody is here, but something is dirty: leaving is tried again then, or when a flush says so.
     leave_at: Option<Instant>,
     draining: bool,
+    notes: mpsc::Sender<Bytes>,
 }
 
 /// Runs a room until nobody can reach it any more.
 pub(super) async fn run(inner: Arc<Inner>, id: RoomId, inbox: mpsc::Receiver<Inbound>) {
-    let settings =
-        Settings { origin: inner.parts.origin_id.clone(), create_on_open: inner.parts.create_on_open };
+    let settings = Settings {
+        origin: inner.parts.origin_id.clone(),
+        create_on_open: inner.parts.create_on_open,
+        shared: inner.parts.store.is_shared(),
+    };
+    let notes = announcer::start(&inner, &id);
     let mut task = Task {
         room: Room::new(settings),
         inner,
@@ -83,6 +72,7 @@ pub(super) async fn run(inner: Arc<Inner>, id: RoomId, inbox: mpsc::Receiver<Inb
         renew_at: Instant::now(),
         leave_at: None,
         draining: false,
+        notes,
     };
     while task.step().await {
         task.carry_out();
@@ -134,6 +124,10 @@ impl Task {
                 self.room.detach(link, clock::now_ms());
             }
             Inbound::Hub(link, messages) => {
+                if self.leave_at.take().is_some() {
+                    // The lease is given up already, and a flush may have removed the room: joined anew.
+                    self.hold = Hold::Parked;
+                }
                 self.ensure_live().await;
                 for message in messages {
                     self.room.hub_message(link, message, clock::now_ms());
@@ -158,10 +152,11 @@ impl Task {
         let now = clock::now_ms();
         match done {
             Done::Appended(answer, took) => {
-                let logged = answer.as_ref().map_or(0, |logged| logged.len() as u64);
-                self.inner.parts.metrics.batch_logged(logged, took);
-                if let Err(error) = &answer {
-                    tracing::warn!(room.id = %self.id, %error, "an append failed; the hubs keep their changes");
+                match &answer {
+                    Ok(logged) => self.inner.parts.metrics.batch_logged(logged.len() as u64, took),
+                    Err(error) => {
+                        tracing::warn!(room.id = %self.id, %error, "an append failed; the hubs keep their changes");
+                    }
                 }
                 self.room.appended(answer, now);
             }
@@ -181,7 +176,7 @@ impl Task {
     async fn on_published(&mut self, published: Option<Published>) {
         match published {
             Some(Published::Erased) => {
-                self.room.published(Published::Erased);
+                self.room.published(Published::Erased, clock::now_ms());
                 self.hold = Hold::Parked;
                 self.published = None;
             }
@@ -189,7 +184,7 @@ impl Task {
                 if matches!(published, Published::Note(_)) && self.leave_at.is_some() {
                     self.leave_at = Some(Instant::now());
                 }
-                self.room.published(published);
+                self.room.published(published, clock::now_ms());
             }
             None => {
                 // The subscription has fallen behind: a new one first, then the log.
@@ -201,25 +196,22 @@ impl Task {
 
     fn on_time(&mut self) {
         self.room.tick(clock::now_ms());
-        if self.hold == Hold::Live && self.renew_at <= Instant::now() {
+        if self.holds_lease() && self.renew_at <= Instant::now() {
             self.renew_at = Instant::now() + self.inner.parts.lease / 3;
-            let (inner, id) = (self.inner.clone(), self.id.clone());
-            self.jobs.push(
-                async move {
-                    Done::Renewed(
-                        inner.parts.store.join(&id, &inner.parts.origin_id, inner.parts.lease).await,
-                    )
-                }
-                .boxed(),
-            );
+            let epoch = self.room.position().epoch;
+            self.jobs.push(jobs::renew(&self.inner, &self.id, epoch));
         }
+    }
+
+    fn holds_lease(&self) -> bool {
+        self.hold == Hold::Live && self.leave_at.is_none()
     }
 
     fn deadline(&self) -> Instant {
         let now = clock::now_ms();
         let tick =
             self.room.next_tick().map(|at| Instant::now() + Duration::from_millis(at.saturating_sub(now)));
-        let renew = (self.hold == Hold::Live).then_some(self.renew_at);
+        let renew = self.holds_lease().then_some(self.renew_at);
         let far = Instant::now() + Duration::from_secs(3600);
         [tick, renew, self.leave_at].into_iter().flatten().min().unwrap_or(far)
     }
@@ -319,7 +311,14 @@ impl Task {
                     self.unlink(link);
                 }
                 Effect::Flush => self.request_flush(),
-                effect => self.start_job(effect),
+                Effect::Announce(note) => {
+                    // A full queue drops it: nothing in it is durable.
+                    let _ = self.notes.try_send(note);
+                }
+                effect => {
+                    let epoch = self.room.position().epoch;
+                    self.jobs.push(jobs::ask(&self.inner, &self.id, epoch, effect));
+                }
             }
         }
         self.count();
@@ -333,41 +332,6 @@ impl Task {
     fn request_flush(&self) {
         let (inner, id) = (self.inner.clone(), self.id.clone());
         self.inner.parts.tracker.spawn(async move { inner.parts.queue.request(&id).await });
-    }
-
-    fn start_job(&self, effect: Effect) {
-        let (inner, id) = (self.inner.clone(), self.id.clone());
-        let epoch = self.room.position().epoch;
-        let job = async move {
-            let store = &inner.parts.store;
-            match effect {
-                Effect::Append(batch) => {
-                    let begun = Instant::now();
-                    let answer = store.append(&id, epoch, batch).await;
-                    Done::Appended(answer, begun.elapsed())
-                }
-                Effect::Read(file) => {
-                    let answer = store.read(&id, &file).await;
-                    Done::Read(file, answer)
-                }
-                Effect::Backfill(link, position) => {
-                    Done::Backfilled(link, store.backfill(&id, position).await)
-                }
-                Effect::Events(link, read) => {
-                    Done::Events(link, read, store.read(&id, &FileId::room()).await)
-                }
-                Effect::Claim(path) => {
-                    let file = FileId::from_random(rand::random());
-                    let answer = store.claim(&id, epoch, &path, &file).await;
-                    Done::Claimed(path, file, answer)
-                }
-                Effect::CatchUp(position) => Done::CaughtUp(store.backfill(&id, position).await),
-                Effect::ToHub(..) | Effect::Unlink(..) | Effect::Flush => {
-                    unreachable!("carried out at once")
-                }
-            }
-        };
-        self.jobs.push(job.boxed());
     }
 
     fn count(&mut self) {

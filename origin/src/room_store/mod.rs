@@ -4,6 +4,7 @@
 //! One contract suite (`tests/it/room_store_contract.rs`) runs against every implementation.
 
 pub mod embedded;
+pub mod redis;
 
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ pub const SUBSCRIBER_QUEUE: usize = 1024;
 /// Where rooms live while somebody has them open.
 #[async_trait]
 pub trait RoomStore: Send + Sync + 'static {
+    /// Whether other processes can have the same rooms open.
+    fn is_shared(&self) -> bool;
+
     /// Takes or renews the lease of `origin` on the room and says what state the room is in.
     async fn join(&self, room: &RoomId, origin: &str, lease: Duration) -> Result<Joined, StoreError>;
 

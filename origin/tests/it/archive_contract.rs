@@ -30,6 +30,7 @@ macro_rules! contract_of {
         contract_tests! { $archive:
             a_created_shard_is_found_with_its_files
             a_shard_is_created_whole_or_not_at_all
+            of_many_makers_of_one_shard_one_succeeds
             a_file_is_written_only_over_what_its_writer_has_seen
             a_repeated_write_is_known_as_its_own
             of_two_first_writes_one_is_written
@@ -47,11 +48,20 @@ mod sqlite_contract {
     contract_of!(sqlite);
 }
 
-type Opened = (Arc<dyn Archive>, tempfile::TempDir);
+mod mongo_contract {
+    use super::*;
+    contract_of!(mongo);
+}
 
-async fn sqlite() -> Opened {
+pub(crate) type Opened = (Arc<dyn Archive>, Option<tempfile::TempDir>);
+
+pub(crate) async fn sqlite() -> Opened {
     let dir = tempfile::tempdir().unwrap();
-    (Arc::new(SqliteArchive::open(&dir.path().join("archive.db")).unwrap()), dir)
+    (Arc::new(SqliteArchive::open(&dir.path().join("archive.db")).unwrap()), Some(dir))
+}
+
+pub(crate) async fn mongo() -> Opened {
+    (Arc::new(crate::support::mongo::archive().await), None)
 }
 
 pub(crate) fn write(n: u8, text: &str, write_id: &str) -> FileWrite {
@@ -128,6 +138,22 @@ async fn a_shard_is_created_whole_or_not_at_all(archive: Arc<dyn Archive>) {
     assert!(matches!(refused, Err(ArchiveError::Path(_))));
     assert_eq!(archive.find_by_id(&clashing).await.unwrap(), None);
     assert_eq!(archive.files(&clashing).await.unwrap(), []);
+}
+
+async fn of_many_makers_of_one_shard_one_succeeds(archive: Arc<dyn Archive>) {
+    let id = any_room();
+    let makers = (0..6_u8).map(|maker| {
+        let one = |n| FileWrite { id: file(10 * maker + n), ..write(n, &format!("by {maker}"), "w") };
+        archive.create(shard(&id, vec![one(1), one(2)]))
+    });
+    let made = futures_util::future::join_all(makers).await;
+    let maker = made.iter().position(Result::is_ok).unwrap();
+    let others = made.iter().enumerate().filter(|(n, _)| *n != maker);
+    assert!(others.clone().all(|(_, made)| matches!(made, Err(ArchiveError::Taken))), "{made:?}");
+    let texts: Vec<_> =
+        archive.files(&id).await.unwrap().into_iter().map(|file| (file.id, file.text)).collect();
+    let its = |n| (file(10 * maker as u8 + n), format!("by {maker}"));
+    assert_eq!(texts, [its(1), its(2)]);
 }
 
 async fn a_file_is_written_only_over_what_its_writer_has_seen(archive: Arc<dyn Archive>) {

@@ -1,6 +1,7 @@
 //! Flushing a room: what reaches the archive, what stays dirty, and what the crash of any part leaves.
 
 mod bench;
+mod races;
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 

@@ -5,6 +5,9 @@
 mod room_store_contract;
 mod embedded_store;
 mod archive_contract;
+mod mongo_archive;
+mod mongo_outages;
+mod on_mongodb;
 mod flush;
 mod flush_queue;
 mod simulation;

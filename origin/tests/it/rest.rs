@@ -1,6 +1,12 @@
 //! REST, operations and the layers that every request passes, over a real listener.
 
+use futures_util::SinkExt;
 use serde_json::{Value, json};
+use shared::wire::{
+    hocuspocus::{ClientMessage, write_client},
+    yjs::SyncMessage,
+};
+use tokio_tungstenite::{connect_async, tungstenite::Message};
 
 use crate::support::TestOrigin;
 
@@ -158,5 +164,51 @@ async fn what_is_stored_is_there_after_a_restart() {
     let folder = origin.stop().await;
     let origin = TestOrigin::start_in(folder, &[]).await;
     assert_eq!(origin.get("/api/v1/shards/demo/files/a.txt").await.text, "kept");
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_stored_yet_is_listed_with_its_shard() {
+    let origin = TestOrigin::start(&["--flush-delay-ms=60000"]).await;
+    let made = json!({ "id": "demo", "files": [{ "path": "b.txt", "text": "b" }] });
+    assert_eq!(origin.post("/api/v1/shards", &made).await.status, 201);
+    let mut ada = origin.client("demo").await;
+    ada.open("a.txt").await;
+    let files = origin.get("/api/v1/shards/demo").await.json()["files"].as_array().unwrap().clone();
+    let paths: Vec<_> = files.iter().map(|file| &file["path"]).collect();
+    assert_eq!(paths, ["a.txt", "b.txt"]);
+    assert_eq!((&files[0]["stored_at"], &files[0]["updated_at"]), (&Value::Null, &Value::Null));
+    assert!(files[1]["stored_at"].is_string(), "{files:?}");
+    let id = files[0]["id"].as_str().unwrap();
+    assert_eq!(origin.get(&format!("/api/v1/shards/demo/files/{id}")).await.status, 200);
+    drop(ada);
+    origin.until_stored("/api/v1/shards/demo/files/a.txt", "").await;
+    let stored = origin.get("/api/v1/shards/demo").await.json();
+    assert_eq!((&stored["files"][0]["id"], stored["files"].as_array().map(Vec::len)), (&json!(id), Some(2)));
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn who_joins_while_a_shard_is_deleted_does_not_bring_it_back() {
+    let origin = TestOrigin::start(&["--create-on-open=0"]).await;
+    for round in 0..40 {
+        let id = format!("demo-{round}");
+        let made = json!({ "id": id, "files": [{ "path": "a.txt", "text": "a" }] });
+        assert_eq!(origin.post("/api/v1/shards", &made).await.status, 201);
+        let url = format!("ws://{}/rooms/{id}", origin.address);
+        let (mut joiner, _) = connect_async(url).await.unwrap();
+        let shard = format!("/api/v1/shards/{id}");
+        let join = async {
+            let token = ClientMessage::Token { token: "", version: Some("4.8.0") };
+            for message in [token, ClientMessage::Sync(SyncMessage::Step1(&[0]))] {
+                joiner.send(Message::Binary(write_client("a.txt", &message))).await.unwrap();
+            }
+        };
+        let (deleted, ()) = tokio::join!(origin.send("DELETE", &shard, &[], ""), join);
+        assert_eq!(deleted.status, 204);
+        let text = origin.get(&format!("{shard}/files/a.txt")).await;
+        assert_eq!(text.code(), "no-such-shard", "round {round}");
+        assert_eq!(origin.get(&shard).await.code(), "no-such-shard");
+    }
     origin.stop().await;
 }

@@ -5,15 +5,20 @@ pub(crate) mod setup;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use origin::room_store::{
-    Backfill, Claimed, FlushAck, Joined, Left, LoaderToken, Logged, Published, RoomStore, StoreError,
-    empty_base,
+use origin::{
+    connections::Connections,
+    room_store::{
+        Backfill, Claimed, FlushAck, Joined, Left, LoaderToken, Logged, Published, RoomStore, StoreError,
+        empty_base,
+    },
 };
 use shared::{
     id::FileId,
     limits,
     position::{Epoch, Position},
 };
+
+use crate::support;
 
 use self::setup::{LEASE, any_room, base, batch, event, file, path, populate, seq_now, texts, update};
 
@@ -68,6 +73,26 @@ async fn embedded() -> Opened {
     let dir = tempfile::tempdir().unwrap();
     let store = origin::room_store::embedded::EmbeddedStore::open(&dir.path().join("rooms.db")).unwrap();
     (Arc::new(store), dir)
+}
+
+mod redis_contract {
+    use super::*;
+    contract_of!(redis);
+}
+
+mod cluster_contract {
+    use super::*;
+    contract_of!(cluster);
+}
+
+async fn redis() -> (Arc<dyn RoomStore>, Connections) {
+    let opened = support::redis::shared_store().await;
+    (opened.store, opened.connections)
+}
+
+async fn cluster() -> (Arc<dyn RoomStore>, Connections) {
+    let opened = support::redis::cluster_store().await;
+    (opened.store, opened.connections)
 }
 
 async fn one_loader_populates_and_the_others_wait(store: Arc<dyn RoomStore>) {

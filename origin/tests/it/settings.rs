@@ -7,6 +7,8 @@ use origin::{
     flush::embedded,
 };
 
+use secrecy::ExposeSecret;
+
 use crate::support::Process;
 
 fn read(flags: &[&str]) -> Result<Settings, SettingsError> {
@@ -109,6 +111,21 @@ fn a_store_that_is_not_there_yet_is_not_silently_ignored() {
         let said = Process::refused(&[("AUTH", "open"), (name, "redis://user:hidden@127.0.0.1")], &[]);
         assert!(said.contains(name) && !said.contains("hidden"), "{said}");
     }
+}
+
+#[test]
+fn the_archive_is_where_mongodb_url_says_or_its_alias() {
+    let url = |flags: &[&str]| {
+        let settings = read(&[&["--mongodb-url=", "--database-url="], flags].concat()).unwrap();
+        settings.stores.mongodb_url().map(|url| url.expose_secret().to_owned())
+    };
+    assert_eq!(url(&[]), None);
+    assert_eq!(url(&["--mongodb-url=mongodb://a/b"]).as_deref(), Some("mongodb://a/b"));
+    assert_eq!(url(&["--database-url=mongodb+srv://c"]).as_deref(), Some("mongodb+srv://c"));
+    let both = url(&["--mongodb-url=mongodb://a", "--database-url=mongodb://c"]);
+    assert_eq!(both.as_deref(), Some("mongodb://a"));
+    let refused = read(&["--database-url=postgres://ada:hidden@c"]).unwrap_err().to_string();
+    assert!(refused.contains("DATABASE_URL") && !refused.contains("hidden"), "{refused}");
 }
 
 #[test]

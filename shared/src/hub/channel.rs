@@ -154,10 +154,10 @@ impl Hub {
                 self.ask_admission(id, token);
             }
             Message::Leave => {
-                if let Some(channel) = self.channels.get(&id) {
-                    let goodbye = ServerMessage::Close { reason: "provider_initiated" };
-                    let answer = hocuspocus::write_server(&channel.key, &goodbye);
-                    self.leave(id, now);
+                let modern = self.sessions.get(&id.session()).is_some_and(|session| session.modern);
+                let answer = self.goodbye(id.session(), &channel.key, "provider_initiated");
+                self.leave(id, now);
+                if modern {
                     self.send(id.session(), answer);
                 }
             }
@@ -207,7 +207,7 @@ impl Hub {
         if channel.bare {
             return self.close(id.session(), code, reason, now);
         }
-        let frame = hocuspocus::write_server(&channel.key, &ServerMessage::Close { reason });
+        let frame = self.goodbye(id.session(), &channel.key, reason);
         let known_to_origin = matches!(channel.stage, Stage::Opening | Stage::Open(_));
         self.withdraw(id, now);
         self.drop_pending(id);
@@ -266,7 +266,7 @@ impl Hub {
     fn note_version(&mut self, id: ChannelId, version: Option<&str>) {
         let major = version.and_then(|v| v.split('.').next()).and_then(|v| v.parse::<u32>().ok());
         if let (Some(session), Some(4..)) = (self.sessions.get_mut(&id.session()), major) {
-            session.pings = true;
+            session.modern = true;
             session.touched = true;
         }
     }

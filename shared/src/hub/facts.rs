@@ -23,7 +23,7 @@ const FACTS_BYTES: usize = 12 << 10;
 pub(super) struct Facts {
     pub(super) dialect: Dialect,
     pub(super) grant: Option<Grant>,
-    pub(super) pings: bool,
+    pub(super) modern: bool,
     pub(super) next_index: u16,
     /// Something cannot be rebuilt: frames that wait, or more than fits.
     pub(super) partial: bool,
@@ -61,7 +61,7 @@ impl Facts {
     fn encode(&self) -> Bytes {
         let mut writer = Writer::default();
         writer.u8(VERSION);
-        writer.u8(u8::from(self.partial) | u8::from(self.pings) << 1);
+        writer.u8(u8::from(self.partial) | u8::from(self.modern) << 1);
         match &self.dialect {
             Dialect::Hocuspocus => writer.u8(0),
             Dialect::YWebsocket { document } => {
@@ -114,7 +114,7 @@ impl Facts {
             }
             channels.insert(index, facts);
         }
-        Ok(Self { dialect, grant, pings: flags & 2 != 0, next_index, partial: flags & 1 != 0, channels })
+        Ok(Self { dialect, grant, modern: flags & 2 != 0, next_index, partial: flags & 1 != 0, channels })
     }
 }
 
@@ -186,7 +186,7 @@ impl Hub {
         Facts {
             dialect: session.dialect.clone(),
             grant: session.grant.clone(),
-            pings: session.pings,
+            modern: session.modern,
             next_index: session.next_index,
             partial,
             channels,

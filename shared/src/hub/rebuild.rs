@@ -62,7 +62,7 @@ impl Hub {
         let visitor = Visitor { dialect: facts.dialect.clone(), token: None };
         let mut session = Session::new(visitor, now);
         session.grant = facts.grant.clone();
-        session.pings = facts.pings;
+        session.modern = facts.modern;
         session.next_index = facts.next_index;
         session.saved = saved;
         session.touched = false;

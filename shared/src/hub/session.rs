@@ -27,8 +27,8 @@ pub(super) struct Session {
     pub(super) grant: Option<Grant>,
     /// The token of the upgrade.
     pub(super) token: Option<String>,
-    /// Whether the client understands frames without a routing key (Ping), as providers do from version 4.
-    pub(super) pings: bool,
+    /// Whether its provider is of version 4 or later: those before throw on CLOSE, Ping and Pong.
+    pub(super) modern: bool,
     /// The channels by routing key.
     pub(super) keys: BTreeMap<Arc<str>, ChannelId>,
     pub(super) next_index: u16,
@@ -52,7 +52,7 @@ impl Session {
             dialect: visitor.dialect,
             grant: None,
             token: visitor.token,
-            pings: false,
+            modern: false,
             keys: BTreeMap::new(),
             next_index: 1,
             since: now,
@@ -179,10 +179,18 @@ impl Hub {
         match known {
             Some(channel) => self.close_channel(channel, CloseCode::TooLarge, "file-too-large", now),
             None => {
-                let frame = hocuspocus::write_server(key, &ServerMessage::Close { reason: "file-too-large" });
+                let frame = self.goodbye(session, key, "file-too-large");
                 self.send(session, frame);
             }
         }
+    }
+
+    /// Says that a document is closed, in the words that the client's version understands.
+    pub(super) fn goodbye(&self, session: SessionId, key: &str, reason: &str) -> Bytes {
+        let modern = self.sessions.get(&session).is_some_and(|session| session.modern);
+        let message =
+            if modern { ServerMessage::Close { reason } } else { ServerMessage::PermissionDenied { reason } };
+        hocuspocus::write_server(key, &message)
     }
 
     fn refuse_text(&mut self, session: SessionId) {
@@ -219,7 +227,7 @@ impl Hub {
         let mut frames: BTreeMap<Bytes, Vec<SessionId>> = BTreeMap::new();
         for (id, session) in &self.sessions {
             let frame = match session.keys.keys().next() {
-                _ if session.pings => Bytes::from_static(hocuspocus::PING),
+                _ if session.modern => Bytes::from_static(hocuspocus::PING),
                 _ if !session.is_hocuspocus() => yjs::write_y(&yjs::YMessage::Awareness(&[0])),
                 Some(key) => hocuspocus::write_server(key, &ServerMessage::Awareness(&[0])),
                 None => continue,

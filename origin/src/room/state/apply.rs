@@ -94,7 +94,7 @@ impl Room {
     }
 
     /// What the room store has published.
-    pub fn published(&mut self, published: Published) {
+    pub fn published(&mut self, published: Published, now: shared::Millis) {
         match published {
             Published::Changes(epoch, entries) if epoch == self.position.epoch => {
                 for entry in entries {
@@ -104,7 +104,7 @@ impl Room {
             Published::Changes(..) => self.stale = true,
             Published::Epoch(epoch) => self.stale |= epoch != self.position.epoch,
             Published::Erased => self.refuse(shared::close::CloseCode::Deleted, "deleted"),
-            Published::Note(json) => self.note(json),
+            Published::Note(note) => self.take_note(&note, now),
         }
         self.commit_next();
     }

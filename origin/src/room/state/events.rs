@@ -36,9 +36,11 @@ impl Room {
             EventIn::Broadcast { data } => EventOut::Broadcast { member, data },
         };
         let json: Bytes = out.to_json().into();
-        if let (EventOut::VisibleFiles { .. }, Some(state)) = (&out, self.links.get_mut(&link)) {
+        let keeps = matches!(out, EventOut::VisibleFiles { .. });
+        if let (true, Some(state)) = (keeps, self.links.get_mut(&link)) {
             state.visible.insert(channel, json.clone());
         }
+        self.announce_event(channel, keeps, &json);
         let others: Vec<LinkId> = self.links.keys().copied().filter(|other| *other != link).collect();
         for other in others {
             self.tell(
@@ -50,8 +52,8 @@ impl Room {
 
     /// What the members look at, for one that has just come.
     pub(super) fn visible_files_for(&mut self, link: LinkId, channel: ChannelId) {
-        let seen: Vec<Bytes> =
-            self.links.values().flat_map(|state| state.visible.values().cloned()).collect();
+        let here = self.links.values().flat_map(|state| state.visible.values());
+        let seen: Vec<Bytes> = here.chain(self.elsewhere.values()).cloned().collect();
         for json in seen {
             self.tell(link, vec![OriginMessage::Event { position: None, channel: Some(channel), json }]);
         }

@@ -56,6 +56,16 @@ impl Room {
         self.links.insert(link, Link::default());
     }
 
+    /// The room begins anew while hubs have stayed, with nothing open: they count from its new position.
+    pub(super) fn greet_again(&mut self) {
+        let position = self.position;
+        for state in self.links.values_mut().filter(|state| !matches!(state.reading, Reading::Silent)) {
+            state.reading = Reading::Until(position.seq);
+            state.replay_from = None;
+            state.out.push(OriginMessage::Updates { position, updates: Vec::new() });
+        }
+    }
+
     /// A hub's connection is gone: its members are, unless a new link brings them back within the grace.
     pub fn detach(&mut self, link: LinkId, now: shared::Millis) {
         let Some(gone) = self.links.remove(&link) else { return };

@@ -14,6 +14,7 @@ mod hello;
 mod hold;
 mod presence;
 mod events;
+mod notes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -57,6 +58,8 @@ pub enum Effect {
     CatchUp(Position),
     /// Claim this path for a new file and answer with [`Room::claimed`].
     Claim(FilePath),
+    /// Tell the other origins, in order; nothing durable depends on it.
+    Announce(Bytes),
     /// Something is dirty: a flush is due.
     Flush,
 }
@@ -87,6 +90,8 @@ pub struct Settings {
     pub origin: String,
     /// Whether opening a path that does not exist creates the file.
     pub create_on_open: bool,
+    /// Whether other origins can have the room open too.
+    pub shared: bool,
 }
 
 /// A room that is open.
@@ -103,6 +108,8 @@ pub struct Room {
     claiming: BTreeMap<FilePath, Vec<(LinkId, ChannelId)>>,
     links: BTreeMap<LinkId, Link>,
     presence: Presence,
+    /// What members at other origins look at, as room events.
+    elsewhere: BTreeMap<ChannelId, Bytes>,
     commit: Commit,
     batches: u64,
     /// Files to be read again once the room has caught up.
@@ -127,6 +134,7 @@ impl Room {
             claiming: BTreeMap::new(),
             links: BTreeMap::new(),
             presence: Presence::default(),
+            elsewhere: BTreeMap::new(),
             commit: Commit::default(),
             batches: 0,
             reread: Vec::new(),
@@ -151,6 +159,9 @@ impl Room {
         self.reread.clear();
         self.catching_up = false;
         self.stale = false;
+        self.greet_again();
+        self.elsewhere.clear();
+        self.ask_others();
     }
 
     /// Nothing can be opened here (any more): who is here is told and everything is closed.
@@ -188,20 +199,12 @@ impl Room {
             HubMessage::Sync { channel, file, ask, state_vector } => {
                 self.sync(link, channel, file, ask, state_vector);
             }
-            HubMessage::Awareness { file, bytes } => self.awareness(link, &file, &bytes),
+            HubMessage::Awareness { file, bytes } => self.awareness(link, &file, &bytes, now),
             HubMessage::Event { channel, hub_seq, json } => self.event(link, channel, hub_seq, &json, now),
             HubMessage::Stats { .. } => {}
             HubMessage::Ping => self.tell(link, vec![OriginMessage::Pong]),
         }
         self.commit_next();
-    }
-
-    /// A note of the flush or of another origin: a room event for everybody.
-    pub fn note(&mut self, json: Bytes) {
-        let links: Vec<LinkId> = self.links.keys().copied().collect();
-        for link in links {
-            self.tell(link, vec![OriginMessage::Event { position: None, channel: None, json: json.clone() }]);
-        }
     }
 
     /// Takes the effects since the last call, in order.

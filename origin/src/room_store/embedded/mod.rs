@@ -113,6 +113,10 @@ impl Drop for EmbeddedStore {
 
 #[async_trait]
 impl RoomStore for EmbeddedStore {
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     async fn join(&self, room: &RoomId, origin: &str, lease: Duration) -> Result<Joined, StoreError> {
         let origin = origin.to_owned();
         self.decide(room, move |room, now| Ok((Change::None, room.join(now, &origin, lease)))).await

@@ -5,6 +5,8 @@
 mod client;
 mod store;
 mod world;
+mod shells;
+mod checks;
 mod schedules;
 mod seeded;
 mod sessions;

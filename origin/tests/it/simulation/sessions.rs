@@ -8,7 +8,12 @@ const FILE: &str = "src/main.js";
 
 #[test]
 fn awareness_appears_and_disappears_in_every_region_and_dialect() {
-    let mut world = World::new(&[FILE], 2, 1);
+    for hosts in [1, 2] {
+        awareness_appears_and_disappears(World::new(&[FILE], 2, hosts));
+    }
+}
+
+fn awareness_appears_and_disappears(mut world: World) {
     let members = [world.join(0, FILE, false), world.join(0, FILE, true), world.join(1, FILE, false)];
     world.run();
     world.clients[members[0]].show(r#"{"user":"ann"}"#);
@@ -67,7 +72,12 @@ fn chat_reaches_every_member_once_and_in_one_order() {
 
 #[test]
 fn visible_files_and_broadcasts_reach_the_others_and_a_late_member() {
-    let mut world = World::new(&[FILE], 2, 1);
+    for hosts in [1, 2] {
+        visible_files_and_broadcasts_reach_the_others(World::new(&[FILE], 2, hosts));
+    }
+}
+
+fn visible_files_and_broadcasts_reach_the_others(mut world: World) {
     let members =
         [world.join(0, ".room", false), world.join(0, ".room", false), world.join(1, ".room", false)];
     world.run();
@@ -170,4 +180,65 @@ fn a_healthy_run_reads_the_log_back_for_nobody() {
     world.assert_converged(FILE);
     let backfills: u64 = world.hosts.iter_mut().map(|host| host.room.counts().backfills).sum();
     assert_eq!(backfills, 0);
+}
+
+#[test]
+fn a_room_that_is_populated_anew_serves_a_hub_whose_link_has_stayed() {
+    let mut world = World::new(&[FILE], 2, 1);
+    let members = [world.join(0, FILE, false), world.join(0, FILE, false), world.join(1, FILE, false)];
+    world.run();
+    for round in 0..5 {
+        world.clients[members[round % 3]].edit(0, Some("z"));
+    }
+    world.run();
+    world.flush(FILE);
+    for member in members {
+        world.clients[member].leave();
+    }
+    world.run();
+    assert!(world.hubs[0].link.is_some(), "the sockets are still there, and so is the link");
+    world.populate_anew(0);
+    for member in members {
+        world.clients[member].connected();
+    }
+    world.run();
+    world.clients[members[2]].edit(0, Some("after"));
+    world.run();
+    for member in members {
+        assert_eq!(world.clients[member].text(), "afterzzzzz");
+    }
+    assert_eq!(world.logged_text(FILE), "afterzzzzz");
+}
+
+#[test]
+fn an_origin_that_opens_the_room_later_learns_who_is_there_from_the_others() {
+    let mut world = World::new(&[FILE], 2, 2);
+    let (a, seen) = (world.join(0, FILE, false), world.join(0, ".room", false));
+    world.run();
+    world.clients[a].show(r#"{"user":"ann"}"#);
+    world.clients[seen].stateless(r#"{"type":"visible-files","files":["src/main.js"]}"#);
+    world.run();
+    world.begin_again(1);
+    let (b, late) = (world.join(1, FILE, false), world.join(1, ".room", false));
+    world.run();
+    assert_eq!(world.clients[b].sees(), [1]);
+    assert!(world.clients[late].events.iter().any(|event| event.contains("visible-files")));
+}
+
+#[test]
+fn members_of_an_origin_that_died_are_gone_within_a_minute() {
+    let mut world = World::new(&[FILE], 2, 2);
+    let (a, b) = (world.join(0, FILE, false), world.join(1, FILE, false));
+    world.run();
+    world.clients[a].show(r#"{"user":"ann"}"#);
+    world.run();
+    assert_eq!(world.clients[b].sees(), [1]);
+    // The first origin and its region fall silent: nobody says goodbye.
+    for _ in 0..60 {
+        world.now += 1_000;
+        world.hosts[1].room.tick(world.now);
+        world.hub_ticks(1);
+        world.run_only(1, b);
+    }
+    assert_eq!(world.clients[b].sees(), Vec::<u64>::new());
 }

@@ -133,6 +133,12 @@ impl Store {
         entry
     }
 
+    pub(crate) fn announce(&mut self, note: Bytes) {
+        for queue in self.published.values_mut() {
+            queue.push_back(Published::Note(note.clone()));
+        }
+    }
+
     fn publish(&mut self, entries: Vec<LogEntry>) {
         for queue in self.published.values_mut() {
             queue.push_back(Published::Changes(self.position.epoch, entries.clone()));

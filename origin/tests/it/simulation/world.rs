@@ -6,13 +6,10 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use origin::room::state::{Effect as RoomEffect, LinkId, Room, Settings as RoomSettings};
 use shared::{
-    grant::{Grant, Member, Role},
-    hub::{Dialect, Effect, Frame, Hub, Persisted, Settings, Visitor},
+    grant::Role,
+    hub::{Dialect, Frame, Hub, Persisted, Settings, Visitor},
     id::{ChannelId, FileId, SessionId},
-    wire::link::{self, HubMessage, OriginMessage},
-};
-use yrs::{
-    Doc, GetString, OffsetKind, Options, ReadTxn, StateVector, Transact, Update, updates::decoder::Decode,
+    wire::link::{self, OriginMessage},
 };
 
 use super::{client::Client, store::Store};
@@ -21,10 +18,10 @@ use super::{client::Client, store::Store};
 pub(crate) struct Shell {
     name: String,
     pub(crate) hub: Hub,
-    sessions: BTreeMap<SessionId, Bytes>,
-    channels: BTreeMap<ChannelId, Bytes>,
+    pub(super) sessions: BTreeMap<SessionId, Bytes>,
+    pub(super) channels: BTreeMap<ChannelId, Bytes>,
     pub(crate) outbox: BTreeMap<u64, Bytes>,
-    link_facts: Bytes,
+    pub(super) link_facts: Bytes,
     pub(crate) sockets: BTreeMap<SessionId, usize>,
     pub(crate) link: Option<usize>,
     /// It has asked an origin to dial.
@@ -38,7 +35,7 @@ pub(crate) struct Shell {
 pub(crate) struct Pipe {
     pub(crate) hub: usize,
     pub(crate) origin: usize,
-    id: LinkId,
+    pub(super) id: LinkId,
     pub(crate) up: VecDeque<Bytes>,
     pub(crate) down: VecDeque<Bytes>,
     pub(crate) alive: bool,
@@ -82,7 +79,7 @@ impl World {
             next_id: 1,
         };
         for at in 0..hosts {
-            let settings = RoomSettings { origin: format!("o{at}"), create_on_open: true };
+            let settings = RoomSettings { origin: format!("o{at}"), create_on_open: true, shared: hosts > 1 };
             let mut room = Room::new(settings);
             let names = world.store.names.iter().map(|(id, path)| (id.clone(), path.clone())).collect();
             room.begin(world.store.position, names, 0);
@@ -234,7 +231,7 @@ impl World {
         true
     }
 
-    fn end_pipe(&mut self, pipe: usize) {
+    pub(super) fn end_pipe(&mut self, pipe: usize) {
         let Pipe { origin, id, .. } = self.pipes[pipe];
         self.pipes[pipe].alive = false;
         self.pipes[pipe].up.clear();
@@ -278,7 +275,7 @@ impl World {
                 let answer = store.claim(&path, &id);
                 room.claimed(&path, &id, Ok(answer));
             }
-            RoomEffect::ToHub(..) | RoomEffect::Unlink(..) | RoomEffect::Flush => {}
+            RoomEffect::ToHub(..) | RoomEffect::Unlink(..) | RoomEffect::Announce(_) | RoomEffect::Flush => {}
         }
         self.settle_host(host);
         true
@@ -288,7 +285,7 @@ impl World {
         let Some(published) = self.store.published.get_mut(&host).and_then(VecDeque::pop_front) else {
             return false;
         };
-        self.hosts[host].room.published(published);
+        self.hosts[host].room.published(published, self.now);
         self.settle_host(host);
         true
     }
@@ -341,175 +338,5 @@ impl World {
             self.pass(1_000);
         }
         self.run();
-    }
-
-    fn settle_hub(&mut self, hub: usize) {
-        loop {
-            let effects = self.hubs[hub].hub.effects();
-            if effects.is_empty() {
-                return;
-            }
-            for effect in effects {
-                self.carry_out(hub, effect);
-            }
-        }
-    }
-
-    fn carry_out(&mut self, hub: usize, effect: Effect) {
-        let role = self.role;
-        let shell = &mut self.hubs[hub];
-        match effect {
-            Effect::Send { to, frame } => {
-                for session in to {
-                    if let Some(client) = shell.sockets.get(&session) {
-                        self.inboxes[*client].push_back(frame.clone());
-                    }
-                }
-            }
-            Effect::SendText { .. } => {}
-            Effect::Close { session, .. } => {
-                shell.sessions.remove(&session);
-                if let Some(client) = shell.sockets.remove(&session) {
-                    self.places[client] = None;
-                    self.clients[client].disconnected();
-                }
-            }
-            Effect::Admit { channel, .. } => {
-                let id = channel.session().as_u64().to_string();
-                let member = Member { id: id.as_str().into(), name: "member".into() };
-                let grant = Grant { member, role, expires: None, version: 1 };
-                shell.hub.admitted(channel, Ok(grant), self.now);
-            }
-            Effect::Link(messages) => {
-                let frame = link::encode_hub(&messages);
-                if let Some(pipe) = shell.link
-                    && self.pipes[pipe].alive
-                {
-                    self.pipes[pipe].up.push_back(frame);
-                }
-            }
-            Effect::Dial => shell.asked = true,
-            Effect::DropLink { reason } => {
-                shell.dropped.push(reason);
-                if let Some(pipe) = shell.link.take() {
-                    self.flush_pipe(pipe);
-                }
-            }
-            Effect::SaveSession { session, facts } => {
-                shell.sessions.insert(session, facts);
-            }
-            Effect::SaveChannel { channel, row } => {
-                shell.channels.insert(channel, row);
-            }
-            Effect::DropChannel { channel } => {
-                shell.channels.remove(&channel);
-            }
-            Effect::SaveOutbox { row, bytes } => {
-                shell.outbox.insert(row, bytes);
-            }
-            Effect::ForgetOutbox { row } => {
-                shell.outbox.remove(&row);
-            }
-            Effect::SaveLink { facts } => shell.link_facts = facts,
-        }
-    }
-
-    /// A socket that is closed in order delivers what was sent before.
-    fn flush_pipe(&mut self, pipe: usize) {
-        while self.deliver_up(pipe) {}
-        self.end_pipe(pipe);
-    }
-
-    fn settle_host(&mut self, host: usize) {
-        for effect in self.hosts[host].room.effects() {
-            match effect {
-                RoomEffect::ToHub(id, messages) => {
-                    let frame = link::encode_origin(&messages);
-                    if let Some(pipe) = self.pipes.iter_mut().find(|pipe| pipe.id == id && pipe.alive) {
-                        pipe.down.push_back(frame);
-                    }
-                }
-                RoomEffect::Unlink(id, _) => {
-                    let pipe = self.pipes.iter().position(|pipe| pipe.id == id && pipe.alive);
-                    if let Some(pipe) = pipe {
-                        let hub = self.pipes[pipe].hub;
-                        self.end_pipe(pipe);
-                        if self.hubs[hub].link == Some(pipe) {
-                            self.hubs[hub].link = None;
-                            self.hubs[hub].hub.link_down(self.now);
-                            self.settle_hub(hub);
-                        }
-                    }
-                }
-                RoomEffect::Flush => {}
-                job => self.hosts[host].jobs.push_back(job),
-            }
-        }
-    }
-
-    /// What the log amounts to.
-    pub(crate) fn logged(&self, file: &str) -> Doc {
-        let doc = Doc::with_options(Options { offset_kind: OffsetKind::Utf16, ..Options::default() });
-        doc.get_or_insert_text("content");
-        let id = self.store.names.iter().find(|(_, path)| path.as_str() == file).map(|(id, _)| id.clone());
-        let Some(id) = id else { return doc };
-        let log = self.store.read(&id).expect("a file that is there");
-        for bytes in std::iter::once(&log.base).chain(log.updates.iter().map(|entry| &entry.bytes)) {
-            let update = Update::decode_v1(bytes).expect("a logged update");
-            let mut transaction = doc.transact_mut();
-            transaction.apply_update(update).expect("a logged update applies");
-            assert!(!transaction.has_missing_updates(), "the log is causal");
-        }
-        doc
-    }
-
-    pub(crate) fn logged_text(&self, file: &str) -> String {
-        let doc = self.logged(file);
-        let text = doc.get_or_insert_text("content");
-        text.get_string(&doc.transact())
-    }
-
-    /// A flush has stored a file: its log becomes the base.
-    pub(crate) fn flush(&mut self, file: &str) {
-        let state = self.logged(file).transact().encode_state_as_update_v1(&StateVector::default());
-        self.store.trim(file, state.into());
-    }
-
-    /// "Saved" was shown: then all that the author has typed is in the log, at this very moment.
-    fn assert_logged(&self, client: usize) {
-        let who = &self.clients[client];
-        let logged: StateVector = self.logged(&who.name).transact().state_vector();
-        let own = yrs::ClientID::new(who.id);
-        assert!(
-            logged.get(&own) >= who.state_vector().get(&own),
-            "client {} shows Saved, but the log has {} of its {}",
-            who.id,
-            logged.get(&own),
-            who.state_vector().get(&own),
-        );
-    }
-
-    /// Everybody has the same text, it is the log's, and nobody waits for an acknowledgement.
-    pub(crate) fn assert_converged(&self, file: &str) {
-        let logged = self.logged_text(file);
-        for client in self.clients.iter().filter(|client| client.name == file && client.online) {
-            assert!(!client.is_pending(), "client {} waits for what it will never get", client.id);
-            assert_eq!(client.text(), logged, "client {} differs from the log", client.id);
-            assert_eq!(client.unsynced, 0, "client {} waits for ever", client.id);
-            assert!(client.synced, "client {} never synchronised", client.id);
-            assert_eq!(client.closed, Vec::<String>::new());
-        }
-    }
-
-    /// Messages on their way up a hub's link, decoded.
-    pub(crate) fn going_up(&self, hub: usize) -> Vec<HubMessage> {
-        let Some(pipe) = self.hubs[hub].link else { return Vec::new() };
-        self.pipes[pipe].up.iter().flat_map(|frame| link::decode_hub(frame).expect("a frame")).collect()
-    }
-
-    /// Messages on their way down a hub's link, decoded.
-    pub(crate) fn going_down(&self, hub: usize) -> Vec<OriginMessage> {
-        let Some(pipe) = self.hubs[hub].link else { return Vec::new() };
-        self.pipes[pipe].down.iter().flat_map(|frame| link::decode_origin(frame).expect("a frame")).collect()
     }
 }

@@ -2,7 +2,10 @@
 
 mod http;
 mod client;
+pub(crate) mod mongo;
 mod process;
+pub(crate) mod redis;
+pub(crate) mod proxy;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -47,13 +50,16 @@ impl TestOrigin {
             "--auth=open",
             "--page-dir=none",
             "--flush-delay-ms=50",
+            // What the environment names is for the tests that ask for it.
+            "--mongodb-url=",
+            "--database-url=",
             "--data-dir",
             data_dir.to_str().unwrap(),
         ];
         let settings = Cli::read(own.iter().chain(flags)).unwrap().settings;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let origin = Origin::open(settings).unwrap();
+        let origin = Origin::open(settings).await.unwrap();
         let app = origin.app.clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = TaskTracker::new().spawn(origin.serve(listener, async move { drop(stopped.await) }));

@@ -1,0 +1,92 @@
+//! Reading. A shard's document and its files are several reads, made to look like one: the document is read
+//! before and after, since a shard that is deleted loses its document first.
+
+use mongodb::bson::{Document, doc};
+use shared::id::{FileId, RoomId};
+
+use super::{connection::Connection, failure::Failure, record};
+use crate::archive::ArchiveError;
+
+/// How often a shard is read again because it was deleted and made anew meanwhile.
+const TRIES: usize = 5;
+
+/// What decides which files belong to a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// Which making of the shard it is.
+    pub(super) making: i64,
+    /// How far the making has come; `None` when the shard is made.
+    pub(super) step: Option<i64>,
+}
+
+impl Connection {
+    /// The head of a shard that is made.
+    pub(super) async fn head(&self, id: &RoomId) -> Result<Option<Head>, ArchiveError> {
+        Ok(self.any_head(id).await?.filter(|head| head.step.is_none()))
+    }
+
+    /// The head of a shard, also of one that is being made.
+    pub(super) async fn any_head(&self, id: &RoomId) -> Result<Option<Head>, ArchiveError> {
+        let fields = doc! { "v": 1, "gen": 1, "making": 1 };
+        let found = self.read(self.shards.find_one(doc! { "_id": id.as_str() }).projection(fields)).await?;
+        found.map(record::readable).transpose()?.as_ref().map(head_of).transpose()
+    }
+
+    /// The record of one file, whatever making of the shard it belongs to.
+    pub(super) async fn file(&self, id: &RoomId, file: &FileId) -> Result<Option<Document>, ArchiveError> {
+        let found = self.read(self.files.find_one(doc! { "_id": record::file_key(id, file) })).await?;
+        found.map(record::readable).transpose()
+    }
+
+    /// The records of a shard and of its files by path, as they were at one time; of the files only these fields.
+    pub(super) async fn snapshot(
+        &self,
+        id: &RoomId,
+        fields: impl Into<Option<Document>>,
+    ) -> Result<Option<(Document, Vec<Document>)>, ArchiveError> {
+        let fields = fields.into();
+        let mut before = self.shard(id).await?;
+        for _ in 0..TRIES {
+            let Some(shard) = before else { return Ok(None) };
+            let making = record::making_of(&shard)?;
+            let filter = record::of_making(record::of_shard(id), making);
+            let records = self.records(filter, fields.clone()).await?;
+            before = self.shard(id).await?;
+            if before.as_ref().map(record::making_of).transpose()? == Some(making) {
+                let mut files = records.into_iter().map(record::readable).collect::<Result<Vec<_>, _>>()?;
+                files.sort_by(|a, b| a.get_str("path").ok().cmp(&b.get_str("path").ok()));
+                return Ok(Some((shard, files)));
+            }
+        }
+        Err(ArchiveError::Failed("the shard is being made again and again".to_owned()))
+    }
+
+    /// The records of files.
+    pub(super) async fn records(
+        &self,
+        filter: Document,
+        fields: Option<Document>,
+    ) -> Result<Vec<Document>, Failure> {
+        let mut cursor = self.read(self.files.find(filter).with_options(projected(fields))).await?;
+        let mut records = Vec::new();
+        while self.read(cursor.advance()).await? {
+            records.push(cursor.deserialize_current()?);
+        }
+        Ok(records)
+    }
+
+    async fn shard(&self, id: &RoomId) -> Result<Option<Document>, ArchiveError> {
+        let found = self.read(self.shards.find_one(doc! { "_id": id.as_str() })).await?;
+        let Some(shard) = found.map(record::readable).transpose()? else { return Ok(None) };
+        Ok(head_of(&shard)?.step.is_none().then_some(shard))
+    }
+}
+
+fn projected(fields: Option<Document>) -> mongodb::options::FindOptions {
+    mongodb::options::FindOptions::builder().projection(fields).build()
+}
+
+fn head_of(shard: &Document) -> Result<Head, ArchiveError> {
+    let step = shard.get("making").map(|step| step.as_i64().unwrap_or_default());
+    Ok(Head { making: record::making_of(shard)?, step })
+}

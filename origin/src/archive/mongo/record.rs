@@ -1,0 +1,190 @@
+//! What is stored, field by field.
+//!
+//! Every record says in `v` in which format it was written. One without `v` is from before that: what it lacks
+//! has a default. A newer one is refused before anything else in it is looked at.
+//! Times and counts are 64-bit integers, times in microseconds.
+
+use bytes::Bytes;
+use mongodb::bson::{Binary, Bson, Document, doc, spec::BinarySubtype};
+use shared::id::{FileId, FilePath, RoomId};
+
+use crate::archive::{ArchiveError, Eol, FileEntry, FileWrite, NewShard, Shard, StoredFile};
+
+/// The format of the records that this code writes.
+pub(super) const FORMAT: u32 = 1;
+/// How `state` is encoded: the Yjs v1 update as it is.
+const ENCODING: &str = "v1";
+
+/// The `_id` of a file.
+pub(super) fn file_key(shard: &RoomId, file: &FileId) -> String {
+    format!("{shard}/{file}")
+}
+
+/// Every file of a shard, by `_id`: unlike the path, it never changes while it is being read. '0' follows '/',
+/// and an id has no '/'.
+pub(super) fn of_shard(shard: &RoomId) -> Document {
+    doc! { "_id": { "$gte": format!("{shard}/"), "$lt": format!("{shard}0") } }
+}
+
+/// What also belongs to this making of the shard. 0 is that of records from before there was `gen`.
+pub(super) fn of_making(mut filter: Document, making: i64) -> Document {
+    if making == 0 {
+        filter.insert("$or", vec![doc! { "gen": 0 }, doc! { "gen": { "$exists": false } }]);
+    } else {
+        filter.insert("gen", making);
+    }
+    filter
+}
+
+/// The fields of a file that [`entry`] reads.
+pub(super) fn entry_fields() -> Document {
+    doc! { "v": 1, "fid": 1, "path": 1, "ts": 1, "gen": 1, "eol": 1, "updatedAt": 1 }
+}
+
+/// All fields of a file but `_id`.
+pub(super) fn file_fields(shard: &RoomId, making: i64, version: u64, file: &FileWrite) -> Document {
+    doc! {
+        "v": FORMAT,
+        "shard": shard.as_str(),
+        "fid": file.id.as_str(),
+        "path": file.path.as_str(),
+        "ver": long(version),
+        "gen": making,
+        "ts": long(file.ts),
+        "seq": long(file.seq),
+        "wid": &file.write_id,
+        "text": &file.text,
+        "state": Binary { subtype: BinarySubtype::Generic, bytes: file.state.to_vec() },
+        "enc": ENCODING,
+        "bytes": long(file.state.len() as u64),
+        "eol": eol_word(file.eol),
+        "updatedAt": long(file.now),
+    }
+}
+
+/// All fields of a new shard but `_id` and `gen`.
+pub(super) fn shard_fields(shard: &NewShard) -> Document {
+    let files = shard.files.iter().map(|file| tree_entry(file.id.as_str(), file.path.as_str()));
+    doc! {
+        "v": FORMAT,
+        "title": &shard.title,
+        "template": shard.template.as_deref(),
+        "files": files.collect::<Vec<_>>(),
+        "last_sync_timestamp": 0_i64,
+        "createdAt": long(shard.now),
+        "updatedAt": long(shard.now),
+    }
+}
+
+/// A file as it is named in its shard's record.
+pub(super) fn tree_entry(id: &str, path: &str) -> Bson {
+    Bson::Document(doc! { "fid": id, "path": path })
+}
+
+/// The record as one that this software reads.
+pub(super) fn readable(record: Document) -> Result<Document, ArchiveError> {
+    match number_or(&record, "v", 0)? {
+        version if version <= u64::from(FORMAT) => Ok(record),
+        version => Err(ArchiveError::Version(u32::try_from(version).unwrap_or(u32::MAX))),
+    }
+}
+
+/// Which making of its shard a record belongs to.
+pub(super) fn making_of(record: &Document) -> Result<i64, ArchiveError> {
+    number_or(record, "gen", 0).map(|making| i64::try_from(making).unwrap_or(i64::MAX))
+}
+
+/// A shard, with these files.
+pub(super) fn shard(id: &RoomId, record: &Document, files: Vec<FileEntry>) -> Result<Shard, ArchiveError> {
+    Ok(Shard {
+        id: id.clone(),
+        title: text(record, "title")?.to_owned(),
+        template: record.get_str("template").ok().map(str::to_owned),
+        files,
+        last_sync_timestamp: number(record, "last_sync_timestamp")?,
+    })
+}
+
+/// A file without its contents.
+pub(super) fn entry(record: &Document) -> Result<FileEntry, ArchiveError> {
+    Ok(FileEntry {
+        id: FileId::parse(text(record, "fid")?)?,
+        path: FilePath::parse(text(record, "path")?)?,
+        ts: number(record, "ts")?,
+        stored_at: number(record, "updatedAt")?,
+        eol: eol(record)?,
+    })
+}
+
+/// A file with its contents.
+pub(super) fn stored_file(record: &Document) -> Result<StoredFile, ArchiveError> {
+    let entry = entry(record)?;
+    if record.get("enc").is_some_and(|encoding| encoding.as_str() != Some(ENCODING)) {
+        return Err(damaged("enc"));
+    }
+    let state = record.get_binary_generic("state").map_err(|_| damaged("state"))?;
+    Ok(StoredFile {
+        id: entry.id,
+        path: entry.path,
+        version: version_of(record)?,
+        text: text(record, "text")?.to_owned(),
+        state: Bytes::copy_from_slice(state),
+        ts: entry.ts,
+        eol: entry.eol,
+        write_id: text(record, "wid")?.to_owned(),
+        stored_at: entry.stored_at,
+    })
+}
+
+/// How often a file was written.
+pub(super) fn version_of(record: &Document) -> Result<u64, ArchiveError> {
+    number(record, "ver")
+}
+
+/// A text field.
+pub(super) fn text<'a>(record: &'a Document, field: &str) -> Result<&'a str, ArchiveError> {
+    record.get_str(field).map_err(|_| damaged(field))
+}
+
+/// A number as it is stored.
+pub(super) fn long(number: u64) -> Bson {
+    Bson::Int64(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+fn number(record: &Document, field: &str) -> Result<u64, ArchiveError> {
+    let number = match record.get(field) {
+        Some(Bson::Int64(number)) => u64::try_from(*number).ok(),
+        Some(Bson::Int32(number)) => u64::try_from(*number).ok(),
+        // What people type into MongoDB's shell is stored as a double.
+        Some(Bson::Double(number)) if number.fract() == 0.0 && (0.0..9e15).contains(number) => {
+            Some(*number as u64)
+        }
+        _ => None,
+    };
+    number.ok_or_else(|| damaged(field))
+}
+
+fn number_or(record: &Document, field: &str, default: u64) -> Result<u64, ArchiveError> {
+    if record.contains_key(field) { number(record, field) } else { Ok(default) }
+}
+
+fn eol_word(eol: Eol) -> &'static str {
+    match eol {
+        Eol::Lf => "lf",
+        Eol::Crlf => "crlf",
+        Eol::Cr => "cr",
+    }
+}
+
+fn eol(record: &Document) -> Result<Eol, ArchiveError> {
+    if !record.contains_key("eol") {
+        return Ok(Eol::default());
+    }
+    let word = text(record, "eol")?;
+    let known = [Eol::Lf, Eol::Crlf, Eol::Cr].into_iter().find(|eol| eol_word(*eol) == word);
+    known.ok_or_else(|| damaged("eol"))
+}
+
+fn damaged(field: &str) -> ArchiveError {
+    ArchiveError::Failed(format!("a stored record has no such {field:?} as it should"))
+}

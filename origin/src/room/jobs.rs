@@ -1,0 +1,79 @@
+//! What a room asks of its store, one future each, and the answers.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::{BoxFuture, FutureExt};
+use shared::{
+    id::{FileId, FilePath, RoomId},
+    position::Epoch,
+};
+use tokio::time::Instant;
+
+use super::{
+    registry::{Inner, Parts},
+    state::{Effect, LinkId},
+};
+use crate::room_store::{Backfill, Claimed, FileLog, Joined, Logged, StoreError};
+
+/// The room store's answers.
+pub(super) enum Done {
+    Appended(Result<Vec<Logged>, StoreError>, Duration),
+    Read(FileId, Result<FileLog, StoreError>),
+    Backfilled(LinkId, Result<Backfill, StoreError>),
+    Events(LinkId, u64, Result<FileLog, StoreError>),
+    CaughtUp(Result<Backfill, StoreError>),
+    Claimed(FilePath, FileId, Result<Claimed, StoreError>),
+    Renewed(Result<Joined, StoreError>),
+}
+
+/// Asks the room store for what an effect names.
+pub(super) fn ask(
+    inner: &Arc<Inner>,
+    room: &RoomId,
+    epoch: Epoch,
+    effect: Effect,
+) -> BoxFuture<'static, Done> {
+    let (inner, id) = (inner.clone(), room.clone());
+    async move {
+        let store = &inner.parts.store;
+        match effect {
+            Effect::Append(batch) => {
+                let begun = Instant::now();
+                let answer = store.append(&id, epoch, batch).await;
+                Done::Appended(answer, begun.elapsed())
+            }
+            Effect::Read(file) => {
+                let answer = store.read(&id, &file).await;
+                Done::Read(file, answer)
+            }
+            Effect::Backfill(link, position) => Done::Backfilled(link, store.backfill(&id, position).await),
+            Effect::Events(link, read) => Done::Events(link, read, store.read(&id, &FileId::room()).await),
+            Effect::Claim(path) => {
+                let file = FileId::from_random(rand::random());
+                let answer = store.claim(&id, epoch, &path, &file).await;
+                Done::Claimed(path, file, answer)
+            }
+            Effect::CatchUp(position) => Done::CaughtUp(store.backfill(&id, position).await),
+            Effect::ToHub(..) | Effect::Unlink(..) | Effect::Announce(_) | Effect::Flush => {
+                unreachable!("carried out at once")
+            }
+        }
+    }
+    .boxed()
+}
+
+/// Renews this origin's lease on the room. If the room is gone, it does not become its loader: whoever comes
+/// next would have to wait for that to expire.
+pub(super) fn renew(inner: &Arc<Inner>, room: &RoomId, epoch: Epoch) -> BoxFuture<'static, Done> {
+    let (inner, id) = (inner.clone(), room.clone());
+    async move {
+        let Parts { store, origin_id, lease, .. } = &inner.parts;
+        let joined = store.join(&id, origin_id, *lease).await;
+        if let Ok(Joined::Load(_)) = joined {
+            // What it could not give up expires.
+            let _ = store.leave(&id, origin_id, epoch).await;
+        }
+        Done::Renewed(joined)
+    }
+    .boxed()
+}

@@ -1,0 +1,129 @@
+//! The names of a room's keys. All of a room share a hash tag, so a cluster keeps them on one node.
+
+use shared::id::{FileId, RoomId};
+
+/// How many indexes the rooms are spread over.
+pub(super) const INDEXES: u16 = 64;
+
+/// The keys of one room.
+pub(super) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub(super) fn new(room: &RoomId) -> Self {
+        Self { prefix: format!("c:{{{}}}:", escaped(room.as_str())) }
+    }
+
+    /// Hash: state, epoch, seq, ts, loader, run id of the server.
+    pub(super) fn meta(&self) -> String {
+        self.key("m")
+    }
+
+    /// Sorted set: origin by the end of its lease.
+    pub(super) fn members(&self) -> String {
+        self.key("p")
+    }
+
+    /// Sorted set: file by the timestamp of its last change.
+    pub(super) fn files(&self) -> String {
+        self.key("f")
+    }
+
+    /// Sorted set: file by the timestamp of its first unflushed change.
+    pub(super) fn dirty(&self) -> String {
+        self.key("d")
+    }
+
+    /// Hash: path to file.
+    pub(super) fn names(&self) -> String {
+        self.key("n")
+    }
+
+    /// Hash: what the room has of each origin and hub.
+    pub(super) fn origins(&self) -> String {
+        self.key("h")
+    }
+
+    /// Stream: the updates of a file, or the room's events.
+    pub(super) fn log(&self, file: &FileId) -> String {
+        self.key("l:") + file.as_str()
+    }
+
+    /// Hash: the base of a file.
+    pub(super) fn base(&self, file: &FileId) -> String {
+        self.key("b:") + file.as_str()
+    }
+
+    /// Where what is logged is published.
+    pub(super) fn channel(&self) -> String {
+        self.key("ch")
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+}
+
+/// The index that lists this room.
+pub(super) fn index_of(room: &RoomId) -> String {
+    index(crc16(room.as_str().as_bytes()) % INDEXES)
+}
+
+/// One of the indexes.
+pub(super) fn index(number: u16) -> String {
+    format!("c:idx:{number}")
+}
+
+/// The cluster slot of a key or channel: of what stands in its braces, if anything does.
+pub(super) fn slot(key: &str) -> u16 {
+    let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
+    let hashed = tag.filter(|tag| !tag.is_empty()).unwrap_or(key);
+    crc16(hashed.as_bytes()) % 16_384
+}
+
+/// What would end a hash tag, match as a pattern or be taken for an escape is written as `%` and two hex digits.
+fn escaped(room: &str) -> String {
+    let mut text = String::with_capacity(room.len());
+    for byte in room.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => text.push(char::from(byte)),
+            other => text.push_str(&format!("%{other:02x}")),
+        }
+    }
+    text
+}
+
+/// CRC-16/XMODEM, the one that Redis Cluster uses.
+fn crc16(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0, |crc: u16, byte| {
+        (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _| {
+            if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_keys_of_a_room_have_the_slot_of_the_room() {
+        let room = RoomId::parse("Room.1_x-y").unwrap();
+        let keys = Keys::new(&room);
+        assert_eq!(keys.log(&FileId::room()), "c:{Room.1_x-y}:l:.room");
+        for key in [keys.meta(), keys.names(), keys.channel(), keys.base(&FileId::room())] {
+            assert_eq!(slot(&key), slot("Room.1_x-y"), "{key}");
+        }
+    }
+
+    #[test]
+    fn slots_are_those_of_redis() {
+        assert_eq!((crc16(b"123456789"), slot("foo"), slot("{bar}:x")), (0x31c3, 12_182, slot("bar")));
+    }
+
+    #[test]
+    fn a_room_cannot_break_out_of_its_braces() {
+        assert_eq!(escaped("a}b{c*d%e\u{e9}"), "a%7db%7bc%2ad%25e%c3%a9");
+    }
+}

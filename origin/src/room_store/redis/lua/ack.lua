@@ -1,0 +1,25 @@
+#!lua flags=allow-oom
+-- After the archive has a merged state: makes it the base, trims exactly what was merged, cleans the file if
+-- nothing newer is logged.
+-- K: meta log base files dirty   A: epoch, file, base ts that was read, ts and seq of the last update merged, state
+-- -> OK; errors COLD, EPOCH <current>, NOFILE, CONFLICT (another flush came first); nothing is written on these
+local m = redis.call('HMGET', KEYS[1], 'st', 'e', 'bt', 'tr')
+if m[1] ~= 'R' then return redis.error_reply('COLD room') end
+if m[2] ~= ARGV[1] then return redis.error_reply('EPOCH ' .. m[2]) end
+local last = redis.call('ZSCORE', KEYS[4], ARGV[2])
+if not last then return redis.error_reply('NOFILE in the room') end
+if (redis.call('HGET', KEYS[3], 'ts') or m[3]) ~= ARGV[3] then return redis.error_reply('CONFLICT of flushes') end
+local merged = tonumber(ARGV[4])
+local trimmed = redis.call('XREVRANGE', KEYS[2], ARGV[4], '-', 'COUNT', 1)
+redis.call('HSET', KEYS[3], 'ts', ARGV[4], 's', ARGV[5], 'd', ARGV[6])
+if trimmed[1] then
+  local seq = tonumber(string.match(trimmed[1][1], '%-(%d+)$'))
+  if seq > tonumber(m[4]) then redis.call('HSET', KEYS[1], 'tr', dec(seq)) end
+  redis.call('XTRIM', KEYS[2], 'MINID', '=', dec(merged + 1) .. '-0')
+end
+redis.call('ZREM', KEYS[5], ARGV[2])
+if tonumber(last) > merged then
+  local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)
+  if first[1] then redis.call('ZADD', KEYS[5], string.match(first[1][1], '^(%d+)'), ARGV[2]) end
+end
+return 'OK'

@@ -1,0 +1,144 @@
+//! The Lua scripts, one file each: loaded by their first call, typed errors out.
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, aio::ConnectionLike};
+use shared::position::Epoch;
+
+use crate::room_store::StoreError;
+
+/// A script as Redis gets it.
+pub(super) struct Script {
+    code: String,
+    hash: String,
+}
+
+macro_rules! scripts {
+    ($($name:ident $file:literal)*) => {
+        $(pub(super) static $name: LazyLock<Script> =
+            LazyLock::new(|| Script::new(include_str!(concat!("lua/", $file, ".lua"))));)*
+    };
+}
+
+scripts! {
+    JOIN "join"
+    STAGE "stage"
+    COMMIT "commit"
+    APPEND "append"
+    CLAIM "claim"
+    READ "read"
+    BACKFILL "backfill"
+    NAMES "names"
+    DIRTY "dirty"
+    ACK "ack"
+    LEAVE "leave"
+    ERASE "erase"
+    TOUCH "touch"
+    FORGET "forget"
+}
+
+impl Script {
+    fn new(source: &str) -> Self {
+        // The flags must be the very first line.
+        let (flags, body) = source.split_once('\n').unwrap_or((source, ""));
+        let code = format!("{flags}\n{}\n{body}", include_str!("lua/common.lua"));
+        let hash = redis::Script::new(&code).get_hash().to_owned();
+        Self { code, hash }
+    }
+
+    /// A call of it, so far without keys and arguments.
+    pub(super) fn call(&'static self) -> Call {
+        Call { script: self, keys: Vec::new(), args: Vec::new() }
+    }
+}
+
+/// A call of a script.
+pub(super) struct Call {
+    script: &'static Script,
+    keys: Vec<String>,
+    args: Vec<Arg>,
+}
+
+enum Arg {
+    Bytes(Bytes),
+    RunId,
+}
+
+impl Call {
+    pub(super) fn key(mut self, key: String) -> Self {
+        self.keys.push(key);
+        self
+    }
+
+    pub(super) fn keys(mut self, keys: impl IntoIterator<Item = String>) -> Self {
+        self.keys.extend(keys);
+        self
+    }
+
+    pub(super) fn text(mut self, text: impl Into<String>) -> Self {
+        self.args.push(Arg::Bytes(Bytes::from(text.into())));
+        self
+    }
+
+    pub(super) fn number(self, number: u64) -> Self {
+        self.text(number.to_string())
+    }
+
+    pub(super) fn bytes(mut self, bytes: Bytes) -> Self {
+        self.args.push(Arg::Bytes(bytes));
+        self
+    }
+
+    /// The run id of the server that the connection leads to; empty if that may be one of several.
+    pub(super) fn run_id(mut self) -> Self {
+        self.args.push(Arg::RunId);
+        self
+    }
+
+    /// Runs it; a server that does not know the script gets its text. Once per server and script.
+    pub(super) async fn run(
+        &self,
+        on: &mut (impl ConnectionLike + Send),
+        run_id: &str,
+    ) -> Result<Value, RedisError> {
+        match self.command("EVALSHA", &self.script.hash, run_id).query_async(on).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.command("EVAL", &self.script.code, run_id).query_async(on).await
+            }
+            answer => answer,
+        }
+    }
+
+    fn command(&self, verb: &str, script: &str, run_id: &str) -> Cmd {
+        let mut command = redis::cmd(verb);
+        command.arg(script).arg(self.keys.len());
+        for key in &self.keys {
+            command.arg(key);
+        }
+        for arg in &self.args {
+            match arg {
+                Arg::Bytes(bytes) => command.arg(bytes.as_ref()),
+                Arg::RunId => command.arg(run_id),
+            };
+        }
+        command
+    }
+}
+
+/// What a refusal of a script, or of the server, means.
+pub(super) fn refusal(error: &RedisError) -> StoreError {
+    let detail = error.detail().unwrap_or_default();
+    match error.code() {
+        Some("COLD") => StoreError::Cold,
+        Some("EPOCH") => match detail.trim().parse() {
+            Ok(epoch) => StoreError::Epoch(Epoch(epoch)),
+            Err(_) => StoreError::Failed(error.to_string()),
+        },
+        Some("STALE") => StoreError::Stale,
+        Some("CONFLICT") => StoreError::Conflict,
+        Some("NOFILE") => StoreError::NoFile,
+        Some("OOM") => StoreError::Full,
+        _ => StoreError::Failed(error.to_string()),
+    }
+}

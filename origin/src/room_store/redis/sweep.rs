@@ -1,0 +1,78 @@
+//! Which rooms there are: an index beside them, for sweepers. It may name rooms that are gone, and for a moment
+//! miss one that has just been left and joined again; every renewal of a lease enters its room anew.
+
+use redis::{FromRedisValue, Value};
+use shared::id::RoomId;
+
+use super::{
+    RedisStore,
+    keys::{INDEXES, Keys, index, index_of},
+    record::damaged,
+    script,
+};
+use crate::room_store::StoreError;
+
+/// Rooms that are looked at in one go.
+const AT_ONCE: usize = 200;
+/// How long an index keeps a room that nobody has populated, in microseconds.
+const KEPT_US: u64 = 600_000_000;
+
+impl RedisStore {
+    /// Enters a room into its index.
+    pub(super) async fn touch(&self, room: &RoomId) -> Result<(), StoreError> {
+        let call = script::TOUCH.call().key(index_of(room)).text(room.as_str());
+        self.commands.run(&call).await.map(drop)
+    }
+
+    /// When somebody was last seen in a room, as the index spells it.
+    pub(super) async fn last_seen(&self, room: &RoomId) -> Result<Option<String>, StoreError> {
+        let score = redis::cmd("ZSCORE").arg(index_of(room)).arg(room.as_str()).take();
+        let score: Option<u64> = self.commands.command(&score).await?;
+        Ok(score.map(|score| score.to_string()))
+    }
+
+    /// Takes a room that is gone out of its index, unless it was entered again after it was `seen`.
+    pub(super) async fn forget(&self, room: &RoomId, seen: Option<String>) {
+        let Some(seen) = seen else { return };
+        let call = script::FORGET.call().key(index_of(room)).text(room.as_str()).text(seen);
+        if let Err(error) = self.commands.run(&call).await {
+            // It is looked at again by the next sweep.
+            tracing::debug!(room.id = %room, %error, "a room that is gone is still listed");
+        }
+    }
+
+    /// The rooms of all indexes that are populated.
+    pub(super) async fn populated(&self) -> Result<Vec<RoomId>, StoreError> {
+        let mut rooms = Vec::new();
+        for number in 0..INDEXES {
+            let range = redis::cmd("ZRANGE").arg(index(number)).arg(0).arg(-1).arg("WITHSCORES").take();
+            let listed: Vec<(String, u64)> = self.bulk.command(&range).await?;
+            for some in listed.chunks(AT_ONCE) {
+                rooms.extend(self.populated_of(some).await?);
+            }
+        }
+        Ok(rooms)
+    }
+
+    async fn populated_of(&self, listed: &[(String, u64)]) -> Result<Vec<RoomId>, StoreError> {
+        let rooms: Vec<RoomId> = listed.iter().filter_map(|(name, _)| RoomId::parse(name).ok()).collect();
+        let mut states = redis::pipe();
+        for room in &rooms {
+            states.cmd("HGET").arg(Keys::new(room).meta()).arg("st");
+        }
+        let states: Vec<Value> =
+            if rooms.is_empty() { Vec::new() } else { self.bulk.pipeline(&states).await? };
+        let newest = listed.iter().map(|(_, seen)| *seen).max().unwrap_or(0);
+        let mut populated = Vec::new();
+        for (room, state) in rooms.into_iter().zip(states) {
+            let state = Option::<String>::from_redis_value(state).map_err(damaged)?;
+            let seen = listed.iter().find(|(name, _)| name == room.as_str()).map_or(newest, |(_, seen)| *seen);
+            if state.as_deref() == Some("R") {
+                populated.push(room);
+            } else if seen + KEPT_US < newest {
+                self.forget(&room, Some(seen.to_string())).await;
+            }
+        }
+        Ok(populated)
+    }
+}

@@ -1,0 +1,158 @@
+//! What the archive answers while MongoDB is away, silent, or gone in the middle of a write.
+
+use std::{future::Future, time::Duration};
+
+use mongodb::bson::{Document, doc};
+use origin::archive::{
+    Archive, ArchiveError, FileWrite, Saved,
+    mongo::{Deadlines, MongoArchive},
+};
+use shared::id::RoomId;
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    archive_contract::{shard, write},
+    room_store_contract::setup::{any_room, file, path},
+    support::{
+        PATIENCE, mongo,
+        proxy::{Harm, Proxy},
+    },
+};
+
+const DEADLINES: Deadlines =
+    Deadlines { operation: Duration::from_millis(1500), making: Duration::from_millis(300) };
+/// Long enough to do something between what a server has done and its answer.
+const SLOW: Harm = Harm::Delay(Duration::from_millis(150));
+
+async fn through_a_proxy() -> (MongoArchive, Proxy) {
+    let (proxy, address) = mongo::proxied().await;
+    (MongoArchive::open_within(&address, DEADLINES).await.unwrap(), proxy)
+}
+
+async fn collection(name: &str) -> mongodb::Collection<Document> {
+    mongo::database().await.collection(name)
+}
+
+/// Cuts every connection as soon as other tools see such a document: what was done then is not answered.
+async fn cut_after(proxy: &Proxy, name: &str, seen: Document) {
+    let collection = collection(name).await;
+    while collection.find_one(seen.clone()).await.unwrap().is_none() {
+        sleep(Duration::from_millis(5)).await;
+    }
+    heal(proxy);
+}
+
+/// Those who come are served; those who are here are cut.
+fn heal(proxy: &Proxy) {
+    proxy.harm_all(Harm::None);
+    proxy.harm_those_here(Harm::Cut);
+}
+
+/// Every operation fails, within the patience, and none of them says that something is not there.
+async fn everything_fails(archive: &MongoArchive, id: &RoomId) {
+    async fn failed<T: std::fmt::Debug>(work: impl Future<Output = Result<T, ArchiveError>>) {
+        let outcome = timeout(PATIENCE, work).await.unwrap();
+        assert!(matches!(outcome, Err(ArchiveError::Failed(_))), "{outcome:?}");
+    }
+    // What is held up may still arrive: it must not be about that shard.
+    let (other, one, two) = (any_room(), file(1), file(2));
+    tokio::join!(
+        failed(archive.find_by_id(id)),
+        failed(archive.find_by_id(&other)),
+        failed(archive.files(id)),
+        failed(archive.file(id, &one)),
+        failed(archive.file(id, &two)),
+        failed(archive.save_file(&other, Some(1), write(1, "two", "w2"))),
+        failed(archive.create(shard(&other, vec![]))),
+        failed(archive.synced(&other, 9)),
+        failed(archive.delete(&other)),
+        failed(archive.ping()),
+    );
+}
+
+#[tokio::test]
+async fn a_failed_read_is_an_error_and_never_no_such_shard() {
+    let (archive, proxy) = through_a_proxy().await;
+    let id = any_room();
+    archive.create(shard(&id, vec![write(1, "one", "w1")])).await.unwrap();
+    for harm in [Harm::BlackHole, Harm::SwallowAnswers, Harm::Cut] {
+        proxy.harm_all(harm);
+        everything_fails(&archive, &id).await;
+        heal(&proxy);
+        let found = timeout(PATIENCE, async {
+            loop {
+                match archive.find_by_id(&id).await {
+                    Ok(found) => break found,
+                    Err(_) => sleep(Duration::from_millis(50)).await
+                }
+            }
+        });
+        assert_eq!(found.await.unwrap().unwrap().files.len(), 1, "after {harm:?}");
+        let stored = archive.file(&id, &file(1)).await.unwrap().unwrap();
+        assert_eq!((&*stored.text, stored.version), ("one", 1));
+    }
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_is_lost_is_known_as_its_own() {
+    let (archive, proxy) = through_a_proxy().await;
+    let id = any_room();
+    archive.create(shard(&id, vec![write(1, "one", "w1")])).await.unwrap();
+    for (known, n) in [(Some(1), 1), (None, 2)] {
+        proxy.harm_all(SLOW);
+        let (saved, ()) = tokio::join!(
+            archive.save_file(&id, known, write(n, "two", "w2")),
+            cut_after(&proxy, "files", doc! { "_id": format!("{id}/{}", file(n)), "wid": "w2" }),
+        );
+        assert_eq!(saved.unwrap(), Saved::Written(known.unwrap_or(0) + 1));
+        let stored = archive.file(&id, &file(n)).await.unwrap().unwrap();
+        assert_eq!((&*stored.text, stored.version), ("two", known.unwrap_or(0) + 1));
+    }
+}
+
+#[tokio::test]
+async fn a_shard_whose_making_is_not_answered_is_made_or_not_but_never_half() {
+    let (archive, proxy) = through_a_proxy().await;
+    let made = any_room();
+    proxy.harm_all(SLOW);
+    let (outcome, ()) = tokio::join!(
+        archive.create(shard(&made, vec![write(1, "one", "w1")])),
+        cut_after(&proxy, "shards", doc! { "_id": made.as_str(), "title": "A title" }),
+    );
+    outcome.unwrap();
+    assert_eq!(archive.files(&made).await.unwrap().len(), 1);
+
+    let unmade = any_room();
+    proxy.harm_all(SLOW);
+    let (outcome, ()) = tokio::join!(archive.create(shard(&unmade, vec![write(1, "one", "w1")])), async {
+        cut_after(&proxy, "files", doc! { "shard": unmade.as_str() }).await;
+        proxy.harm_all(Harm::Cut);
+    });
+    assert!(matches!(outcome, Err(ArchiveError::Failed(_))), "{outcome:?}");
+    let other = mongo::hasty_archive().await;
+    assert_eq!(other.find_by_id(&unmade).await.unwrap(), None);
+    assert_eq!(other.files(&unmade).await.unwrap(), []);
+    let other_files = vec![FileWrite { path: path("src/1.js"), ..write(2, "other", "w1") }];
+    other.create(shard(&unmade, other_files)).await.unwrap();
+    let files = other.files(&unmade).await.unwrap();
+    assert_eq!((files.len(), &*files[0].text), (1, "other"));
+}
+
+#[tokio::test]
+async fn an_archive_that_is_away_at_the_start_is_used_when_it_comes() {
+    let (proxy, address) = mongo::proxied().await;
+    proxy.harm_all(Harm::Cut);
+    let archive = timeout(PATIENCE, MongoArchive::open_within(&address, DEADLINES)).await.unwrap().unwrap();
+    let id = any_room();
+    assert!(archive.create(shard(&id, vec![])).await.is_err());
+    proxy.harm_all(Harm::None);
+    let made = async {
+        while archive.create(shard(&id, vec![write(1, "one", "w1")])).await.is_err() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, made).await.unwrap();
+    archive.ping().await.unwrap();
+    archive.close().await;
+    assert!(archive.ping().await.is_err(), "it is closed");
+}

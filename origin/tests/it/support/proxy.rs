@@ -1,0 +1,146 @@
+//! A TCP proxy that harms the connections through it: all of them, or one.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+    time::sleep,
+};
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+
+/// What happens to what comes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Harm {
+    /// Nothing.
+    None,
+    /// Nothing goes through, and nobody is told.
+    BlackHole,
+    /// Everything goes through this much later.
+    Delay(Duration),
+    /// Requests go through, answers do not.
+    SwallowAnswers,
+    /// The client's side is told that the server has ended its half; requests still go through.
+    HalfClose,
+    /// The connection is closed.
+    Cut,
+}
+
+/// A proxy in front of a server. Dropping it cuts everything.
+pub(crate) struct Proxy {
+    address: SocketAddr,
+    state: Arc<State>,
+    _accepting: AbortOnDropHandle<()>,
+}
+
+struct State {
+    server: SocketAddr,
+    /// What happens to connections that come.
+    harm: Mutex<Harm>,
+    connections: Mutex<Vec<watch::Sender<Harm>>>,
+}
+
+impl Proxy {
+    /// Starts one in front of a server.
+    pub(crate) async fn start(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(State { server, harm: Mutex::new(Harm::None), connections: Mutex::default() });
+        let accepting = TaskTracker::new().spawn(accept(listener, state.clone()));
+        Self { address, state, _accepting: AbortOnDropHandle::new(accepting) }
+    }
+
+    /// Where clients connect to.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many connections were made so far; they are numbered in this order.
+    pub(crate) fn connections(&self) -> usize {
+        lock(&self.state.connections).len()
+    }
+
+    /// Harms every connection there is, and those that come.
+    pub(crate) fn harm_all(&self, harm: Harm) {
+        *lock(&self.state.harm) = harm;
+        self.harm_those_here(harm);
+    }
+
+    /// Harms every connection there is; those that come are left alone.
+    pub(crate) fn harm_those_here(&self, harm: Harm) {
+        for connection in lock(&self.state.connections).iter() {
+            connection.send_replace(harm);
+        }
+    }
+
+    /// Harms one connection.
+    pub(crate) fn harm(&self, connection: usize, harm: Harm) {
+        lock(&self.state.connections)[connection].send_replace(harm);
+    }
+}
+
+async fn accept(listener: TcpListener, state: Arc<State>) {
+    let tasks = TaskTracker::new();
+    let mut running = Vec::new();
+    while let Ok((client, _)) = listener.accept().await {
+        let (harm, harmed) = watch::channel(*lock(&state.harm));
+        lock(&state.connections).push(harm);
+        let server = state.server;
+        running.push(AbortOnDropHandle::new(tasks.spawn(carry(client, server, harmed))));
+    }
+}
+
+async fn carry(client: TcpStream, server: SocketAddr, mut harm: watch::Receiver<Harm>) {
+    let Ok(server) = TcpStream::connect(server).await else { return };
+    // Small frames must not wait for each other here either.
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+    let requests = pass(from_client, to_server, harm.clone(), false);
+    let answers = pass(from_server, to_client, harm.clone(), true);
+    tokio::select! {
+        () = async { tokio::join!(requests, answers); } => {}
+        _ = harm.wait_for(|harm| *harm == Harm::Cut) => {}
+    }
+}
+
+/// Passes bytes on in one direction until it ends.
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut harm: watch::Receiver<Harm>, answers: bool) {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let length = tokio::select! {
+            _ = harm.wait_for(|harm| answers && *harm == Harm::HalfClose) => break,
+            length = from.read(&mut buffer) => length,
+        };
+        let Ok(length @ 1..) = length else { break };
+        let now = *harm.borrow();
+        match now {
+            Harm::None | Harm::Cut | Harm::HalfClose => {}
+            Harm::Delay(time) => sleep(time).await,
+            Harm::SwallowAnswers if !answers => {}
+            // What was swallowed is gone: a connection that is let go again would be out of step.
+            Harm::SwallowAnswers => continue,
+            Harm::BlackHole => {
+                if harm.wait_for(|harm| *harm != Harm::BlackHole).await.is_err() {
+                    break;
+                }
+            }
+        }
+        if to.write_all(&buffer[..length]).await.is_err() {
+            break;
+        }
+    }
+    // The other side may have closed it already.
+    let _ = to.shutdown().await;
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

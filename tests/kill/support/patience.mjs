@@ -1,0 +1,17 @@
+// Waiting, always bounded.
+
+import assert from 'node:assert/strict';
+
+/** Polls until `condition` gives something true, and gives that; fails with `what` after `ms`. */
+export async function until(what, condition, ms = 10_000) {
+  const end = performance.now() + ms;
+  for (;;) {
+    const value = await condition();
+    if (value) return value;
+    if (performance.now() > end) assert.fail(`within ${ms} ms this did not come about: ${what}`);
+    await new Promise((done) => setTimeout(done, 10));
+  }
+}
+
+/** Waits for so many milliseconds: typing that takes time, or the jitter of a race. */
+export const pass = (ms) => new Promise((done) => setTimeout(done, ms));

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"sync"
+	"time"
+)
+
+// maxMessage is the size that MongoDB itself accepts.
+const maxMessage = 48_000_000
+
+// serve connects each client with the server behind the socket inner, and lets one of their commands through at a time.
+func serve(outer net.Listener, inner string) error {
+	var turn sync.Mutex
+	for {
+		client, err := outer.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer client.Close()
+			server, err := dial(inner)
+			if err != nil {
+				log.Print(err)
+				return
+			}
+			defer server.Close()
+			// How a connection ends is its client's business.
+			for relay(client, server, &turn) == nil {
+			}
+		}()
+	}
+}
+
+// dial waits for the server to begin, since clients may come first.
+func dial(inner string) (net.Conn, error) {
+	var err error
+	for range 100 {
+		var server net.Conn
+		if server, err = net.Dial("unix", inner); err == nil {
+			return server, nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return nil, err
+}
+
+// relay takes one command to the server and its answer back. The answer is read before the turn ends, and sent after it,
+// so that a client that does not read holds nobody up.
+func relay(client, server net.Conn, turn *sync.Mutex) error {
+	command, err := readMessage(client)
+	if err != nil {
+		return err
+	}
+	answer, err := exchange(server, command, turn)
+	if err != nil {
+		return err
+	}
+	_, err = client.Write(answer)
+	return err
+}
+
+func exchange(server net.Conn, command []byte, turn *sync.Mutex) ([]byte, error) {
+	turn.Lock()
+	defer turn.Unlock()
+	if _, err := server.Write(command); err != nil {
+		return nil, err
+	}
+	return readMessage(server)
+}
+
+// readMessage takes one message of MongoDB's wire protocol: its first four bytes are its length, little endian.
+func readMessage(from io.Reader) ([]byte, error) {
+	var head [4]byte
+	if _, err := io.ReadFull(from, head[:]); err != nil {
+		return nil, err
+	}
+	length := binary.LittleEndian.Uint32(head[:])
+	if length < 16 || length > maxMessage {
+		return nil, fmt.Errorf("a message of %d bytes", length)
+	}
+	message := make([]byte, length)
+	copy(message, head[:])
+	_, err := io.ReadFull(from, message[4:])
+	return message, err
+}

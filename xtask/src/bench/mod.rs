@@ -1,0 +1,29 @@
+//! `cargo xtask bench`: how fast it is, as ratios to a yardstick that runs beside it. Nothing here fails because a
+//! machine is slow; the last line of each is JSON.
+
+mod fanout;
+mod rounds;
+
+use anyhow::{Result, bail};
+
+use crate::{args::Args, tools::Toolbox};
+
+/// Runs the benchmarks that the command line names, or all.
+pub(crate) fn run(tools: &Toolbox, mut args: Args) -> Result<()> {
+    let json_only = args.flag("--json");
+    let mut names = Vec::new();
+    while let Some(name) = args.word() {
+        names.push(name);
+    }
+    args.finish()?;
+    if names.is_empty() {
+        names.push("fanout".to_owned());
+    }
+    for name in names {
+        match name.as_str() {
+            "fanout" => fanout::run(tools, json_only)?,
+            other => bail!("no benchmark {other:?}: fanout"),
+        }
+    }
+    Ok(())
+}
