@@ -8,7 +8,8 @@ use tokio::net::TcpListener;
 use crate::{
     archive::{Archive, mongo::MongoArchive, sqlite::SqliteArchive},
     clock,
-    config::{Auth, FlushSettings, Settings},
+    config::{Auth, FlushSettings, Settings, StoreSettings},
+    connections::Connections,
     data_dir::DataDir,
     direct::{self, DirectHubs},
     flush::{
@@ -20,7 +21,11 @@ use crate::{
     link::{self, Dialler},
     metrics::Metrics,
     room::{self, Rooms},
-    room_store::{RoomStore, embedded::EmbeddedStore},
+    room_store::{
+        RoomStore,
+        embedded::EmbeddedStore,
+        redis::{RedisSettings, RedisStore},
+    },
     shutdown::Lifecycle,
 };
 
@@ -49,6 +54,8 @@ pub struct App {
     pub lifecycle: Lifecycle,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// The connections to the stores.
+    pub connections: Connections,
 }
 
 /// A running origin: the application, its flush threads, its folder.
@@ -62,11 +69,25 @@ pub struct Origin {
 impl Origin {
     /// Opens the stores, starts to flush and puts everything together. Nothing listens yet.
     pub async fn open(settings: Settings) -> anyhow::Result<Self> {
-        let data_dir = DataDir::open(&settings.service.data_dir)?;
-        let store: Arc<dyn RoomStore> =
-            Arc::new(EmbeddedStore::open(&data_dir.rooms()).context("room store")?);
+        let connections = Connections::new();
+        let data_dir = &settings.service.data_dir;
+        let (data_dir, store): (_, Arc<dyn RoomStore>) = match redis(&settings.stores) {
+            Some(redis) => {
+                let store = RedisStore::connect(redis, &connections).context("room store")?;
+                (DataDir::share(data_dir)?, store)
+            }
+            None => {
+                let data_dir = DataDir::open(data_dir)?;
+                let store = EmbeddedStore::open(&data_dir.rooms()).context("room store")?;
+                (data_dir, Arc::new(store))
+            }
+        };
         let archive: Arc<dyn Archive> = match settings.stores.mongodb_url() {
-            Some(address) => Arc::new(MongoArchive::open(address).await.context("archive")?),
+            Some(address) => {
+                let archive = Arc::new(MongoArchive::open(address).await.context("archive")?);
+                archive.watch(&connections).context("archive")?;
+                archive
+            }
             None => Arc::new(SqliteArchive::open(&data_dir.archive()).context("archive")?),
         };
         let (queue, metrics) =
@@ -74,7 +95,7 @@ impl Origin {
         let flusher = flusher(&store, &archive, &metrics);
         let flushing = worker::start(queue.clone(), Arc::new(flusher), settings.stores.sweep())
             .context("starting the threads that flush")?;
-        let app = App::new(settings, store, archive, queue, metrics)?;
+        let app = App::new(settings, store, archive, queue, metrics, connections)?;
         Ok(Self { app, flushing, _data_dir: data_dir })
     }
 
@@ -100,10 +121,12 @@ impl Origin {
         let begun = tokio::time::Instant::now();
         let drained = lifecycle.drain(&rooms, grace).await;
         let stopped = self.flushing.stop(grace.saturating_sub(begun.elapsed())).await;
+        // Last, since everything before may still have something to say to the stores.
+        let closed = self.app.connections.close_all(grace.saturating_sub(begun.elapsed())).await;
         if let Some(ended) = failed {
             ended.context("the server's task")?.context("serving")?;
         }
-        Ok(drained && stopped)
+        Ok(drained && stopped && closed)
     }
 }
 
@@ -114,6 +137,7 @@ impl App {
         archive: Arc<dyn Archive>,
         queue: Arc<dyn FlushQueue>,
         metrics: Arc<Metrics>,
+        connections: Connections,
     ) -> anyhow::Result<Self> {
         let lifecycle = Lifecycle::default();
         let made_up = || format!("origin-{:08x}", rand::random::<u32>());
@@ -159,8 +183,15 @@ impl App {
             pages,
             lifecycle,
             metrics,
+            connections,
         })
     }
+}
+
+fn redis(settings: &StoreSettings) -> Option<RedisSettings> {
+    let url = settings.redis_url()?.clone();
+    let (deadline, probe) = (settings.redis_deadline(), settings.subscriber_probe());
+    Some(RedisSettings { url, deadline, probe, fault: None })
 }
 
 fn flusher(store: &Arc<dyn RoomStore>, archive: &Arc<dyn Archive>, metrics: &Arc<Metrics>) -> Flusher {

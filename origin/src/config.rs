@@ -74,11 +74,6 @@ pub enum SettingsError {
         "AUTH=open lets anybody edit, so it does not listen on {0}: listen on 127.0.0.1 or set ALLOW_OPEN=1"
     )]
     OpenToAll(std::net::SocketAddr),
-    /// A store that this version does not have.
-    #[error(
-        "{0} is set, but this version keeps everything under DATA_DIR; that store comes with the next version"
-    )]
-    NoSuchStore(&'static str),
     /// An address of a store that is not of its kind; what it is is not shown, since it can hold a password.
     #[error("{0} is not an address such as {1}")]
     StoreAddress(&'static str, &'static str),
@@ -121,7 +116,7 @@ impl Cli {
     }
 
     fn check(&self) -> Result<(), SettingsError> {
-        if self.role == Some(Role::Flush) && !self.settings.stores.has_redis() {
+        if self.role == Some(Role::Flush) && self.settings.stores.redis_url().is_none() {
             return Err(SettingsError::FlushAlone);
         }
         self.settings.check()

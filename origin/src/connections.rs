@@ -156,7 +156,8 @@ mod tests {
         let first = connections.enter("redis-commands", Purpose::Commands).unwrap();
         assert!(connections.enter("redis-commands", Purpose::Bulk).is_err());
         first.is_up(true);
-        let state = ConnectionState { name: "redis-commands".to_owned(), purpose: Purpose::Commands, up: true };
+        let state =
+            ConnectionState { name: "redis-commands".to_owned(), purpose: Purpose::Commands, up: true };
         assert_eq!(connections.states(), [state]);
         drop(first);
         assert_eq!(connections.states(), []);

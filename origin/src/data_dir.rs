@@ -1,4 +1,4 @@
-//! The folder of the embedded stores, kept for one process.
+//! The folder of the embedded stores: of one process alone, or of several that share what may be shared.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -31,10 +31,23 @@ pub enum DataDirError {
 impl DataDir {
     /// Makes the folder if it is not there and takes its lock, without waiting for it.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
+        Self::open_with(path, File::try_lock)
+    }
+
+    /// [`Self::open`] together with others that open it so: for processes whose rooms are in Redis, which share
+    /// the archive. One that needs the folder for itself is kept out.
+    pub fn share(path: &Path) -> Result<Self, DataDirError> {
+        Self::open_with(path, File::try_lock_shared)
+    }
+
+    fn open_with(
+        path: &Path,
+        take: impl FnOnce(&File) -> Result<(), TryLockError>,
+    ) -> Result<Self, DataDirError> {
         let failed = |error| DataDirError::Io { path: path.to_owned(), error };
         fs::create_dir_all(path).map_err(failed)?;
         let lock = File::create(path.join("lock")).map_err(failed)?;
-        match lock.try_lock() {
+        match take(&lock) {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path.to_owned())),
             Err(TryLockError::Error(error)) => Err(failed(error)),
@@ -64,5 +77,17 @@ mod tests {
         assert!(matches!(DataDir::open(&path), Err(DataDirError::InUse(_))));
         drop(first);
         assert!(DataDir::open(&path).is_ok());
+    }
+
+    #[test]
+    fn those_that_share_it_keep_out_one_that_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = DataDir::share(folder.path()).unwrap();
+        let second = DataDir::share(folder.path()).unwrap();
+        assert!(matches!(DataDir::open(folder.path()), Err(DataDirError::InUse(_))));
+        drop((first, second));
+        let alone = DataDir::open(folder.path()).unwrap();
+        assert!(matches!(DataDir::share(folder.path()), Err(DataDirError::InUse(_))));
+        drop(alone);
     }
 }

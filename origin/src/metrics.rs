@@ -8,11 +8,14 @@ use prometheus_client::{
     encoding::text::encode,
     metrics::{
         counter::Counter,
+        family::Family,
         gauge::Gauge,
         histogram::{Histogram, exponential_buckets},
     },
     registry::{Metric, Registry, Unit},
 };
+
+use crate::connections::ConnectionState;
 
 /// The metrics of one origin.
 #[derive(Debug)]
@@ -34,6 +37,7 @@ pub struct Metrics {
     flush_failures: Counter,
     flush_files: Counter,
     flush_bytes: Counter,
+    connections_up: Family<Vec<(&'static str, String)>, Gauge>,
 }
 
 impl Metrics {
@@ -80,6 +84,11 @@ impl Metrics {
                 "flush_bytes",
                 "Bytes of text and state written to the archive",
                 Counter::default(),
+            ),
+            connections_up: names.add(
+                "connection_up",
+                "Whether a connection to a store is up, by name and purpose",
+                Family::default(),
             ),
             registry: names.0,
         }
@@ -164,6 +173,15 @@ impl Metrics {
     pub fn files_flushed(&self, files: u64, bytes: u64) {
         self.flush_files.inc_by(files);
         self.flush_bytes.inc_by(bytes);
+    }
+
+    /// How the connections to the stores stand now; others are forgotten.
+    pub fn connections(&self, states: &[ConnectionState]) {
+        self.connections_up.clear();
+        for state in states {
+            let labels = vec![("name", state.name.clone()), ("purpose", state.purpose.word().to_owned())];
+            self.connections_up.get_or_create(&labels).set(i64::from(state.up));
+        }
     }
 
     /// The metrics in the OpenMetrics text format.

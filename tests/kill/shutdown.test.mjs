@@ -1,5 +1,5 @@
-// SIGTERM: members are told to come back, what was acknowledged is kept, and the process ends in time. And two
-// processes never share a data folder.
+// SIGTERM: members are told to come back, what was acknowledged is kept, and the process ends in time.
+// And two processes never share a data folder.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,8 +1,9 @@
-// Mongo is a MongoDB-protocol server for tests where no mongod is at hand: FerretDB 1.24 on its SQLite backend,
-// behind a proxy that lets one command through at a time over all connections.
+// Mongo is a MongoDB-protocol server for tests where no mongod is at hand: FerretDB 1.24 on its SQLite
+// backend, behind a proxy that lets one command through at a time over all connections.
 //
 // FerretDB 1.24 looks a document up, judges the filter, and then writes it by its id alone, so that of two
-// compare-and-set updates at the same time both match. One command at a time makes them atomic, as in MongoDB.
+// compare-and-set updates at the same time both match. One command at a time makes them atomic, as in
+// MongoDB.
 //
 //	mongo -listen 127.0.0.1:27117 -dir DIRECTORY
 //

@@ -13,7 +13,8 @@ import (
 // maxMessage is the size that MongoDB itself accepts.
 const maxMessage = 48_000_000
 
-// serve connects each client with the server behind the socket inner, and lets one of their commands through at a time.
+// serve connects each client with the server behind the socket inner, and lets one of their commands through
+// at a time.
 func serve(outer net.Listener, inner string) error {
 	var turn sync.Mutex
 	for {
@@ -49,8 +50,8 @@ func dial(inner string) (net.Conn, error) {
 	return nil, err
 }
 
-// relay takes one command to the server and its answer back. The answer is read before the turn ends, and sent after it,
-// so that a client that does not read holds nobody up.
+// relay takes one command to the server and its answer back. The answer is read before the turn ends, and sent
+// after it, so that a client that does not read holds nobody up.
 func relay(client, server net.Conn, turn *sync.Mutex) error {
 	command, err := readMessage(client)
 	if err != nil {
@@ -73,7 +74,8 @@ func exchange(server net.Conn, command []byte, turn *sync.Mutex) ([]byte, error)
 	return readMessage(server)
 }
 
-// readMessage takes one message of MongoDB's wire protocol: its first four bytes are its length, little endian.
+// readMessage takes one message of MongoDB's wire protocol: its first four bytes are its length, little
+// endian.
 func readMessage(from io.Reader) ([]byte, error) {
 	var head [4]byte
 	if _, err := io.ReadFull(from, head[:]); err != nil {

@@ -14,6 +14,12 @@ impl Args {
         Self(std::env::args().skip(1).collect())
     }
 
+    /// Those of a line.
+    #[cfg(test)]
+    pub(crate) fn of_line(line: &str) -> Self {
+        Self(line.split(' ').map(str::to_owned).collect())
+    }
+
     /// Takes the next word, if it is not a flag.
     pub(crate) fn word(&mut self) -> Option<String> {
         let is_word = self.0.first().is_some_and(|first| !first.starts_with('-'));
@@ -64,7 +70,7 @@ mod tests {
     use super::*;
 
     fn args(line: &str) -> Args {
-        Args(line.split(' ').map(str::to_owned).collect())
+        Args::of_line(line)
     }
 
     #[test]

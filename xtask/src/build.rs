@@ -14,6 +14,11 @@ use crate::{
     tools::Toolbox,
 };
 
+/// Builds the origin; `origin/Dockerfile` has the same line.
+pub(crate) const ORIGIN: &str = "cargo build --locked --bin origin";
+/// Builds the page; `origin/Dockerfile` has the same line.
+pub(crate) const PAGE: &str = "node demo/build.mjs";
+
 /// Everything that the built Worker depends on.
 const WORKER_SOURCES: [&str; 6] = [
     "Cargo.toml",
@@ -86,14 +91,16 @@ pub(crate) fn page(tools: &Toolbox) -> Result<()> {
     let state = [format!("{:016x}", fingerprint(tools.top(), &PAGE_SOURCES)?)];
     let built = tools.top().join("demo/dist/index.html");
     unless_built("the page", &target_dir().join("page"), &built, &state, || {
-        tools.run(tools.command("node")?.arg("demo/build.mjs"))
+        let (program, args) = PAGE.split_once(' ').unwrap_or((PAGE, ""));
+        tools.run(tools.command(program)?.args(args.split(' ')))
     })
 }
 
 /// Builds the origin with the dev profile; the binary.
 pub(crate) fn origin(tools: &Toolbox) -> Result<PathBuf> {
     eprintln!("building the origin");
-    tools.run(Command::new("cargo").current_dir(tools.top()).args(["build", "--bin", "origin"]))?;
+    let mut words = ORIGIN.split(' ');
+    tools.run(Command::new(words.next().unwrap_or_default()).current_dir(tools.top()).args(words))?;
     Ok(target_dir().join("debug/origin"))
 }
 

@@ -1,5 +1,6 @@
-//! `cargo xtask dev`: the Worker in workerd and one origin on its embedded stores, until Ctrl-C, SIGTERM, or
-//! the end of one of them (with `--json`, one that is killed is let go). Everything that it started is stopped.
+//! `cargo xtask dev`: the Worker in workerd and one origin on its embedded stores, or several that share a Redis,
+//! until Ctrl-C, SIGTERM, or the end of one of them (with `--json`, one that is killed is let go). Everything that
+//! it started is stopped.
 
 use std::{
     io::{self, Write},
@@ -14,7 +15,7 @@ use serde_json::json;
 use crate::{
     args::Args,
     build,
-    site::{Parts, Site, url},
+    site::{Parts, Site, Stores, check_origins, url},
     surroundings::Stop,
     tools::Toolbox,
 };
@@ -28,6 +29,8 @@ const POLL: Duration = Duration::from_millis(100);
 pub(crate) struct Options {
     port: u16,
     origin_port: u16,
+    origins: u16,
+    stores: Stores,
     regions: Vec<String>,
     edge: bool,
     data_dir: PathBuf,
@@ -46,12 +49,15 @@ impl Options {
         let options = Self {
             port: args.value("--port")?.unwrap_or(8787),
             origin_port: args.value("--origin-port")?.unwrap_or(8080),
+            origins: args.value("--origins")?.unwrap_or(1),
+            stores: Stores { redis: args.value("--redis")?, mongo: args.value("--mongo")? },
             regions,
             edge: !args.flag("--no-edge"),
             data_dir: std::env::current_dir()?.join(data_dir.unwrap_or_else(|| PathBuf::from("data"))),
             json: args.flag("--json"),
         };
         args.finish()?;
+        check_origins(&options.stores, options.origins)?;
         Ok(options)
     }
 }
@@ -65,7 +71,8 @@ pub(crate) fn run(tools: &Toolbox, options: &Options) -> Result<()> {
     build::page(tools)?;
 
     let edge = options.edge.then_some(options.port);
-    let site = Site::plan(edge, options.origin_port, &options.data_dir)?;
+    let Options { stores, origin_port, origins, data_dir, .. } = options;
+    let site = Site::plan_on(stores.clone(), edge, *origin_port, *origins, data_dir)?;
     let mut parts = site.start(tools, &origin_binary)?;
     let outcome = run_parts(&mut parts, tools, &site, options);
     parts.end(tools.stop())?;
@@ -83,13 +90,19 @@ fn run_parts(parts: &mut Parts, tools: &Toolbox, site: &Site, options: &Options)
 fn announce(parts: &Parts, site: &Site, options: &Options) -> Result<()> {
     if options.json {
         let ids = parts.ids();
-        let edge = site.edge().map(|port| json!({ "url": url(port), "pid": ids.get(1) }));
-        let origins = [json!({ "url": url(site.origin()), "pid": ids.first() })];
+        let (origins, rest) = ids.split_at(site.origins().len().min(ids.len()));
+        let edge = site.edge().map(|port| json!({ "url": url(port), "pid": rest.first() }));
+        let origins = site.origins().iter().zip(origins);
+        let origins: Vec<_> = origins.map(|(port, pid)| json!({ "url": url(*port), "pid": pid })).collect();
         let mut stdout = io::stdout().lock();
         writeln!(stdout, "{}", json!({ "edge": edge, "origins": origins }))?;
         stdout.flush()?;
     }
     eprintln!("\nready: {}", url(site.edge().unwrap_or(site.origin())));
+    if let [_, _, ..] = site.origins() {
+        let all: Vec<String> = site.origins().iter().map(|port| url(*port)).collect();
+        eprintln!("  origins: {}", all.join(" "));
+    }
     for region in &options.regions {
         eprintln!("  region {region}: add ?region={region}");
     }
@@ -106,4 +119,34 @@ fn until_the_end(parts: &mut Parts, stop: &Stop, options: &Options) -> Result<()
         thread::sleep(POLL);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Options> {
+        Options::read(Args::of_line(line))
+    }
+
+    #[test]
+    fn one_origin_on_its_embedded_stores_is_the_default() {
+        let options = read("--json").unwrap();
+        assert_eq!((options.port, options.origin_port, options.origins), (8787, 8080, 1));
+        assert!(options.stores.redis.is_none() && options.stores.mongo.is_none() && options.edge);
+    }
+
+    #[test]
+    fn more_than_one_origin_needs_a_redis() {
+        let said = read("--origins 2 --mongo mongodb://127.0.0.1").unwrap_err().to_string();
+        assert!(said.contains("--origins 2 needs --redis"), "{said}");
+        let options = read("--origins 2 --redis redis://127.0.0.1 --regions enam,weur").unwrap();
+        assert_eq!((options.origins, options.regions.len()), (2, 2));
+        assert_eq!(options.stores.redis.as_deref(), Some("redis://127.0.0.1"));
+    }
+
+    #[test]
+    fn a_region_that_there_is_not_is_refused_by_name() {
+        assert!(read("--regions enam,mars").unwrap_err().to_string().contains("mars"));
+    }
 }

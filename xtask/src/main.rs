@@ -21,10 +21,13 @@ use crate::{args::Args, surroundings::Stop, tools::Toolbox};
 const USAGE: &str = "\
 cargo xtask dev            the Worker on 8787 and one origin on 8080, until Ctrl-C
     --port N               the Worker's port (0 picks one)
-    --origin-port N        the origin's port (0 picks one)
+    --origin-port N        the origin's port, and those after it for more origins (0 picks each)
+    --redis URL            rooms in this Redis instead of in the origin
+    --mongo URL            projects in this MongoDB instead of in SQLite
+    --origins N            so many origins on one Redis
     --regions a,b          regions to offer with ?region=, e.g. enam,weur
     --no-edge              the origin alone
-    --data-dir DIR         where the origin keeps its data (./data)
+    --data-dir DIR         where the origins keep what is in no other store (./data)
     --json                 when ready, one line of JSON on stdout
 cargo xtask test [PART..]  all, or: house unit it worker browser kill
 cargo xtask bench [NAME..] all, or: fanout; ratios to a yardstick in the same run, the last line is JSON

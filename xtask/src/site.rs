@@ -1,5 +1,5 @@
-//! The Worker in workerd and one origin on its embedded stores, side by side on this machine: where everything
-//! is, how it starts, and that all of it ends.
+//! The Worker in workerd and its origins, side by side on this machine: where everything is, how it starts, and
+//! that all of it ends. One origin runs on its embedded stores; several share what `Stores` names.
 
 use std::{
     fs::{self, File},
@@ -24,29 +24,54 @@ use crate::{
 /// Settings of the caller's shell that would make an origin other than the one that is promised.
 const FOREIGN_SETTINGS: [&str; 7] =
     ["REDIS_URL", "MONGODB_URL", "DATABASE_URL", "PORT", "FRONTEND_URL", "JWT_KEYS", "ALLOW_OPEN"];
+/// Few enough for one machine.
+const MOST_ORIGINS: u16 = 32;
 const START_LIMIT: Duration = Duration::from_secs(120);
 /// Longer than the origin's `SHUTDOWN_GRACE_MS`.
 const END_LIMIT: Duration = Duration::from_secs(25);
 const POLL: Duration = Duration::from_millis(100);
 
-/// Where everything is: ports, logs, the key of the link.
+/// The addresses of stores that run already; where there is none, what is embedded is used.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stores {
+    /// For `REDIS_URL`: needed by more than one origin.
+    pub(crate) redis: Option<String>,
+    /// For `MONGODB_URL`.
+    pub(crate) mongo: Option<String>,
+}
+
+/// Where everything is: ports, stores, logs, the key of the link.
 #[derive(Debug)]
 pub(crate) struct Site {
     edge: Option<u16>,
-    origin: u16,
+    origins: Vec<u16>,
+    stores: Stores,
     data_dir: PathBuf,
     logs: PathBuf,
     link_keys: String,
 }
 
 impl Site {
-    /// Takes these ports (0 picks one), the Worker's only if there is to be one.
+    /// Takes these ports (0 picks one), the Worker's only if there is to be one, for an origin on its embedded
+    /// stores.
     pub(crate) fn plan(edge: Option<u16>, origin: u16, data_dir: &Path) -> Result<Self> {
+        Self::plan_on(Stores::default(), edge, origin, 1, data_dir)
+    }
+
+    /// The same for so many origins on these stores: their ports follow `first` (0 picks each).
+    pub(crate) fn plan_on(
+        stores: Stores,
+        edge: Option<u16>,
+        first: u16,
+        origins: u16,
+        data_dir: &Path,
+    ) -> Result<Self> {
+        check_origins(&stores, origins)?;
         let logs = target_dir().join("dev");
         fs::create_dir_all(&logs).with_context(|| format!("creating {}", logs.display()))?;
-        let origin = free_port(origin, "--origin-port")?;
+        let origins = free_ports(first, origins, "--origin-port")?;
         let edge = edge.map(|port| free_port(port, "--port")).transpose()?;
-        Ok(Self { edge, origin, data_dir: data_dir.to_owned(), logs, link_keys: new_link_key()? })
+        Ok(Self { edge, origins, stores, data_dir: data_dir.to_owned(), logs, link_keys: new_link_key()? })
     }
 
     /// The Worker's port, if there is one.
@@ -54,34 +79,45 @@ impl Site {
         self.edge
     }
 
-    /// The origin's port.
+    /// The port of the first origin.
     pub(crate) fn origin(&self) -> u16 {
-        self.origin
+        self.origins.first().copied().unwrap_or_default()
     }
 
-    /// Starts the origin, the first of the parts.
+    /// The ports of all origins.
+    pub(crate) fn origins(&self) -> &[u16] {
+        &self.origins
+    }
+
+    /// Starts the origins, the first of the parts.
     pub(crate) fn start(&self, tools: &Toolbox, origin: &Path) -> Result<Parts> {
-        Ok(Parts(vec![self.start_origin(tools, origin)?]))
+        let start = |port: &u16| self.start_origin(tools, origin, *port);
+        Ok(Parts(self.origins.iter().map(start).collect::<Result<_>>()?))
     }
 
-    fn start_origin(&self, tools: &Toolbox, binary: &Path) -> Result<Group> {
-        let log = self.log("origin", self.origin);
-        eprintln!("starting the origin, log in {}", log.display());
+    fn start_origin(&self, tools: &Toolbox, binary: &Path, port: u16) -> Result<Group> {
+        let (name, log) = (self.name(port), self.log("origin", port));
+        eprintln!("starting {name}, log in {}", log.display());
         let mut origin = Command::new(binary);
         for setting in FOREIGN_SETTINGS {
             origin.env_remove(setting);
         }
         origin
             .current_dir(tools.top())
-            .env("LISTEN", format!("127.0.0.1:{}", self.origin))
+            .env("LISTEN", format!("127.0.0.1:{port}"))
+            .env("ORIGIN_ID", format!("dev-{port}"))
             .env("DATA_DIR", &self.data_dir)
             .env("AUTH", "open")
             .env("LINK_KEYS", &self.link_keys)
             .env("ALLOWED_ORIGINS", self.browser_origins());
+        // Not on the command line, where everybody could read a password.
+        for (name, address) in [("REDIS_URL", &self.stores.redis), ("MONGODB_URL", &self.stores.mongo)] {
+            origin.envs(address.as_ref().map(|address| (name, address)));
+        }
         if let Some(port) = self.edge {
             origin.env("EDGE_URLS", url(port));
         }
-        Group::start(&mut origin, "the origin", Some(&log))
+        Group::start(&mut origin, &name, Some(&log))
     }
 
     fn start_edge(&self, tools: &Toolbox, port: u16) -> Result<Group> {
@@ -90,7 +126,7 @@ impl Site {
         // Instead of the user's own .dev.vars, and not on a command line that everybody can read.
         let vars = self.logs.join(format!("edge-{port}.env"));
         let lines = [
-            format!("ORIGIN_URLS={}", url(self.origin)),
+            format!("ORIGIN_URLS={}", self.origin_urls()),
             format!("ALLOWED_ORIGINS={}", self.browser_origins()),
             format!("LINK_KEYS={}", self.link_keys),
             "AUTH=open".to_owned(),
@@ -112,8 +148,17 @@ impl Site {
         self.logs.join(format!("{name}-{port}.log"))
     }
 
+    fn origin_urls(&self) -> String {
+        self.origins.iter().map(|port| url(*port)).collect::<Vec<_>>().join(",")
+    }
+
+    /// What to call the origin on this port.
+    fn name(&self, port: u16) -> String {
+        if self.origins.len() == 1 { "the origin".to_owned() } else { format!("the origin on {port}") }
+    }
+
     fn browser_origins(&self) -> String {
-        let ports = self.edge.into_iter().chain([self.origin]);
+        let ports = self.edge.into_iter().chain(self.origins.iter().copied());
         ports
             .map(|port| format!("http://127.0.0.1:{port},http://localhost:{port}"))
             .collect::<Vec<_>>()
@@ -121,7 +166,7 @@ impl Site {
     }
 }
 
-/// What runs; the origin first.
+/// What runs; the origins first.
 #[derive(Debug)]
 pub(crate) struct Parts(Vec<Group>);
 
@@ -131,13 +176,15 @@ impl Parts {
         if let Some(port) = site.edge {
             self.0.push(site.start_edge(tools, port)?);
         }
-        let mut up = true;
-        for (name, port) in [("the origin", Some(site.origin)), ("the Worker", site.edge)] {
-            let Some(port) = port.filter(|_| up) else { continue };
+        let origins = site.origins.iter().map(|port| (site.name(*port), *port));
+        let edge = site.edge.map(|port| ("the Worker".to_owned(), port));
+        for (name, port) in origins.chain(edge) {
             eprintln!("waiting for {name}");
-            up = self.until_healthy(name, port, tools.stop())?;
+            if !self.until_healthy(&name, port, tools.stop())? {
+                return Ok(false);
+            }
         }
-        Ok(up)
+        Ok(true)
     }
 
     /// Adds another process to what must run and is ended with the rest.
@@ -162,7 +209,7 @@ impl Parts {
         Ok(true)
     }
 
-    /// The process ids, the origin's first.
+    /// The process ids: of the origins, of the Worker, of what was added.
     pub(crate) fn ids(&self) -> Vec<u32> {
         self.0.iter().map(Group::id).collect()
     }
@@ -204,9 +251,34 @@ pub(crate) fn url(port: u16) -> String {
 
 /// The port that is wanted, or one that is free if that is 0.
 pub(crate) fn free_port(wanted: u16, flag: &str) -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted))
-        .with_context(|| format!("port {wanted} is taken; choose another with {flag} (0 picks one)"))?;
-    Ok(listener.local_addr()?.port())
+    Ok(listen(wanted, flag)?.local_addr()?.port())
+}
+
+/// So many ports from `first` on, or any that are free if that is 0.
+fn free_ports(first: u16, count: u16, flag: &str) -> Result<Vec<u16>> {
+    // All are held until the last one is found, so that none is given out twice.
+    let listen_nth = |nth: u16| match first.checked_add(nth) {
+        Some(wanted) => listen(if first == 0 { 0 } else { wanted }, flag),
+        None => bail!("there are no {count} ports from {first} on; choose another with {flag}"),
+    };
+    let listeners = (0..count).map(listen_nth).collect::<Result<Vec<_>>>()?;
+    listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+}
+
+fn listen(wanted: u16, flag: &str) -> Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, wanted))
+        .with_context(|| format!("port {wanted} is taken; choose another with {flag} (0 picks one)"))
+}
+
+/// Whether so many origins can run on these stores.
+pub(crate) fn check_origins(stores: &Stores, origins: u16) -> Result<()> {
+    if origins == 0 || origins > MOST_ORIGINS {
+        bail!("--origins is at least 1 and at most {MOST_ORIGINS}");
+    }
+    if origins > 1 && stores.redis.is_none() {
+        bail!("--origins {origins} needs --redis URL: without it each origin would have rooms of its own");
+    }
+    Ok(())
 }
 
 fn new_link_key() -> Result<String> {
@@ -228,4 +300,34 @@ fn is_healthy(port: u16) -> bool {
         Ok(String::from_utf8_lossy(&status).into_owned())
     };
     ask().is_ok_and(|status| status.ends_with(" 200"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_that_share_no_redis_are_refused() {
+        let redis = Stores { redis: Some("redis://127.0.0.1".to_owned()), mongo: None };
+        let refused = |stores: &Stores, origins| check_origins(stores, origins).unwrap_err().to_string();
+        assert!(refused(&Stores::default(), 2).contains("--redis"));
+        assert!(refused(&redis, 0).contains("at least 1"));
+        assert!(check_origins(&redis, 2).is_ok() && check_origins(&Stores::default(), 1).is_ok());
+    }
+
+    #[test]
+    fn ports_follow_the_first_one_or_are_picked_each() {
+        let picked = free_ports(0, 3, "--x").unwrap();
+        let distinct: std::collections::BTreeSet<_> = picked.iter().collect();
+        assert_eq!(distinct.len(), 3);
+        assert!(free_ports(u16::MAX, 2, "--x").is_err());
+
+        // Others may take one of them in between.
+        let mut found = (0..50).filter_map(|_| {
+            let first = free_port(0, "--x").ok()?;
+            Some((first, free_ports(first, 2, "--x").ok()?))
+        });
+        let (first, both) = found.next().expect("two ports beside each other");
+        assert_eq!(both, [first, first + 1]);
+    }
 }

@@ -120,8 +120,17 @@ impl Run<'_> {
             (false, _) => ("it", vec!["--test", "it"]),
             (true, false) => ("unit", ["--lib", "--bins"].into_iter().chain(others).collect()),
         };
+        let needs_stores = self.wants(Part::It);
         self.step(name, || {
-            cargo(tools, &[&["test", "--workspace", "--no-fail-fast"][..], &choice].concat())
+            if needs_stores {
+                tools.redis_server()?;
+            }
+            let mut command =
+                cargo_command(tools, &[&["test", "--workspace", "--no-fail-fast"][..], &choice].concat());
+            if let Some(server) = needs_stores.then(|| tools.mongo_server()).transpose()?.flatten() {
+                command.env("EDGEROOM_MONGO", server);
+            }
+            run_within(&mut command, tools.stop(), STEP_LIMIT)
         })?;
         Ok(())
     }

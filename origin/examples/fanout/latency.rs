@@ -113,5 +113,6 @@ fn show(screen: &Doc, frame: &[u8]) -> Result<()> {
 
 fn quantile(values: &mut [f64], part: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    values[((values.len() - 1) as f64 * part) as usize]
+    let value = values[((values.len() - 1) as f64 * part) as usize];
+    (value * 100.0).round() / 100.0
 }

@@ -6,6 +6,7 @@
 use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},
+    thread,
     time::Duration,
 };
 
@@ -21,6 +22,11 @@ use super::{Archive, ArchiveError, Eol, FileEntry, FileWrite, NewShard, Saved, S
 /// The format of the records that this code writes.
 const FORMAT: u32 = 1;
 
+/// How often and at which intervals a file is tried that another process is making.
+const OPEN_TRIES: u32 = 200;
+/// See [`OPEN_TRIES`].
+const OPEN_PAUSE: Duration = Duration::from_millis(10);
+
 const SELECT_FILE: &str =
     "SELECT format, fid, path, ver, ts, wid, eol, stored_at, text, state FROM files WHERE shard = ?1";
 
@@ -30,8 +36,22 @@ pub struct SqliteArchive {
 }
 
 impl SqliteArchive {
-    /// Opens or makes the file at `path`.
+    /// Opens or makes the file at `path`, which other processes may do at the same moment.
     pub fn open(path: &Path) -> Result<Self, ArchiveError> {
+        let mut tries = 0;
+        loop {
+            match Self::try_open(path) {
+                // The first change to WAL does not wait for another's.
+                Err(error) if is_busy(&error) && tries < OPEN_TRIES => {
+                    tries += 1;
+                    thread::sleep(OPEN_PAUSE);
+                }
+                opened => return Ok(opened?),
+            }
+        }
+    }
+
+    fn try_open(path: &Path) -> Result<Self, rusqlite::Error> {
         let connection = Connection::open(path)?;
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -237,6 +257,10 @@ fn stored_file(row: &Row<'_>) -> Result<StoredFile, ArchiveError> {
 
 fn readable(format: u32) -> Result<u32, ArchiveError> {
     if format > FORMAT { Err(ArchiveError::Version(format)) } else { Ok(format) }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 fn eol_word(eol: Eol) -> &'static str {

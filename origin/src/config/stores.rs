@@ -6,12 +6,24 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{SettingsError, above_zero};
 
+/// How an address of Redis begins.
+const REDIS_SCHEMES: [&str; 4] = ["redis://", "rediss://", "redis+cluster://", "rediss+cluster://"];
+
 /// Where rooms and shards are kept: under `DATA_DIR`, unless an address says otherwise.
 #[derive(Clone, Debug, clap::Args)]
 pub struct StoreSettings {
-    /// Refused so far: the room store is embedded. REDIS_URL, default none.
+    /// The Redis of the rooms: `redis://` or `rediss://` with user and password, or `redis+cluster://host,host`.
+    /// REDIS_URL, default none: SQLite under DATA_DIR, for this process alone.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     redis_url: Option<SecretString>,
+    /// How long a call of Redis may take until its outcome counts as unknown, in milliseconds. REDIS_DEADLINE_MS,
+    /// default 2000.
+    #[arg(long, env = "REDIS_DEADLINE_MS", default_value_t = 2_000)]
+    redis_deadline_ms: u64,
+    /// How often an idle connection to Redis is tried out, in milliseconds; a room that is quiet for twice as long
+    /// is looked after. SUBSCRIBER_PROBE_MS, default 5000.
+    #[arg(long, env = "SUBSCRIBER_PROBE_MS", default_value_t = 5_000)]
+    subscriber_probe_ms: u64,
     /// The MongoDB of the archive: `mongodb://` or `mongodb+srv://` with the options of its drivers, the database
     /// in its path, else `edgeroom`. MONGODB_URL, default none: SQLite under DATA_DIR.
     #[arg(long, env = "MONGODB_URL", hide_env_values = true)]
@@ -38,8 +50,19 @@ impl StoreSettings {
         Duration::from_millis(self.sweep_ms)
     }
 
-    pub(super) fn has_redis(&self) -> bool {
-        is_given(&self.redis_url)
+    /// The address of the Redis that keeps the rooms.
+    pub fn redis_url(&self) -> Option<&SecretString> {
+        self.redis_url.as_ref().filter(|_| is_given(&self.redis_url))
+    }
+
+    /// How long a call of Redis may take until its outcome counts as unknown.
+    pub fn redis_deadline(&self) -> Duration {
+        Duration::from_millis(self.redis_deadline_ms)
+    }
+
+    /// How often an idle connection to Redis is tried out.
+    pub fn subscriber_probe(&self) -> Duration {
+        Duration::from_millis(self.subscriber_probe_ms)
     }
 
     /// The address of the MongoDB that keeps the archive.
@@ -52,15 +75,19 @@ impl StoreSettings {
     }
 
     pub(super) fn check(&self) -> Result<(), SettingsError> {
-        if is_given(&self.redis_url) {
-            return Err(SettingsError::NoSuchStore("REDIS_URL"));
+        if let Some(url) = self.redis_url()
+            && !REDIS_SCHEMES.iter().any(|scheme| url.expose_secret().starts_with(scheme))
+        {
+            return Err(SettingsError::StoreAddress("REDIS_URL", "redis://host:6379"));
         }
         for (name, url) in self.archive_urls() {
-            let begins = |scheme: &str| url.as_ref().is_some_and(|url| url.expose_secret().starts_with(scheme));
-            if is_given(url) && !["mongodb://", "mongodb+srv://"].into_iter().any(begins) {
+            let url = url.as_ref().map_or("", |url| url.expose_secret());
+            if !url.is_empty() && !url.starts_with("mongodb://") && !url.starts_with("mongodb+srv://") {
                 return Err(SettingsError::StoreAddress(name, "mongodb://host/database"));
             }
         }
+        above_zero("REDIS_DEADLINE_MS", self.redis_deadline_ms)?;
+        above_zero("SUBSCRIBER_PROBE_MS", self.subscriber_probe_ms)?;
         above_zero("LEASE_MS", self.lease_ms)?;
         above_zero("SWEEP_MS", self.sweep_ms)
     }

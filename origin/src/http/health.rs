@@ -11,7 +11,11 @@ use axum::{
 use serde::Serialize;
 use shared::id::RoomId;
 
-use crate::{app::App, shutdown::Phase};
+use crate::{
+    app::App,
+    connections::{ConnectionState, Purpose},
+    shutdown::Phase,
+};
 
 /// How long a store may take to answer before it counts as away.
 const STORE_DEADLINE: Duration = Duration::from_secs(1);
@@ -22,6 +26,7 @@ struct Readiness {
     rooms: usize,
     room_store: Store,
     archive: Store,
+    connections: Vec<ConnectionState>,
 }
 
 #[derive(Clone, Copy, Serialize)]
@@ -47,10 +52,13 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
             None => false,
         }
     };
-    let room_store = async { app.store.rooms().await.is_ok() };
+    let connections = app.connections.states();
+    let up = connections.iter().all(|state| state.up || state.purpose == Purpose::Archive);
+    let room_store = async { up && (app.store.is_shared() || app.store.rooms().await.is_ok()) };
     let (room_store, archive) = tokio::join!(in_time(room_store), in_time(archive));
     let code = if status == Phase::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, Json(Readiness { status, rooms: app.rooms.count(), room_store, archive })).into_response()
+    (code, Json(Readiness { status, rooms: app.rooms.count(), room_store, archive, connections }))
+        .into_response()
 }
 
 async fn in_time(probe: impl Future<Output = bool>) -> Store {
@@ -63,5 +71,6 @@ async fn in_time(probe: impl Future<Output = bool>) -> Store {
 /// `GET /metrics`.
 pub(super) async fn metrics(State(app): State<App>) -> impl IntoResponse {
     let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    app.metrics.connections(&app.connections.states());
     ([(header::CONTENT_TYPE, media_type)], app.metrics.render())
 }

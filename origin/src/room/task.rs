@@ -164,7 +164,7 @@ impl Task {
             Done::Backfilled(link, answer) => self.room.backfilled(link, answer),
             Done::Events(link, read, answer) => self.room.events_read(link, read, answer),
             Done::CaughtUp(answer) => self.room.caught_up(answer, now),
-            Done::Claimed(path, id, answer) => self.room.claimed(&path, &id, answer),
+            Done::Claimed(path, id, answer) => self.room.claimed(&path, &id, answer, now),
             Done::Renewed(Ok(Joined::Ready(position))) if position.epoch == self.room.position().epoch => {}
             Done::Renewed(Ok(_)) => self.start_over("the room store holds another epoch"),
             Done::Renewed(Err(error)) => {

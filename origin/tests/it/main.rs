@@ -4,10 +4,12 @@
 
 mod room_store_contract;
 mod embedded_store;
+mod redis_store;
 mod archive_contract;
 mod mongo_archive;
 mod mongo_outages;
 mod on_mongodb;
+mod on_redis;
 mod flush;
 mod flush_queue;
 mod simulation;
@@ -17,3 +19,4 @@ mod rest;
 mod templates;
 mod direct_sockets;
 mod links;
+mod two_origins;

@@ -1,5 +1,5 @@
-//! What is particular to the archive in MongoDB: its records as other tools see them, and what a crash between
-//! two writes leaves.
+//! What is particular to the archive in MongoDB: its records as other tools see them, and what a crash
+//! between two writes leaves.
 
 use mongodb::{
     Collection,
@@ -236,7 +236,7 @@ async fn files_that_a_removal_left_behind_are_in_nobodys_way() {
 #[tokio::test]
 async fn a_file_that_is_first_written_while_its_shard_is_deleted_does_not_stay() {
     let bench = Bench::new().await;
-    for round in 0..40 {
+    for round in 0..20 {
         bench.archive.create(bench.shard(vec![write(1, "one", "w1")])).await.unwrap();
         let (deleted, saved) = tokio::join!(
             bench.archive.delete(&bench.id),

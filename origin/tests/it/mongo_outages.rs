@@ -1,11 +1,14 @@
 //! What the archive answers while MongoDB is away, silent, or gone in the middle of a write.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use mongodb::bson::{Document, doc};
-use origin::archive::{
-    Archive, ArchiveError, FileWrite, Saved,
-    mongo::{Deadlines, MongoArchive},
+use origin::{
+    archive::{
+        Archive, ArchiveError, FileWrite, Saved,
+        mongo::{Deadlines, MongoArchive},
+    },
+    connections::{ConnectionState, Connections, Purpose},
 };
 use shared::id::RoomId;
 use tokio::time::{sleep, timeout};
@@ -19,10 +22,14 @@ use crate::{
     },
 };
 
-const DEADLINES: Deadlines =
-    Deadlines { operation: Duration::from_millis(1500), making: Duration::from_millis(300) };
+const DEADLINES: Deadlines = Deadlines {
+    operation: Duration::from_millis(1500),
+    making: Duration::from_millis(300),
+    ping: Duration::from_millis(50),
+};
 /// Long enough to do something between what a server has done and its answer.
-const SLOW: Harm = Harm::Delay(Duration::from_millis(150));
+const SLOW: Harm = Harm::Delay(DELAY);
+const DELAY: Duration = Duration::from_millis(150);
 
 async fn through_a_proxy() -> (MongoArchive, Proxy) {
     let (proxy, address) = mongo::proxied().await;
@@ -83,7 +90,7 @@ async fn a_failed_read_is_an_error_and_never_no_such_shard() {
             loop {
                 match archive.find_by_id(&id).await {
                     Ok(found) => break found,
-                    Err(_) => sleep(Duration::from_millis(50)).await
+                    Err(_) => sleep(Duration::from_millis(50)).await,
                 }
             }
         });
@@ -108,6 +115,23 @@ async fn a_write_whose_answer_is_lost_is_known_as_its_own() {
         let stored = archive.file(&id, &file(n)).await.unwrap().unwrap();
         assert_eq!((&*stored.text, stored.version), ("two", known.unwrap_or(0) + 1));
     }
+}
+
+#[tokio::test]
+async fn a_first_write_that_comes_after_its_shard_was_deleted_does_not_stay() {
+    let (archive, proxy) = through_a_proxy().await;
+    let (other, id) = (mongo::archive().await, any_room());
+    archive.create(shard(&id, vec![])).await.unwrap();
+    proxy.harm_all(SLOW);
+    let delete_meanwhile = async {
+        // The shard has been looked at, with an answer after two delays; the write takes one more.
+        sleep(2 * DELAY + DELAY / 2).await;
+        assert!(other.delete(&id).await.unwrap());
+    };
+    let (saved, ()) = tokio::join!(archive.save_file(&id, None, write(1, "late", "w1")), delete_meanwhile);
+    assert_eq!(saved.unwrap(), Saved::NoShard);
+    let left = collection("files").await.count_documents(doc! { "shard": id.as_str() }).await.unwrap();
+    assert_eq!(left, 0);
 }
 
 #[tokio::test]
@@ -152,7 +176,27 @@ async fn an_archive_that_is_away_at_the_start_is_used_when_it_comes() {
         }
     };
     timeout(PATIENCE, made).await.unwrap();
-    archive.ping().await.unwrap();
-    archive.close().await;
+}
+
+#[tokio::test]
+async fn the_connection_shows_whether_it_is_up_and_is_closed_with_the_others() {
+    let (archive, proxy) = through_a_proxy().await;
+    let (archive, connections) = (Arc::new(archive), Connections::new());
+    archive.watch(&connections).unwrap();
+    let until = async |up: bool| {
+        let state = ConnectionState { name: "mongodb".to_owned(), purpose: Purpose::Archive, up };
+        let shown = async {
+            while connections.states() != [state.clone()] {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, shown).await.unwrap();
+    };
+    until(true).await;
+    proxy.harm_all(Harm::BlackHole);
+    until(false).await;
+    heal(&proxy);
+    until(true).await;
+    assert!(connections.close_all(PATIENCE).await);
     assert!(archive.ping().await.is_err(), "it is closed");
 }

@@ -2,15 +2,23 @@
 
 use mongodb::bson::{Document, doc};
 use serde_json::json;
+use tokio::time::{Duration, sleep, timeout};
 
 use crate::{
     room_store_contract::setup::any_room,
-    support::{TestOrigin, mongo},
+    support::{PATIENCE, TestOrigin, mongo},
 };
 
 #[tokio::test]
 async fn what_is_typed_ends_in_mongodb_as_text_and_unchanged_files_are_not_written() {
     let origin = TestOrigin::start(&[&format!("--mongodb-url={}", mongo::address())]).await;
+    let listed = json!([{"name": "mongodb", "purpose": "archive", "up": true}]);
+    let shown = async {
+        while origin.get("/readyz").await.json()["connections"] != listed {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, shown).await.unwrap();
     let room = any_room();
     let files = json!([{"path": "a.txt", "text": "a"}, {"path": "b.txt", "text": "b"}]);
     let made = origin.post("/api/v1/shards", &json!({"id": room, "files": files})).await;

@@ -1,24 +1,20 @@
 //! What every room store must do. `contract_of!(name)` runs the suite against the store that `name()` opens.
 
 pub(crate) mod setup;
+mod stores;
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use origin::{
-    connections::Connections,
-    room_store::{
-        Backfill, Claimed, FlushAck, Joined, Left, LoaderToken, Logged, Published, RoomStore, StoreError,
-        empty_base,
-    },
+use origin::room_store::{
+    Backfill, Claimed, FlushAck, Joined, Left, LoaderToken, Logged, Published, RoomStore, StoreError,
+    empty_base,
 };
 use shared::{
     id::FileId,
     limits,
     position::{Epoch, Position},
 };
-
-use crate::support;
 
 use self::setup::{LEASE, any_room, base, batch, event, file, path, populate, seq_now, texts, update};
 
@@ -28,7 +24,7 @@ macro_rules! contract_tests {
             $(
                 #[tokio::test]
                 async fn $test() {
-                    let (store, _guard) = super::super::$store().await;
+                    let (store, _guard) = super::super::stores::$store().await;
                     super::$test(store).await;
                 }
             )*
@@ -67,14 +63,6 @@ mod embedded_contract {
     contract_of!(embedded);
 }
 
-type Opened = (Arc<dyn RoomStore>, tempfile::TempDir);
-
-async fn embedded() -> Opened {
-    let dir = tempfile::tempdir().unwrap();
-    let store = origin::room_store::embedded::EmbeddedStore::open(&dir.path().join("rooms.db")).unwrap();
-    (Arc::new(store), dir)
-}
-
 mod redis_contract {
     use super::*;
     contract_of!(redis);
@@ -83,16 +71,6 @@ mod redis_contract {
 mod cluster_contract {
     use super::*;
     contract_of!(cluster);
-}
-
-async fn redis() -> (Arc<dyn RoomStore>, Connections) {
-    let opened = support::redis::shared_store().await;
-    (opened.store, opened.connections)
-}
-
-async fn cluster() -> (Arc<dyn RoomStore>, Connections) {
-    let opened = support::redis::cluster_store().await;
-    (opened.store, opened.connections)
 }
 
 async fn one_loader_populates_and_the_others_wait(store: Arc<dyn RoomStore>) {

@@ -106,11 +106,21 @@ fn open_access_stays_on_this_machine_unless_that_is_wanted() {
 }
 
 #[test]
-fn a_store_that_is_not_there_yet_is_not_silently_ignored() {
-    for name in ["REDIS_URL", "MONGODB_URL", "DATABASE_URL"] {
-        let said = Process::refused(&[("AUTH", "open"), (name, "redis://user:hidden@127.0.0.1")], &[]);
-        assert!(said.contains(name) && !said.contains("hidden"), "{said}");
+fn redis_is_where_its_url_says_and_a_url_of_something_else_is_refused() {
+    assert_eq!(read(&["--redis-url="]).unwrap().stores.redis_url().map(|_| ()), None);
+    for url in ["redis://a", "rediss://u:p@a:1", "redis+cluster://a,b"] {
+        let settings = read(&["--redis-url", url]).unwrap();
+        assert_eq!(settings.stores.redis_url().map(|url| url.expose_secret()), Some(url));
     }
+    let refused = Process::refused(&[("AUTH", "open"), ("REDIS_URL", "http://user:hidden@127.0.0.1")], &[]);
+    assert!(refused.contains("REDIS_URL") && !refused.contains("hidden"), "{refused}");
+}
+
+#[test]
+fn redis_may_take_2_s_and_is_probed_every_5_s_by_default() {
+    let stores = defaults().stores;
+    assert_eq!(stores.redis_deadline(), Duration::from_secs(2));
+    assert_eq!(stores.subscriber_probe(), Duration::from_secs(5));
 }
 
 #[test]

@@ -6,8 +6,10 @@ import * as Y from 'yjs';
 /** The archive: `file(shard, path)` with its text, version and decoded document, and `files(shard)`. */
 export function openArchive(path) {
   const database = new DatabaseSync(path, { readOnly: true });
-  const one = database.prepare('SELECT fid, path, ver, ts, text, state FROM files WHERE shard = ? AND path = ?');
-  const all = database.prepare('SELECT fid, path, ver, ts, stored_at FROM files WHERE shard = ? ORDER BY path');
+  const one = database.prepare('SELECT * FROM files WHERE shard = ? AND path = ?');
+  const all = database.prepare(
+    'SELECT fid, path, ver, ts, stored_at FROM files WHERE shard = ? ORDER BY path',
+  );
   return {
     file(shard, path) {
       const row = one.get(shard, path);
@@ -21,19 +23,16 @@ export function openArchive(path) {
   };
 }
 
-/** The room store: `left(room)` counts the rows of every table that still speak of a room. */
+/** The room store: `holds(room)` says whether a row of any table speaks of a room. */
 export function openRooms(path) {
   const database = new DatabaseSync(path, { readOnly: true });
   const named = database.prepare(
-    "SELECT m.name FROM sqlite_schema AS m, pragma_table_info(m.name) AS c WHERE m.type = 'table' AND c.name = 'room'",
+    `SELECT m.name FROM sqlite_schema AS m, pragma_table_info(m.name) AS c
+     WHERE m.type = 'table' AND c.name = 'room'`,
   );
-  const counts = named.all().map(({ name }) => [
-    name,
-    database.prepare(`SELECT count(*) AS rows FROM ${name} WHERE room = ?`),
-  ]);
+  const any = named.all().map(({ name }) => database.prepare(`SELECT 1 FROM ${name} WHERE room = ? LIMIT 1`));
   return {
-    left: (room) => Object.fromEntries(counts.map(([name, count]) => [name, count.get(room).rows])),
-    holds: (room) => counts.some(([, count]) => count.get(room).rows > 0),
+    holds: (room) => any.some((rows) => rows.get(room)),
     close: () => database.close(),
   };
 }

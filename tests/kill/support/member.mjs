@@ -36,7 +36,7 @@ class OpenFile {
     return this.#provider.isSynced && !this.#provider.hasUnsyncedChanges;
   }
 
-  /** How many of the edits, the earliest first, are acknowledged. Only meant between opening and the socket's end. */
+  /** How many of the edits, the earliest first, are acknowledged; no longer true once it reconnects. */
   get acknowledged() {
     return this.edits - this.#provider.unsyncedChanges;
   }

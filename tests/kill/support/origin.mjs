@@ -17,7 +17,7 @@ export class Origin {
   constructor(settings) {
     const binary = process.env.EDGEROOM_ORIGIN;
     assert.ok(binary && existsSync(binary), 'EDGEROOM_ORIGIN names no binary: run `cargo xtask test kill`');
-    const own = { LISTEN: '127.0.0.1:0', AUTH: 'open', PAGE_DIR: 'none', LOG_FORMAT: 'json', RUST_LOG: 'info' };
+    const own = { LISTEN: '127.0.0.1:0', AUTH: 'open', PAGE_DIR: 'none', LOG_FORMAT: 'json' };
     const stdio = ['ignore', 'pipe', 'pipe'];
     this.#child = spawn(binary, [], { env: { ...own, ...settings }, stdio });
     running.add(this.#child);
@@ -44,7 +44,8 @@ export class Origin {
   async listening() {
     let address;
     const heard = async () => {
-      while (!(address = /"address":"([^"]+)"/.exec(this.#output)?.[1])) await once(this.#child.stderr, 'data');
+      const said = () => /"address":"([^"]+)"/.exec(this.#output)?.[1];
+      while (!(address = said())) await once(this.#child.stderr, 'data');
     };
     const died = this.#ended.then(() => assert.fail(`the origin has ended:\n${this.#output}`));
     let timer;
@@ -63,7 +64,8 @@ export class Origin {
 
   /** Asks over REST. */
   fetch(path, { body, ...options } = {}) {
-    const json = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+    const headers = { 'content-type': 'application/json' };
+    const json = { method: 'POST', headers, body: JSON.stringify(body) };
     return fetch(`${this.url}${path}`, { ...(body && json), ...options });
   }
 

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::rounds::Rounds;
+use super::rounds::{Rounds, rounded};
 use crate::{
     build,
     process::Group,
@@ -147,7 +147,7 @@ impl Outcome {
     }
 
     fn edge_adds_ms(&self) -> f64 {
-        self.way("edge") - self.way("direct")
+        rounded(self.way("edge") - self.way("direct"))
     }
 
     fn to_json(&self) -> Value {

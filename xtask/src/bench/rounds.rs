@@ -98,7 +98,8 @@ impl Measured {
     }
 }
 
-fn rounded(figure: f64) -> f64 {
+/// To two places: there is no more in it.
+pub(super) fn rounded(figure: f64) -> f64 {
     (figure * 100.0).round() / 100.0
 }
 

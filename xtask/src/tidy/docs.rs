@@ -1,6 +1,6 @@
 //! Code and documents say the same. Close codes, room events and link messages are in docs/PROTOCOL.md,
-//! settings in docs/OPERATIONS.md; and a table row there that begins with a name in backticks names something
-//! that the code has.
+//! settings and the rights of the user of Redis in docs/OPERATIONS.md; and a table row there that begins with a name
+//! in backticks names something that the code has.
 
 use std::collections::BTreeSet;
 
@@ -39,7 +39,26 @@ pub(super) fn breaches(tree: &Tree) -> Vec<String> {
     let required = &settings | &vars;
     let known = &required | &tools;
     breaches.extend(compare("setting", &required, &known, OPERATIONS, operations, &rows));
+    if !lists_rights(operations, &rights(tree.text("origin/src/room_store/redis/mod.rs"))) {
+        breaches.push(format!(
+            "{OPERATIONS}: does not list the rights of the user of Redis as PERMISSIONS has them"
+        ));
+    }
     breaches
+}
+
+/// The rights of the user of Redis, as the room store has them.
+fn rights(source: &str) -> Vec<&str> {
+    let list = source.split_once("PERMISSIONS: &[&str] = &[").and_then(|(_, rest)| rest.split_once(']'));
+    list.map_or("", |(list, _)| list).split('"').skip(1).step_by(2).collect()
+}
+
+/// Whether a command of the document lists exactly these, in this order, whatever its lines and quotes.
+fn lists_rights(document: &str, rights: &[&str]) -> bool {
+    let words = document.split_whitespace().filter(|word| *word != "\\").map(|word| word.trim_matches('\''));
+    let words: Vec<&str> = words.collect();
+    let begun = words.windows(rights.len() + 1).find(|some| some.starts_with(rights));
+    !rights.is_empty() && begun.is_some_and(|some| !some[rights.len()].starts_with(['+', '~', '&']))
 }
 
 fn compare(
@@ -167,6 +186,20 @@ mod tests {
         let (known, rows) = (names(&["A_B", "C_D"]), names(&["A_B", "E_F"]));
         let found = compare("setting", &known, &known, "doc", "| `A_B` |\n| `E_F` |\n", &rows);
         assert_eq!(found, ["doc: does not name the setting `C_D`", "doc: the code has no setting `E_F`"]);
+    }
+
+    #[test]
+    fn the_rights_of_the_user_of_redis_are_listed_as_they_are() {
+        let listed = rights(
+            "pub const PERMISSIONS: &[&str] = &[\n    \"~c:*\",\n    \"+get\",\n];\nconst X: [u8; 1] = [1];",
+        );
+        assert_eq!(listed, ["~c:*", "+get"]);
+        assert!(lists_rights("SETUSER '~c:*' \\\n  +get\n```", &listed));
+        assert!(
+            !lists_rights("SETUSER '~c:*' +get +set\n```", &listed)
+                && !lists_rights("SETUSER +get end", &listed)
+        );
+        assert!(!lists_rights("anything", &[]));
     }
 
     #[test]

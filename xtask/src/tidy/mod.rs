@@ -1,6 +1,7 @@
 //! The rules of the house that a machine can check. They run as a part of `cargo xtask test` and name every
 //! breach at once.
 
+mod containers;
 mod docs;
 mod source;
 
@@ -57,6 +58,8 @@ pub(crate) fn run(top: &Path) -> Result<()> {
     let mut breaches: Vec<String> = tree.0.iter().flat_map(source::breaches).collect();
     breaches.extend(house(&tree));
     breaches.extend(docs::breaches(&tree));
+    breaches.extend(containers::breaches(&tree));
+    breaches.extend(containers::refusals(top));
     if breaches.is_empty() {
         eprintln!("{} files, no rule broken", tree.0.len());
         return Ok(());

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Result, bail};
 
-use super::Toolbox;
+use super::{Toolbox, apt};
 use crate::{
     process,
     surroundings::{find_program, variable},
@@ -52,12 +52,6 @@ impl Toolbox {
 }
 
 const PACKAGES: [&str; 3] = ["chromium", "fonts-dejavu-core", "fonts-noto-color-emoji"];
-
-fn apt() -> Command {
-    let mut command = Command::new("apt-get");
-    command.env("DEBIAN_FRONTEND", "noninteractive");
-    command
-}
 
 fn on_path() -> Option<PathBuf> {
     NAMES.iter().filter_map(|name| find_program(name, None)).find(|program| runs(program))

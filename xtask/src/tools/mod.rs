@@ -2,7 +2,9 @@
 //! clients (rustup, cargo, npm, apt), into a per-user cache keyed by version.
 
 mod chromium;
+mod mongo;
 mod node;
+mod redis;
 mod rust;
 
 use std::{
@@ -19,6 +21,8 @@ use crate::{
     process,
     surroundings::{self, Stop, variable},
 };
+
+pub(crate) use self::node::NPM_CI;
 
 /// Where tools are, and what installs them.
 #[derive(Debug)]
@@ -57,6 +61,8 @@ impl Toolbox {
         self.worker_tools()?;
         self.npm_packages()?;
         let chromium = self.chromium()?;
+        self.mongo_server()?;
+        self.redis_server()?;
         eprintln!("all there: tools in {}, {}", self.cache.display(), chromium.display());
         Ok(())
     }
@@ -114,6 +120,13 @@ impl Toolbox {
         install().with_context(|| format!("installing {what}"))?;
         if is_there() { Ok(()) } else { bail!("{what} is installed, but is not where it should be") }
     }
+}
+
+/// apt, which asks nothing.
+fn apt() -> Command {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    command
 }
 
 #[cfg(test)]

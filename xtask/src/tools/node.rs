@@ -14,6 +14,8 @@ use anyhow::{Context, Result, bail};
 use super::Toolbox;
 use crate::{process, surroundings};
 
+/// Installs the packages of the lock file; `origin/Dockerfile` has the same line.
+pub(crate) const NPM_CI: &str = "npm ci --no-audit --no-fund";
 /// What wrangler asks for.
 const OLDEST: (u32, u32) = (22, 12);
 /// What is installed where the Node on the `PATH` is older.
@@ -67,7 +69,7 @@ impl Toolbox {
             || fs::read_to_string(&mark).is_ok_and(|present| present == wanted),
             || {
                 let path = self.path()?;
-                self.run(self.npm()?.args(["ci", "--no-audit", "--no-fund"]).env("PATH", path))?;
+                self.run(self.npm()?.args(NPM_CI.split(' ').skip(1)).env("PATH", path))?;
                 fs::write(&mark, &wanted).context("marking the npm packages as installed")
             },
         )

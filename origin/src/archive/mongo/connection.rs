@@ -38,11 +38,14 @@ pub struct Deadlines {
     /// For somebody else's creation of the same shard to go on, before it is taken over. Longer than one
     /// operation may take.
     pub making: Duration,
+    /// From one question whether MongoDB is there to the next.
+    pub ping: Duration,
 }
 
 impl Default for Deadlines {
     fn default() -> Self {
-        Self { operation: Duration::from_secs(10), making: Duration::from_secs(15) }
+        let seconds = Duration::from_secs;
+        Self { operation: seconds(10), making: seconds(15), ping: seconds(5) }
     }
 }
 

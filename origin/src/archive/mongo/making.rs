@@ -1,9 +1,9 @@
 //! Creating a shard with all its files, or nothing, without a transaction.
 //!
-//! The maker first reserves the id with a document that nobody reads as a shard, then writes the files, and then,
-//! in one write, makes the document the shard: that is the commit. Files carry the number of their making, and
-//! only those of the shard's own making count. A reservation whose maker does not go on is taken over, by a
-//! compare-and-set that ends the old making whatever its maker still does.
+//! The maker first reserves the id with a document that nobody reads as a shard, then writes the files, and
+//! then, in one write, makes the document the shard: that is the commit. Files carry the number of their
+//! making, and only those of the shard's own making count. A reservation whose maker does not go on is taken
+//! over, by a compare-and-set that ends the old making whatever its maker still does.
 
 use std::{collections::HashSet, mem, time::Duration};
 
@@ -50,10 +50,11 @@ impl Connection {
                 Some(head) if head.making == making => return Ok(()),
                 Some(Head { step: None, .. }) => return Err(ArchiveError::Taken),
                 found if found != seen => (seen, since) = (found, Instant::now()),
-                Some(head) if since.elapsed() >= self.deadlines.making => {
-                    if self.take_over(id, head, making).await? {
-                        return Ok(());
-                    }
+                Some(head)
+                    if since.elapsed() >= self.deadlines.making
+                        && self.take_over(id, head, making).await? =>
+                {
+                    return Ok(());
                 }
                 _ => {}
             }

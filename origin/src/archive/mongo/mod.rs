@@ -12,6 +12,7 @@ mod reading;
 mod record;
 mod removal;
 mod saving;
+mod watch;
 
 use async_trait::async_trait;
 use secrecy::SecretString;

@@ -38,7 +38,8 @@ impl Connection {
         found.map(record::readable).transpose()
     }
 
-    /// The records of a shard and of its files by path, as they were at one time; of the files only these fields.
+    /// The records of a shard and of its files by path, as they were at one time; of the files these fields, or
+    /// all.
     pub(super) async fn snapshot(
         &self,
         id: &RoomId,

@@ -1,8 +1,7 @@
 //! What is stored, field by field.
 //!
-//! Every record says in `v` in which format it was written. One without `v` is from before that: what it lacks
-//! has a default. A newer one is refused before anything else in it is looked at.
-//! Times and counts are 64-bit integers, times in microseconds.
+//! Every record says in `v` in which format it was written. One without `v` is from before that: what it
+//! lacks has a default. A newer one is refused before anything else in it is looked at. Times and counts are 64-bit integers, times in microseconds.
 
 use bytes::Bytes;
 use mongodb::bson::{Binary, Bson, Document, doc, spec::BinarySubtype};
@@ -20,8 +19,8 @@ pub(super) fn file_key(shard: &RoomId, file: &FileId) -> String {
     format!("{shard}/{file}")
 }
 
-/// Every file of a shard, by `_id`: unlike the path, it never changes while it is being read. '0' follows '/',
-/// and an id has no '/'.
+/// Every file of a shard, by `_id`: unlike the path, it never changes while it is being read. '0' follows
+/// '/', and an id has no '/'.
 pub(super) fn of_shard(shard: &RoomId) -> Document {
     doc! { "_id": { "$gte": format!("{shard}/"), "$lt": format!("{shard}0") } }
 }

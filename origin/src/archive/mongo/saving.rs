@@ -128,7 +128,8 @@ impl Connection {
         Ok(is_another && self.is_of_its_shard(write, &holder).await?)
     }
 
-    /// Whether a record belongs to the shard as it is; one that an earlier shard of that id left behind is removed.
+    /// Whether a record belongs to the shard as it is; one that an earlier shard of that id left behind is
+    /// removed.
     async fn is_of_its_shard(&self, write: &Write<'_>, stored: &Document) -> Result<bool, ArchiveError> {
         let making = record::making_of(stored)?;
         if making != write.making {

@@ -1,6 +1,7 @@
 //! What the log has: into the documents, and out to every hub that does not have it yet.
 
 use shared::{
+    Millis,
     id::{ChannelId, FileId},
     position::Position,
     wire::link::{FileUpdate, OriginMessage},
@@ -9,7 +10,50 @@ use shared::{
 use super::{Effect, LinkId, Room, file::LiveFile, links::Reading};
 use crate::room_store::{FileLog, LogEntry, Published, StoreError};
 
+/// How long what others have logged may take to be published before the log is read instead.
+const PUBLISHED_MS: Millis = 500;
+
+/// Own changes that are logged behind others' that were not published to this origin yet.
+#[derive(Debug, Default)]
+pub(super) struct Gap {
+    /// The last seq that is known to be logged.
+    until: u64,
+    /// When the log is read.
+    at: Millis,
+}
+
 impl Room {
+    /// Applies an own change that the store has just logged. Behind changes of others it waits for its turn: it is
+    /// published like theirs.
+    pub(super) fn apply_own(&mut self, entry: LogEntry, now: Millis) {
+        if entry.seq <= self.position.seq + 1 {
+            return self.apply_logged(entry);
+        }
+        if !self.waits_for_others() {
+            self.gap.at = now + PUBLISHED_MS;
+        }
+        self.gap.until = self.gap.until.max(entry.seq);
+    }
+
+    /// Whether something is logged that this room has not seen: nothing is judged until it has.
+    pub(super) fn waits_for_others(&self) -> bool {
+        self.gap.until > self.position.seq
+    }
+
+    /// When the log is read for what was not published.
+    pub(super) fn gap_at(&self) -> Option<Millis> {
+        (self.waits_for_others() && !self.catching_up).then_some(self.gap.at)
+    }
+
+    /// What others have logged was not published in time: the log is read.
+    pub(super) fn close_gap(&mut self, now: Millis) {
+        if self.gap_at().is_some_and(|at| at <= now) {
+            self.gap.at = now + PUBLISHED_MS;
+            self.counts.backfills += 1;
+            self.catch_up();
+        }
+    }
+
     /// Applies a logged change if it is the next one. One that does not follow means that others were missed:
     /// then the log is read.
     pub(super) fn apply_logged(&mut self, entry: LogEntry) {
@@ -72,7 +116,7 @@ impl Room {
     }
 
     /// The answer to [`Effect::Read`].
-    pub fn file_read(&mut self, file: &FileId, answer: Result<FileLog, StoreError>, now: shared::Millis) {
+    pub fn file_read(&mut self, file: &FileId, answer: Result<FileLog, StoreError>, now: Millis) {
         self.reading.remove(file);
         match answer {
             Ok(log) if log.position.epoch != self.position.epoch => self.stale = true,
@@ -94,7 +138,7 @@ impl Room {
     }
 
     /// What the room store has published.
-    pub fn published(&mut self, published: Published, now: shared::Millis) {
+    pub fn published(&mut self, published: Published, now: Millis) {
         match published {
             Published::Changes(epoch, entries) if epoch == self.position.epoch => {
                 for entry in entries {

@@ -142,7 +142,7 @@ impl Room {
 
     /// Answers what can be answered, and sends the next batch if none is in flight.
     pub(super) fn commit_next(&mut self) {
-        while !self.commit.is_flying() && !self.catching_up {
+        while !self.commit.is_flying() && !self.catching_up && !self.waits_for_others() {
             let (judged, stopped) = self.next_batch();
             if judged.is_empty() {
                 break;
@@ -154,7 +154,7 @@ impl Room {
                 .collect();
             self.commit.in_flight = Some(judged);
             if entries.is_empty() {
-                self.settle_batch(&[]);
+                self.settle_batch(&[], 0);
             } else {
                 self.batches += 1;
                 self.counts.batches += 1;
@@ -240,13 +240,13 @@ impl Room {
     /// is asked, and the hubs replay.
     pub fn appended(&mut self, answer: Result<Vec<Logged>, StoreError>, now: shared::Millis) {
         match answer {
-            Ok(logged) => self.settle_batch(&logged),
+            Ok(logged) => self.settle_batch(&logged, now),
             Err(error) => self.hold(error.word(), now),
         }
         self.commit_next();
     }
 
-    fn settle_batch(&mut self, logged: &[Logged]) {
+    fn settle_batch(&mut self, logged: &[Logged], now: shared::Millis) {
         let Some(judged) = self.commit.in_flight.take() else { return };
         for live in self.live.values_mut() {
             live.ahead.clear();
@@ -257,7 +257,7 @@ impl Room {
             if verdict == Verdict::Log {
                 let Some(place) = logged.next() else { continue };
                 dirty |= !change.file.is_room();
-                self.logged(change, *place);
+                self.logged(change, *place, now);
             } else {
                 self.answer(change, verdict);
             }
@@ -267,18 +267,14 @@ impl Room {
         }
     }
 
-    fn logged(&mut self, change: Change, place: Logged) {
+    fn logged(&mut self, change: Change, place: Logged, now: shared::Millis) {
         self.counts.logged += 1;
         if !place.duplicate {
             let entry = change.entry();
             let source = entry.source;
-            self.apply_logged(LogEntry {
-                file: entry.file,
-                seq: place.seq,
-                ts: place.ts,
-                source,
-                bytes: entry.bytes,
-            });
+            let entry =
+                LogEntry { file: entry.file, seq: place.seq, ts: place.ts, source, bytes: entry.bytes };
+            self.apply_own(entry, now);
         }
         self.acknowledge(&change, place.seq);
     }

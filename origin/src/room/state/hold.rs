@@ -80,6 +80,7 @@ impl Room {
         if self.commit.hold.until.is_some_and(|at| at <= now) && !self.catching_up {
             self.catch_up();
         }
+        self.close_gap(now);
         self.end_stale_presence(now);
         self.drop_overflowing();
     }
@@ -87,7 +88,7 @@ impl Room {
     /// When [`Self::tick`] wants to be called next.
     pub fn next_tick(&self) -> Option<Millis> {
         let hold = self.commit.hold.until.filter(|_| !self.catching_up);
-        [hold, self.presence.due_at()].into_iter().flatten().min()
+        [hold, self.presence.due_at(), self.gap_at()].into_iter().flatten().min()
     }
 
     /// The room store's answer to [`Effect::CatchUp`]: what it has beyond the room's position, which settles the

@@ -29,6 +29,7 @@ use shared::{
 
 pub(in crate::room) use self::file::LiveFile;
 use self::{
+    apply::Gap,
     commit::{Commit, What},
     links::Link,
     presence::Presence,
@@ -108,6 +109,7 @@ pub struct Room {
     claiming: BTreeMap<FilePath, Vec<(LinkId, ChannelId)>>,
     links: BTreeMap<LinkId, Link>,
     presence: Presence,
+    gap: Gap,
     /// What members at other origins look at, as room events.
     elsewhere: BTreeMap<ChannelId, Bytes>,
     commit: Commit,
@@ -134,6 +136,7 @@ impl Room {
             claiming: BTreeMap::new(),
             links: BTreeMap::new(),
             presence: Presence::default(),
+            gap: Gap::default(),
             elsewhere: BTreeMap::new(),
             commit: Commit::default(),
             batches: 0,
@@ -157,6 +160,7 @@ impl Room {
         self.commit = Commit::default();
         self.batches = batches;
         self.reread.clear();
+        self.gap = Gap::default();
         self.catching_up = false;
         self.stale = false;
         self.greet_again();

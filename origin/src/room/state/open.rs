@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use shared::{
+    Millis,
     close::CloseCode,
     grant::Grant,
     id::{ChannelId, FileId, FilePath},
@@ -73,12 +74,18 @@ impl Room {
     }
 
     /// The room store's answer to [`Effect::Claim`], which offered `id` for the path.
-    pub fn claimed(&mut self, path: &FilePath, id: &FileId, answer: Result<Claimed, StoreError>) {
+    pub fn claimed(
+        &mut self,
+        path: &FilePath,
+        id: &FileId,
+        answer: Result<Claimed, StoreError>,
+        now: Millis,
+    ) {
         let waiting = self.claiming.remove(path).unwrap_or_default();
         let file = match answer {
             Ok(Claimed::New(logged)) => {
                 self.add_name(id.clone(), path.clone());
-                self.created(id, path, logged);
+                self.created(id, path, logged, now);
                 self.effects.push(Effect::Flush);
                 id.clone()
             }
@@ -110,10 +117,11 @@ impl Room {
     }
 
     /// The creation stands in the log as a tree event.
-    fn created(&mut self, id: &FileId, path: &FilePath, logged: Logged) {
+    fn created(&mut self, id: &FileId, path: &FilePath, logged: Logged, now: Millis) {
         let json: Bytes = EventOut::created(id, path).to_json().into();
         let Logged { seq, ts, .. } = logged;
-        self.apply_logged(LogEntry { file: FileId::room(), seq, ts, source: Source::default(), bytes: json });
+        let entry = LogEntry { file: FileId::room(), seq, ts, source: Source::default(), bytes: json };
+        self.apply_own(entry, now);
     }
 
     /// Brings a file into memory if it is not there.

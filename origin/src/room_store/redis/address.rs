@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use redis::{
-    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
+    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, PushInfo,
     cluster::{ClusterClient, ClusterClientBuilder},
     io::tcp::TcpSettings,
 };
+
+use tokio::sync::mpsc;
 
 use crate::room_store::StoreError;
 
@@ -17,7 +19,7 @@ const USER_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub(super) enum Address {
     /// One server.
-    Single(ConnectionInfo),
+    Single(Box<ConnectionInfo>),
     /// Some nodes of a cluster.
     Cluster(Vec<ConnectionInfo>),
 }
@@ -33,7 +35,7 @@ impl Address {
             Err(error) => Err(wrong(&error.to_string())),
         };
         match scheme {
-            "redis" | "rediss" => Ok(Self::Single(info(url.to_owned())?)),
+            "redis" | "rediss" => Ok(Self::Single(Box::new(info(url.to_owned())?))),
             "redis+cluster" | "rediss+cluster" => {
                 let scheme = scheme.trim_end_matches("+cluster");
                 let (user, hosts) = rest.rsplit_once('@').map_or(("", rest), |(user, hosts)| (user, hosts));
@@ -49,7 +51,7 @@ impl Address {
     /// Another node of the same cluster, or the server itself.
     pub(super) fn node(&self, host: &str, port: u16) -> Result<ConnectionInfo, StoreError> {
         let known = match self {
-            Self::Single(info) => return Ok(info.clone()),
+            Self::Single(info) => return Ok((**info).clone()),
             Self::Cluster(nodes) => nodes.first().cloned(),
         };
         let known = known.ok_or_else(|| StoreError::Failed("a cluster without nodes".to_owned()))?;
@@ -73,9 +75,14 @@ pub(super) fn client(info: ConnectionInfo) -> Result<Client, StoreError> {
 
 /// A client of a cluster. It repeats nothing but what was redirected: whether an answer is still awaited is
 /// decided by the caller's deadline.
-pub(super) fn cluster(nodes: &[ConnectionInfo], deadline: Duration) -> Result<ClusterClient, StoreError> {
+pub(super) fn cluster(
+    nodes: &[ConnectionInfo],
+    deadline: Duration,
+    pushes: mpsc::UnboundedSender<PushInfo>,
+) -> Result<ClusterClient, StoreError> {
     ClusterClientBuilder::new(nodes.to_vec())
         .use_protocol(ProtocolVersion::RESP3)
+        .push_sender(pushes)
         .tcp_settings(tcp())
         .connection_timeout(deadline)
         .response_timeout(deadline)

@@ -6,11 +6,14 @@
 use std::{sync::Arc, time::Duration};
 
 use redis::{
-    AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisError, RedisFuture, Value,
+    AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, PushInfo, PushKind, RedisError, RedisFuture, Value,
     aio::{ConnectionLike, MultiplexedConnection},
     cluster_async::ClusterConnection,
 };
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 
 use super::{
     address::{self, Address},
@@ -39,6 +42,9 @@ struct Live {
     run_id: Arc<str>,
     generation: u64,
 }
+
+/// What a connection to one server says of itself.
+type Said = mpsc::UnboundedReceiver<PushInfo>;
 
 impl Lane {
     /// Starts to connect to `address`, and watches the connection every `probe`.
@@ -124,11 +130,11 @@ impl Supervisor {
         while self.broken.has_changed().is_ok() {
             generation += 1;
             match timeout(self.deadline, self.connect(generation)).await {
-                Ok(Ok(live)) => {
+                Ok(Ok((live, said))) => {
                     failures = 0;
                     self.connection.is_up(true);
                     self.live.send_replace(Some(live.clone()));
-                    self.watch(live).await;
+                    self.watch(live, said).await;
                     self.live.send_replace(None);
                     self.connection.is_up(false);
                 }
@@ -142,39 +148,48 @@ impl Supervisor {
         }
     }
 
-    async fn connect(&self, generation: u64) -> Result<Live, StoreError> {
+    async fn connect(&self, generation: u64) -> Result<(Live, Said), StoreError> {
         let failed = |error: RedisError| StoreError::Failed(error.to_string());
+        let (say, said) = mpsc::unbounded_channel();
         match &self.address {
             Address::Single(info) => {
                 let config = AsyncConnectionConfig::new()
                     .set_connection_timeout(Some(self.deadline))
                     .set_response_timeout(Some(self.deadline))
-                    .set_pipeline_buffer_size(PIPELINED);
-                let client = address::client(info.clone())?;
+                    .set_pipeline_buffer_size(PIPELINED)
+                    .set_push_sender(say);
+                let client = address::client((**info).clone())?;
                 let mut wire =
                     client.get_multiplexed_async_connection_with_config(&config).await.map_err(failed)?;
                 let server: String =
                     redis::cmd("INFO").arg("server").query_async(&mut wire).await.map_err(failed)?;
                 let run_id = server.lines().find_map(|line| line.strip_prefix("run_id:"));
                 let run_id = Arc::from(run_id.unwrap_or_default().trim());
-                Ok(Live { wire: Wire::Single(wire), run_id, generation })
+                Ok((Live { wire: Wire::Single(wire), run_id, generation }, said))
             }
             Address::Cluster(nodes) => {
-                let client = address::cluster(nodes, self.deadline)?;
+                let client = address::cluster(nodes, self.deadline, say)?;
                 let wire = client.get_async_connection().await.map_err(failed)?;
-                Ok(Live { wire: Wire::Cluster(wire), run_id: Arc::from(""), generation })
+                Ok((Live { wire: Wire::Cluster(wire), run_id: Arc::from(""), generation }, said))
             }
         }
     }
 
     /// Ends when the connection is to be given up.
-    async fn watch(&mut self, mut live: Live) {
+    async fn watch(&mut self, mut live: Live, mut said: Said) {
+        let is_single = matches!(live.wire, Wire::Single(_));
         let mut probes = tokio::time::interval(self.probe);
         probes.tick().await;
         loop {
             tokio::select! {
                 broken = self.broken.changed() => {
                     if broken.is_err() || *self.broken.borrow_and_update() >= live.generation {
+                        return;
+                    }
+                }
+                // A cluster's client makes the connection to a node again by itself.
+                Some(push) = said.recv() => {
+                    if is_single && push.kind == PushKind::Disconnection {
                         return;
                     }
                 }
@@ -187,6 +202,13 @@ impl Supervisor {
                 }
             }
         }
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        // Those who can still call must not keep the connection.
+        self.live.send_replace(None);
     }
 }
 

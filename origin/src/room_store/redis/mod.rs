@@ -2,7 +2,7 @@
 //!
 //! Promise: what must be atomic is one script (`lua/`), its reply is the acknowledgement, and a call without an
 //! answer within the deadline fails with an unknown outcome. What others log is heard over pub/sub, and whoever
-//! may have missed something is told so ([`subscriber`]). How lasting an answer is, is up to the server's
+//! may have missed something is told so (`subscriber/`). How lasting an answer is, is up to the server's
 //! configuration: append-only file, `noeviction`.
 
 mod keys;
@@ -51,11 +51,44 @@ const TRIES: usize = 20;
 /// What a user of Redis must be allowed, as `ACL SETUSER` takes it: the store uses nothing else. A cluster needs
 /// nothing more.
 pub const PERMISSIONS: &[&str] = &[
-    "~c:*", "&c:*", "&probe:*", "-@all", "+hello", "+ping", "+info", "+cluster|slots",
-    "+evalsha", "+eval", "+publish", "+spublish", "+subscribe", "+ssubscribe", "+unsubscribe", "+sunsubscribe",
-    "+time", "+exists", "+unlink", "+persist", "+pexpire", "+hget", "+hmget", "+hset", "+hdel", "+hgetall",
-    "+zadd", "+zrem", "+zscore", "+zcard", "+zrange", "+zrangebyscore", "+zremrangebyscore", "+xadd", "+xlen",
-    "+xrange", "+xrevrange", "+xtrim",
+    "~c:*",
+    "&c:*",
+    "&probe:*",
+    "-@all",
+    "+hello",
+    "+ping",
+    "+info",
+    "+cluster|slots",
+    "+evalsha",
+    "+eval",
+    "+publish",
+    "+spublish",
+    "+subscribe",
+    "+ssubscribe",
+    "+unsubscribe",
+    "+sunsubscribe",
+    "+time",
+    "+exists",
+    "+unlink",
+    "+persist",
+    "+pexpire",
+    "+hget",
+    "+hmget",
+    "+hset",
+    "+hdel",
+    "+hgetall",
+    "+zadd",
+    "+zrem",
+    "+zscore",
+    "+zcard",
+    "+zrange",
+    "+zrangebyscore",
+    "+zremrangebyscore",
+    "+xadd",
+    "+xlen",
+    "+xrange",
+    "+xrevrange",
+    "+xtrim",
 ];
 
 /// How to reach Redis.
@@ -240,9 +273,7 @@ impl RoomStore for RedisStore {
         let call = call.bytes(empty_base()).bytes(write_record(&event)).number(limits::ROOM_EVENTS as u64);
         let mut reply = Reply::new(self.commands.run(&self.publishing(call, &keys)).await?)?;
         match reply.take::<String>()?.as_str() {
-            "NEW" => {
-                Ok(Claimed::New(Logged { seq: reply.take()?, ts: reply.take()?, duplicate: false }))
-            }
+            "NEW" => Ok(Claimed::New(Logged { seq: reply.take()?, ts: reply.take()?, duplicate: false })),
             _ => Ok(Claimed::Taken(file_id(&reply.take::<String>()?)?)),
         }
     }
@@ -274,7 +305,8 @@ impl RoomStore for RedisStore {
         let keys = Keys::new(room);
         let call = script::ACK.call().key(keys.meta()).key(keys.log(&ack.file)).key(keys.base(&ack.file));
         let call = call.key(keys.files()).key(keys.dirty()).number(epoch.0).text(ack.file.as_str());
-        let call = call.number(ack.read_base_ts).number(ack.merged_ts).number(ack.merged_seq).bytes(ack.state);
+        let call =
+            call.number(ack.read_base_ts).number(ack.merged_ts).number(ack.merged_seq).bytes(ack.state);
         self.bulk.run(&call).await.map(drop)
     }
 

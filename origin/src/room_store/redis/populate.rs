@@ -26,13 +26,13 @@ impl RedisStore {
             let call = script::STAGE.call().key(keys.meta());
             let call = call.keys(some.iter().map(|base| keys.base(&base.file)));
             let call = call.text(&*loader.0).number(micros(LOADER_LEASE)).number(ABANDONED_AFTER_MS);
-            let call = some
-                .iter()
-                .fold(call, |call, base| call.text(base.path.as_str()).bytes(base.state.clone()));
+            let call =
+                some.iter().fold(call, |call, base| call.text(base.path.as_str()).bytes(base.state.clone()));
             self.bulk.run(&call).await?;
         }
         let call = script::COMMIT.call().key(keys.meta()).key(keys.members()).key(keys.files());
-        let call = call.key(keys.dirty()).key(keys.names()).key(keys.origins()).key(keys.log(&FileId::room()));
+        let call =
+            call.key(keys.dirty()).key(keys.names()).key(keys.origins()).key(keys.log(&FileId::room()));
         let call = call.keys(bases.iter().flat_map(|base| [keys.base(&base.file), keys.log(&base.file)]));
         let call = self.publishing(call.text(&*loader.0).number(not_before), &keys);
         let call =

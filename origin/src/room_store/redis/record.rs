@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_message_of_version_1_is_these_bytes() {
         let head = b"\x01U\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\x01\0";
-        let entries = b"\x05.room\0\0\0\x0c\x01\x06r~weur\xac\x02\x07{}\x05.room\xff\xff\xff\xff";
+        let entries = b"\x05.room\0\0\0\x0d\x01\x06r~weur\xac\x02\x07{}\x05.room\xff\xff\xff\xff";
         let Message::Changes { epoch, first_seq, first_ts, changes } =
             read_message(&[&head[..], entries].concat()).unwrap()
         else {

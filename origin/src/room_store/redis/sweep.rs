@@ -66,7 +66,8 @@ impl RedisStore {
         let mut populated = Vec::new();
         for (room, state) in rooms.into_iter().zip(states) {
             let state = Option::<String>::from_redis_value(state).map_err(damaged)?;
-            let seen = listed.iter().find(|(name, _)| name == room.as_str()).map_or(newest, |(_, seen)| *seen);
+            let seen =
+                listed.iter().find(|(name, _)| name == room.as_str()).map_or(newest, |(_, seen)| *seen);
             if state.as_deref() == Some("R") {
                 populated.push(room);
             } else if seen + KEPT_US < newest {

@@ -242,3 +242,44 @@ fn members_of_an_origin_that_died_are_gone_within_a_minute() {
     }
     assert_eq!(world.clients[b].sees(), Vec::<u64>::new());
 }
+
+#[test]
+fn an_answer_that_overtakes_what_others_have_logged_waits_for_it_instead_of_reading_the_log() {
+    let mut world = World::new(&[FILE], 2, 2);
+    let (a, b) = (world.join(0, FILE, false), world.join(1, FILE, false));
+    world.run();
+    world.clients[a].edit(0, Some("a"));
+    world.clients[b].edit(0, Some("b"));
+    for member in [a, b] {
+        world.deliver_from(member);
+    }
+    for pipe in 0..world.pipes.len() {
+        while world.deliver_up(pipe) {}
+    }
+    // Both have appended; the second one hears of its own change first.
+    assert!(world.answer(0) && world.answer(1));
+    assert_eq!(world.hosts[1].room.position().seq, 0, "not before what was logged first");
+    world.run();
+    world.assert_converged(FILE);
+    let backfills: u64 = world.hosts.iter_mut().map(|host| host.room.counts().backfills).sum();
+    assert_eq!(backfills, 0);
+}
+
+#[test]
+fn what_others_have_logged_and_nobody_publishes_is_read_from_the_log() {
+    let mut world = World::new(&[FILE], 2, 2);
+    let (a, b) = (world.join(0, FILE, false), world.join(1, FILE, false));
+    world.run();
+    world.clients[a].edit(0, Some("never published"));
+    world.deliver_from(a);
+    world.run_only(0, a);
+    assert!(world.answer(0));
+    world.store.published.get_mut(&1).unwrap().clear();
+    world.clients[b].edit(0, Some("and "));
+    world.run();
+    world.pass(1_000);
+    world.run();
+    world.assert_converged(FILE);
+    let backfills: u64 = world.hosts.iter_mut().map(|host| host.room.counts().backfills).sum();
+    assert_eq!(backfills, 1, "once, and counted");
+}

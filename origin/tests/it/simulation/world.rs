@@ -273,7 +273,7 @@ impl World {
                 self.next_id += 1;
                 let id = FileId::from_random(u128::from(self.next_id) << 64 | 1);
                 let answer = store.claim(&path, &id);
-                room.claimed(&path, &id, Ok(answer));
+                room.claimed(&path, &id, Ok(answer), now);
             }
             RoomEffect::ToHub(..) | RoomEffect::Unlink(..) | RoomEffect::Announce(_) | RoomEffect::Flush => {}
         }

@@ -51,6 +51,7 @@ impl TestOrigin {
             "--page-dir=none",
             "--flush-delay-ms=50",
             // What the environment names is for the tests that ask for it.
+            "--redis-url=",
             "--mongodb-url=",
             "--database-url=",
             "--data-dir",

@@ -1,7 +1,8 @@
 //! The server that speaks MongoDB's protocol for the tests: one for the whole run, found or started once.
 //!
 //! `MONGODB_URL`; else a `mongod` on the `PATH`; else the image `mongo` where a container engine runs; else
-//! FerretDB in the Go program of `tests/mongo`. One line says which. What was started ends with this process, however that ends.
+//! FerretDB in the Go program of `tests/mongo`. One line says which. What was started ends with this process,
+//! however that ends.
 
 use std::{
     fs,
@@ -23,8 +24,9 @@ use super::proxy::Proxy;
 /// The database that the tests use, whatever the address says.
 const DATABASE: &str = "edgeroom_tests";
 const IMAGE: &str = "docker.io/library/mongo:8";
-const FIX: &str = "the tests need a server that speaks MongoDB's protocol: set MONGODB_URL, or install mongod, or start a \
-                   container engine with the image mongo:8, or install Go 1.24 or newer (https://go.dev/dl)";
+const FIX: &str = "the tests need a server that speaks MongoDB's protocol: set MONGODB_URL, or install mongod, \
+                   or start a container engine with the image mongo:8, or install Go 1.24 or newer \
+                   (https://go.dev/dl)";
 
 /// Runs "$@", and ends it and removes $DIR when its own stdin ends, which is when the tests end.
 const KEEPER: &str = r#"

@@ -42,7 +42,7 @@ pub(crate) struct Proxy {
 }
 
 struct State {
-    server: SocketAddr,
+    server: Mutex<SocketAddr>,
     /// What happens to connections that come.
     harm: Mutex<Harm>,
     connections: Mutex<Vec<watch::Sender<Harm>>>,
@@ -53,7 +53,11 @@ impl Proxy {
     pub(crate) async fn start(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(State { server, harm: Mutex::new(Harm::None), connections: Mutex::default() });
+        let state = Arc::new(State {
+            server: Mutex::new(server),
+            harm: Mutex::new(Harm::None),
+            connections: Mutex::default(),
+        });
         let accepting = TaskTracker::new().spawn(accept(listener, state.clone()));
         Self { address, state, _accepting: AbortOnDropHandle::new(accepting) }
     }
@@ -61,6 +65,11 @@ impl Proxy {
     /// Where clients connect to.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Leads the connections that come to another server.
+    pub(crate) fn lead_to(&self, server: SocketAddr) {
+        *lock(&self.state.server) = server;
     }
 
     /// How many connections were made so far; they are numbered in this order.
@@ -93,7 +102,7 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
     while let Ok((client, _)) = listener.accept().await {
         let (harm, harmed) = watch::channel(*lock(&state.harm));
         lock(&state.connections).push(harm);
-        let server = state.server;
+        let server = *lock(&state.server);
         running.push(AbortOnDropHandle::new(tasks.spawn(carry(client, server, harmed))));
     }
 }
@@ -112,7 +121,12 @@ async fn carry(client: TcpStream, server: SocketAddr, mut harm: watch::Receiver<
 }
 
 /// Passes bytes on in one direction until it ends.
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut harm: watch::Receiver<Harm>, answers: bool) {
+async fn pass(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut harm: watch::Receiver<Harm>,
+    answers: bool,
+) {
     let mut buffer = vec![0; 64 << 10];
     loop {
         let length = tokio::select! {

@@ -19,6 +19,7 @@ use origin::{
     room_store::redis::{Fault, PERMISSIONS, RedisSettings, RedisStore},
 };
 use redis::{FromRedisValue, Value, aio::MultiplexedConnection};
+use shared::id::RoomId;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
@@ -132,9 +133,10 @@ pub(crate) async fn shared_store() -> Opened {
     open(&shared_url().await)
 }
 
-/// A store on the cluster.
+/// A store on the shared cluster.
 pub(crate) async fn cluster_store() -> Opened {
-    open(&cluster_url().await)
+    static SHARED: OnceLock<Cluster> = OnceLock::new();
+    open(&SHARED.get_or_init(Cluster::start).url().await)
 }
 
 /// A store with short intervals.
@@ -172,6 +174,9 @@ pub(crate) fn shared_server() -> String {
     shared.0.clone()
 }
 
+/// The name of the user.
+const USER: &str = "edgeroom";
+
 /// Asks a server something.
 pub(crate) async fn ask<T: FromRedisValue>(url: &str, words: &[&str]) -> T {
     let mut command = redis::cmd(words[0]);
@@ -179,39 +184,74 @@ pub(crate) async fn ask<T: FromRedisValue>(url: &str, words: &[&str]) -> T {
     command.query_async(&mut administrator(url).await.unwrap()).await.unwrap()
 }
 
-/// The addresses of the cluster's nodes, with the user.
-async fn cluster_url() -> String {
-    static CLUSTER: OnceLock<(Vec<u16>, Vec<Keeper>)> = OnceLock::new();
-    let ports = &CLUSTER.get_or_init(start_cluster).0;
-    for port in ports {
-        let url = format!("redis://127.0.0.1:{port}");
-        let is_whole = async || {
-            let info: String = ask(&url, &["CLUSTER", "INFO"]).await;
-            info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
-        };
-        until(is_whole).await;
-        with_user(&url).await;
-    }
-    format!("redis+cluster://{USER}:secret@127.0.0.1:{},127.0.0.1:{}", ports[0], ports[1])
+/// A node of the cluster, for its administrator.
+pub(crate) struct Node {
+    url: String,
+    /// Its name in the cluster.
+    pub(crate) id: String,
 }
 
-const USER: &str = "edgeroom";
+impl Node {
+    /// Asks it something.
+    pub(crate) async fn ask<T: FromRedisValue>(&self, words: &[&str]) -> T {
+        ask(&self.url, words).await
+    }
 
-/// Three nodes that know each other and have all slots; they agree on it a little later.
-fn start_cluster() -> (Vec<u16>, Vec<Keeper>) {
-    let nodes: Vec<(u16, u16)> = (0..3).map(|_| (free_port(), free_port())).collect();
-    let keepers = nodes.iter().map(|(port, bus)| {
-        let dir = kept_dir();
-        let bus = bus.to_string();
-        let options = ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "2000"];
-        keep(*port, &dir, &options.map(str::to_owned), Some(&dir))
-    });
-    let keepers = keepers.collect();
-    // On a thread and a runtime of its own, since the test that asks first has one that must not block.
-    let meeting = thread::spawn(|| {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(meet(nodes))
-    });
-    (meeting.join().unwrap(), keepers)
+    /// Whether somebody listens to a room here.
+    pub(crate) async fn hears(&self, room: &RoomId) -> bool {
+        let channel = format!("c:{{{room}}}:ch");
+        self.ask::<(String, u64)>(&["PUBSUB", "SHARDNUMSUB", &channel]).await.1 > 0
+    }
+}
+
+/// A cluster of three nodes on this machine.
+pub(crate) struct Cluster {
+    ports: Vec<u16>,
+    _keepers: Vec<Keeper>,
+}
+
+impl Cluster {
+    /// Its nodes.
+    pub(crate) async fn nodes(&self) -> Vec<Node> {
+        let mut nodes = Vec::new();
+        for port in &self.ports {
+            let url = format!("redis://127.0.0.1:{port}");
+            let id = ask(&url, &["CLUSTER", "MYID"]).await;
+            nodes.push(Node { url, id });
+        }
+        nodes
+    }
+
+    /// Its address, with the user, once all of it is there.
+    pub(crate) async fn url(&self) -> String {
+        for node in self.nodes().await {
+            let is_whole = async || {
+                let info: String = node.ask(&["CLUSTER", "INFO"]).await;
+                info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
+            };
+            until(is_whole).await;
+            with_user(&node.url).await;
+        }
+        format!("redis+cluster://{USER}:secret@127.0.0.1:{},127.0.0.1:{}", self.ports[0], self.ports[1])
+    }
+
+    /// Starts one: three nodes that know each other and have all slots; they agree on it a little later.
+    pub(crate) fn start() -> Self {
+        let nodes: Vec<(u16, u16)> = (0..3).map(|_| (free_port(), free_port())).collect();
+        let keepers = nodes.iter().map(|(port, bus)| {
+            let dir = kept_dir();
+            let bus = bus.to_string();
+            let options =
+                ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "2000"];
+            keep(*port, &dir, &options.map(str::to_owned), Some(&dir))
+        });
+        let keepers = keepers.collect();
+        // On a thread and a runtime of its own, since the test that asks first has one that must not block.
+        let meeting = thread::spawn(|| {
+            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(meet(nodes))
+        });
+        Self { ports: meeting.join().unwrap(), _keepers: keepers }
+    }
 }
 
 async fn meet(nodes: Vec<(u16, u16)>) -> Vec<u16> {
@@ -270,10 +310,30 @@ async fn administrator(url: &str) -> Result<MultiplexedConnection, redis::RedisE
 fn keep(port: u16, dir: &Path, options: &[String], remove: Option<&Path>) -> Keeper {
     let port = port.to_string();
     let mut keeper = Command::new("sh");
-    keeper.args(["-c", KEEPER, "keeper", "redis-server", "--port", &port, "--bind", "127.0.0.1", "--save", ""]);
-    keeper.args(["--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction", "--dir"]);
+    keeper.args([
+        "-c",
+        KEEPER,
+        "keeper",
+        "redis-server",
+        "--port",
+        &port,
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+    ]);
+    keeper.args([
+        "--appendonly",
+        "yes",
+        "--appendfsync",
+        "everysec",
+        "--maxmemory-policy",
+        "noeviction",
+        "--dir",
+    ]);
     keeper.arg(dir).args(options).env("REMOVE", remove.unwrap_or(Path::new("")));
-    let mut process = keeper.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut process =
+        keeper.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut server = String::new();
     BufReader::new(process.stdout.take().unwrap()).read_line(&mut server).unwrap();
     assert!(has_redis(), "{FIX}");
@@ -282,7 +342,12 @@ fn keep(port: u16, dir: &Path, options: &[String], remove: Option<&Path>) -> Kee
 
 fn has_redis() -> bool {
     let mut version = Command::new("redis-server");
-    version.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|one| one.success())
+    version
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|one| one.success())
 }
 
 fn kept_dir() -> std::path::PathBuf {

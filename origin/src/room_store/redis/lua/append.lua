@@ -1,14 +1,15 @@
 #!lua
 -- Logs a batch in order, all or nothing, marks its files dirty and publishes it; the reply is the acknowledgement.
 -- K: meta origins files dirty events, log of each distinct file
--- A: epoch, run id or '' for any, origin, batch number, events kept, size from which a record is published as a
+-- A: epoch, run id of the server if known, origin, batch number, events kept, size from which a record is published as a
 --    reference, publish, channel, distinct files, (index of the key of its log, record, hub, hub_seq) of each entry
 -- -> answers: number, first seq, first ts (u64 each), then of each entry 'n' (the next of these) or 'd', seq, ts
 -- errors COLD, EPOCH <current>, BEHIND <last number>, NOFILE; nothing is written on these
 -- Message: 1, 'U', epoch, first seq, first ts, then of each new entry: length and file, length and record
 local m = redis.call('HMGET', KEYS[1], 'st', 'e', 's', 't', 'rid', 'tr')
 if m[1] ~= 'R' then return redis.error_reply('COLD room') end
-if m[2] ~= ARGV[1] or (ARGV[2] ~= '' and m[5] ~= ARGV[2]) then return redis.error_reply('EPOCH ' .. m[2]) end
+local run = ARGV[2] ~= '' and ARGV[2] or run_id()
+if m[2] ~= ARGV[1] or m[5] ~= run then return redis.error_reply('EPOCH ' .. m[2]) end
 local number, batch_of = tonumber(ARGV[4]), 'b:' .. ARGV[3]
 if number > 0 then
   local last = redis.call('HGET', KEYS[2], batch_of)

@@ -1,11 +1,12 @@
 #!lua
 -- Gives a path to a new file, logs the event that says so and marks the file dirty.
 -- K: meta names files dirty events, base of the new file
--- A: epoch, run id or '' for any, path, file, base, record of the event, events kept, publish, channel
+-- A: epoch, run id of the server if known, path, file, base, record of the event, events kept, publish, channel
 -- -> {NEW, seq, ts} | {TAKEN, file}; errors COLD, EPOCH <current>, INUSE (the id has a file)
 local m = redis.call('HMGET', KEYS[1], 'st', 'e', 's', 't', 'rid', 'tr')
 if m[1] ~= 'R' then return redis.error_reply('COLD room') end
-if m[2] ~= ARGV[1] or (ARGV[2] ~= '' and m[5] ~= ARGV[2]) then return redis.error_reply('EPOCH ' .. m[2]) end
+local run = ARGV[2] ~= '' and ARGV[2] or run_id()
+if m[2] ~= ARGV[1] or m[5] ~= run then return redis.error_reply('EPOCH ' .. m[2]) end
 local owner = redis.call('HGET', KEYS[2], ARGV[3])
 if owner then return {'TAKEN', owner} end
 if redis.call('ZSCORE', KEYS[3], ARGV[4]) then return redis.error_reply('INUSE file id') end

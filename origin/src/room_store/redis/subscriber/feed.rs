@@ -295,10 +295,7 @@ impl Task {
         });
     }
 
-    fn next_question(
-        &self,
-        line: &mut Line,
-    ) -> Option<BoxFuture<'static, (Asked, Result<(), RedisError>)>> {
+    fn next_question(&self, line: &mut Line) -> Option<BoxFuture<'static, (Asked, Result<(), RedisError>)>> {
         let unheard = self.channels.keys().filter(|channel| !line.heard.contains(*channel));
         let wanted: Vec<String> = unheard.take(AT_ONCE).cloned().collect();
         let asked = if wanted.is_empty() {

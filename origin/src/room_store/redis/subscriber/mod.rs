@@ -54,7 +54,7 @@ pub(super) struct Subscriber {
 
 enum Feeds {
     Single(Feed),
-    Cluster(Cluster),
+    Cluster(Box<Cluster>),
 }
 
 impl Subscriber {
@@ -66,11 +66,12 @@ impl Subscriber {
     ) -> Result<Self, StoreError> {
         let feeds = match &settings.address {
             Address::Cluster(_) => {
-                Feeds::Cluster(Cluster::new(settings.clone(), commands.clone(), connections.clone()))
+                let cluster = Cluster::new(settings.clone(), commands.clone(), connections.clone());
+                Feeds::Cluster(Box::new(cluster))
             }
             Address::Single(info) => {
                 let parts = feed::Parts {
-                    info: info.clone(),
+                    info: (**info).clone(),
                     sharded: false,
                     deadline: settings.deadline,
                     probe: settings.probe,

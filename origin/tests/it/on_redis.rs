@@ -1,0 +1,206 @@
+//! Origins whose rooms are in Redis: two of them are one service.
+
+use std::time::Duration;
+
+use origin::archive::{Archive, NewShard, sqlite::SqliteArchive};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    room_store_contract::setup::any_room,
+    support::{
+        Client, Process, TestOrigin,
+        redis::{Redis, ask, shared_server, shared_url, until, with_user},
+    },
+};
+
+/// Two origins on the shared server and one archive.
+async fn two(folder: &tempfile::TempDir) -> [TestOrigin; 2] {
+    let redis = format!("--redis-url={}", shared_url().await);
+    let data_dir = format!("--data-dir={}", folder.path().display());
+    [TestOrigin::start(&[&redis, &data_dir]).await, TestOrigin::start(&[&redis, &data_dir]).await]
+}
+
+#[tokio::test]
+async fn what_is_typed_at_one_origin_is_seen_at_the_other_and_nothing_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let origins = two(&folder).await;
+    let room = any_room();
+    let (mut ada, mut ben) = (origins[0].client(room.as_str()).await, origins[1].client(room.as_str()).await);
+    ada.open("a.txt").await;
+    ben.open("a.txt").await;
+    let mut text = String::new();
+    for turn in 0..20 {
+        let word = format!("{turn} ");
+        text += &word;
+        let (author, other) = if turn % 2 == 0 { (&mut ada, &mut ben) } else { (&mut ben, &mut ada) };
+        author.append("a.txt", &word).await;
+        author.saved("a.txt").await;
+        other.until(|other| other.text("a.txt") == text).await;
+    }
+    for origin in &origins {
+        origin.until_counted("edgeroom_backfills_total 0").await;
+        let seen = origin.get(&format!("/api/v1/shards/{room}/files/a.txt")).await;
+        assert_eq!(seen.text, text);
+    }
+    drop((ada, ben));
+    origins[0].until_stored(&format!("/api/v1/shards/{room}/files/a.txt"), &text).await;
+    let pattern = format!("c:{{{room}}}:*");
+    let server = shared_server();
+    until(async || ask::<Vec<String>>(&server, &["KEYS", &pattern]).await.is_empty()).await;
+    for origin in origins {
+        origin.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn members_who_type_at_the_same_time_at_two_origins_end_equal() {
+    let folder = tempfile::tempdir().unwrap();
+    let origins = two(&folder).await;
+    let room = any_room();
+    let (mut ada, mut ben) = (origins[0].client(room.as_str()).await, origins[1].client(room.as_str()).await);
+    ada.open("a.txt").await;
+    ben.open("a.txt").await;
+    let typing = async |member: &mut Client, letter: &str| {
+        for _ in 0..200 {
+            member.append("a.txt", letter).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        member.saved("a.txt").await;
+        member.until(|member| member.text("a.txt").len() == 400).await;
+    };
+    tokio::join!(typing(&mut ada, "a"), typing(&mut ben, "b"));
+    assert_eq!(ada.text("a.txt"), ben.text("a.txt"));
+    drop((ada, ben));
+    for origin in origins {
+        origin.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn two_origins_that_open_the_same_new_path_at_once_get_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let origins = two(&folder).await;
+    let room = any_room();
+    let (mut ada, mut ben) = (origins[0].client(room.as_str()).await, origins[1].client(room.as_str()).await);
+    tokio::join!(ada.open("new.txt"), ben.open("new.txt"));
+    ada.append("new.txt", "hello").await;
+    ben.until(|ben| ben.text("new.txt") == "hello").await;
+    let shard = origins[0].get(&format!("/api/v1/rooms/{room}")).await.json();
+    assert_eq!(shard["files"].as_array().map(Vec::len), Some(1), "{shard}");
+    drop((ada, ben));
+    for origin in origins {
+        origin.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_shows_as_degraded_and_takes_no_traffic_away() {
+    let redis = Redis::start(&[]).await;
+    let flags = [format!("--redis-url={}", redis.url()), "--subscriber-probe-ms=100".to_owned()];
+    let flags = [flags[0].as_str(), flags[1].as_str(), "--redis-deadline-ms=200"];
+    let origin = TestOrigin::start(&flags).await;
+    let stands = async |word: &str| {
+        let answer = origin.get("/readyz").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()["room_store"] == word
+    };
+    until(async || stands("ok").await).await;
+    let ready = origin.get("/readyz").await.json();
+    assert_eq!(ready["connections"].as_array().map(Vec::len), Some(3), "{ready}");
+    let up = r#"edgeroom_connection_up{name="redis-subscriber",purpose="subscriber"} 1"#;
+    origin.until_counted(up).await;
+
+    let room = any_room();
+    let mut ada = origin.client(room.as_str()).await;
+    ada.open("a.txt").await;
+    ada.append("a.txt", "before ").await;
+    ada.saved("a.txt").await;
+    redis.freeze();
+    until(async || stands("degraded").await).await;
+    ada.append("a.txt", "meanwhile").await;
+    let early = tokio::time::timeout(Duration::from_millis(500), ada.saved("a.txt")).await;
+    assert!(early.is_err(), "acknowledged although Redis has nothing");
+    redis.thaw();
+    ada.saved("a.txt").await;
+    until(async || stands("ok").await).await;
+    drop(ada);
+    origin.until_stored(&format!("/api/v1/shards/{room}/files/a.txt"), "before meanwhile").await;
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_behind_tls_is_reached_only_if_its_certificate_is_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let (authority_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let authority_certificate = authority.self_signed(&authority_key).unwrap();
+    let issuer = Issuer::new(authority, authority_key);
+    let names = vec!["localhost".to_owned()];
+    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
+    std::fs::write(path("ca.pem"), authority_certificate.pem()).unwrap();
+    std::fs::write(path("server.pem"), certificate.pem()).unwrap();
+    std::fs::write(path("server.key"), key.serialize_pem()).unwrap();
+
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (port, ca, pem, key) = (port.to_string(), path("ca.pem"), path("server.pem"), path("server.key"));
+    let options = ["--tls-port", &port, "--tls-cert-file", &pem, "--tls-key-file", &key];
+    let options = [&options[..], &["--tls-ca-cert-file", &ca, "--tls-auth-clients", "no"]].concat();
+    let redis = Redis::start(&options).await;
+    let plain = with_user(&redis.url()).await;
+    let (user, _) = plain.trim_start_matches("redis://").split_once('@').unwrap();
+    let url = format!("rediss://{user}@localhost:{port}");
+    let data_dir = path("data");
+    let own = [("AUTH", "open"), ("LISTEN", "127.0.0.1:0"), ("REDIS_URL", &url), ("DATA_DIR", &data_dir)];
+
+    let trusting = Process::start(&[&own[..], &[("SSL_CERT_FILE", &ca)]].concat(), &[]);
+    let clients = async || redis.ask::<String>(&["CLIENT", "LIST"]).await;
+    until(async || clients().await.matches("user=edgeroom").count() == 3).await;
+    assert!(trusting.terminate().0.success());
+    let wary = Process::start(&own, &[]);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(clients().await.matches("user=edgeroom").count(), 0);
+    assert!(wary.terminate().0.success());
+}
+
+#[tokio::test]
+async fn a_folder_whose_rooms_are_in_redis_is_shared_but_not_with_one_that_keeps_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let origins = two(&folder).await;
+    let data_dir = folder.path().to_str().unwrap();
+    let said = Process::refused(&[("AUTH", "open"), ("LISTEN", "127.0.0.1:0"), ("DATA_DIR", data_dir)], &[]);
+    assert!(said.contains("another process"), "{said}");
+    for origin in origins {
+        origin.stop().await;
+    }
+}
+
+/// As processes do that start together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_archive_that_several_open_at_the_same_moment_serves_all_of_them() {
+    for _ in 0..10 {
+        let folder = tempfile::tempdir().unwrap();
+        let (room, tasks) = (any_room(), TaskTracker::new());
+        let openers: Vec<_> = (0..6)
+            .map(|n| {
+                let (path, room) = (folder.path().join("archive.db"), room.clone());
+                tasks.spawn(async move {
+                    let archive = SqliteArchive::open(&path).unwrap();
+                    let title = n.to_string();
+                    let shard =
+                        NewShard { id: room.clone(), title, template: None, files: Vec::new(), now: 1 };
+                    let made = archive.create(shard).await.is_ok();
+                    (made, archive.find_by_id(&room).await.unwrap().unwrap().title)
+                })
+            })
+            .collect();
+        let mut outcomes = Vec::new();
+        for opener in openers {
+            outcomes.push(opener.await.unwrap());
+        }
+        assert_eq!(outcomes.iter().filter(|(made, _)| *made).count(), 1, "{outcomes:?}");
+        assert!(outcomes.iter().all(|(_, title)| *title == outcomes[0].1), "{outcomes:?}");
+    }
+}

@@ -1,0 +1,166 @@
+//! The container files: Docker Compose accepts `docker-compose.yml` where there is one to ask, its shape is what
+//! the documents promise, and the image is built by commands that `cargo xtask test` runs too.
+
+mod shape;
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use self::shape::Shape;
+use super::Tree;
+use crate::{build, process, tools::NPM_CI};
+
+const COMPOSE: &str = "docker-compose.yml";
+const DOCKERFILE: &str = "origin/Dockerfile";
+/// Services that the others wait for or that are waited for: each says whether it is well.
+const SERVICES: [&str; 3] = ["redis", "mongo", "origin"];
+/// What the promise needs of Redis.
+const REDIS_OPTIONS: [[&str; 2]; 3] =
+    [["--appendonly", "yes"], ["--appendfsync", "everysec"], ["--maxmemory-policy", "noeviction"]];
+
+/// What is wrong with the texts.
+pub(super) fn breaches(tree: &Tree) -> Vec<String> {
+    let mut breaches = Vec::new();
+    match Shape::read(tree.text(COMPOSE)) {
+        Ok(shape) => breaches.extend(of_compose(&shape).into_iter().map(|text| format!("{COMPOSE}: {text}"))),
+        Err(wrong) => breaches.push(format!("{COMPOSE}:{wrong}")),
+    }
+    let image = of_dockerfile(tree.text(DOCKERFILE));
+    breaches.extend(image.into_iter().map(|text| format!("{DOCKERFILE}: {text}")));
+    breaches
+}
+
+/// What Docker Compose says against the file; it says what is missing if there is no Docker Compose.
+pub(super) fn refusals(top: &Path) -> Vec<String> {
+    let Some(compose) = compose() else {
+        eprintln!(
+            "{COMPOSE}: neither `docker compose` nor `docker-compose` is there to run `config -q`; only its shape \
+             was checked"
+        );
+        return Vec::new();
+    };
+    let runs = [&["config", "-q"][..], &["--profile", "ops", "config", "-q"]];
+    runs.into_iter().filter_map(|args| refusal(&compose, args, top)).collect()
+}
+
+/// The words that run Docker Compose here.
+fn compose() -> Option<Vec<&'static str>> {
+    let known = [vec!["docker", "compose"], vec!["docker-compose"]];
+    known.into_iter().find(|words| {
+        let mut asked = Command::new(words[0]);
+        process::answer(asked.args(&words[1..]).arg("version").stderr(Stdio::null())).is_some()
+    })
+}
+
+fn refusal(compose: &[&str], args: &[&str], top: &Path) -> Option<String> {
+    let line = [compose, args].concat().join(" ");
+    let mut asked = Command::new(compose[0]);
+    match asked.args(&compose[1..]).args(args).current_dir(top).stdin(Stdio::null()).output() {
+        Ok(output) if output.status.success() => {
+            eprintln!("{COMPOSE}: `{line}` accepts it");
+            None
+        }
+        Ok(output) => {
+            Some(format!("{COMPOSE}: `{line}` says: {}", String::from_utf8_lossy(&output.stderr).trim()))
+        }
+        Err(error) => Some(format!("{COMPOSE}: `{line}` cannot be run: {error}")),
+    }
+}
+
+fn of_compose(shape: &Shape) -> Vec<String> {
+    let mut breaches = Vec::new();
+    for name in SERVICES {
+        let has = |key: &str| shape.has(&format!("services.{name}.{key}"));
+        if !has("image") && !has("build") {
+            breaches.push(format!("has no service {name} with an image or a build"));
+        }
+        if !has("healthcheck.test") {
+            breaches.push(format!("{name} does not say whether it is well"));
+        }
+    }
+    let redis: Vec<&str> = shape.values("services.redis.command").collect();
+    for option in REDIS_OPTIONS {
+        if !redis.windows(2).any(|pair| pair == option) {
+            breaches.push(format!("redis runs without {}", option.join(" ")));
+        }
+    }
+    for name in shape.below("services") {
+        for port in shape.values(&format!("services.{name}.ports")) {
+            if !port.starts_with("127.0.0.1:") {
+                breaches.push(format!("{name} publishes {port} beyond loopback"));
+            }
+        }
+        for other in shape.below(&format!("services.{name}.depends_on")) {
+            if !shape.has(&format!("services.{other}")) {
+                breaches.push(format!("{name} depends on {other}, which is no service"));
+            }
+        }
+        for mount in shape.values(&format!("services.{name}.volumes")) {
+            let volume = mount.split(':').next().unwrap_or_default();
+            if !volume.starts_with(['.', '/']) && !shape.has(&format!("volumes.{volume}")) {
+                breaches.push(format!("{name} mounts {volume}, which is no volume"));
+            }
+        }
+    }
+    breaches
+}
+
+fn of_dockerfile(text: &str) -> Vec<String> {
+    let known = [build::ORIGIN, build::PAGE, NPM_CI];
+    let runs: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("RUN ")).collect();
+    let unknown = runs.iter().filter(|run| !known.contains(run));
+    let mut breaches: Vec<String> =
+        unknown.map(|run| format!("runs `{run}`, which `cargo xtask test` does not")).collect();
+    if !runs.contains(&build::ORIGIN) {
+        breaches.push(format!("does not build with `{}`", build::ORIGIN));
+    }
+    breaches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::surroundings::top;
+
+    fn file(path: &str) -> String {
+        std::fs::read_to_string(top().join(path)).unwrap()
+    }
+
+    fn of_text(text: &str) -> Vec<String> {
+        of_compose(&Shape::read(text).unwrap())
+    }
+
+    #[test]
+    fn the_image_is_built_by_the_command_that_the_tests_run() {
+        assert_eq!(of_dockerfile(&file(DOCKERFILE)), [""; 0]);
+        assert_eq!(of_dockerfile("RUN cargo build --release\n").len(), 2);
+    }
+
+    #[test]
+    fn docker_compose_accepts_the_file_where_there_is_one() {
+        assert_eq!(refusals(top()), [""; 0]);
+    }
+
+    #[test]
+    fn the_file_has_the_shape_that_the_documents_promise() {
+        assert_eq!(of_text(&file(COMPOSE)), [""; 0]);
+    }
+
+    #[test]
+    fn what_weakens_the_promise_is_named() {
+        let whole = file(COMPOSE);
+        for (from, to, named) in [
+            ("127.0.0.1:8080:8080", "8080:8080", "beyond loopback"),
+            ("- noeviction", "- allkeys-lru", "--maxmemory-policy noeviction"),
+            ("  - redis:/data", "  - reddis:/data", "no volume"),
+            ("      mongo:\n", "      mango:\n", "no service"),
+            ("image: mongo", "picture: mongo", "no service mongo"),
+        ] {
+            assert!(whole.contains(from), "{from}");
+            let found = of_text(&whole.replacen(from, to, 1));
+            assert!(found.iter().any(|text| text.contains(named)), "{from}: {found:?}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The server that speaks MongoDB's protocol for the tests, where there is no better one: the Go program of
+//! `tests/mongo`. The test binary decides which one it takes.
+
+use std::{
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    path::PathBuf,
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+use super::Toolbox;
+use crate::{
+    process,
+    surroundings::{find_program, variable},
+};
+
+impl Toolbox {
+    /// The program, for `EDGEROOM_MONGO`; `None` where the tests find something nearer to MongoDB.
+    pub(crate) fn mongo_server(&self) -> Result<Option<PathBuf>> {
+        if let Some(named) = variable("EDGEROOM_MONGO") {
+            return Ok(Some(named.into()));
+        }
+        let engine_runs = |engine: &&str| process::answer(Command::new(engine).arg("info")).is_some();
+        if variable("MONGODB_URL").is_some()
+            || find_program("mongod", None).is_some()
+            || ["docker", "podman"].iter().any(engine_runs)
+        {
+            return Ok(None);
+        }
+        let go = find_program("go", None).context(
+            "the tests need a server that speaks MongoDB's protocol: set MONGODB_URL, or install mongod, or \
+             start a container engine, or install Go 1.24 or newer (https://go.dev/dl)",
+        )?;
+        let sources = self.top().join("tests/mongo");
+        let mut hasher = DefaultHasher::new();
+        for name in ["go.mod", "go.sum", "main.go", "proxy.go"] {
+            let path = sources.join(name);
+            fs::read(&path).with_context(|| format!("reading {}", path.display()))?.hash(&mut hasher);
+        }
+        let program = self.cache.join(format!("mongo-{:016x}", hasher.finish()));
+        self.install_once(
+            "the tests' MongoDB-protocol server (some minutes, once)",
+            || program.is_file(),
+            || {
+                let partial = program.with_extension("partial");
+                let mut build = Command::new(&go);
+                build.current_dir(&sources).args(["build", "-trimpath", "-o"]).arg(&partial).arg(".");
+                self.run(&mut build)?;
+                fs::rename(&partial, &program).context("putting the program in its place")
+            },
+        )?;
+        Ok(Some(program))
+    }
+}
