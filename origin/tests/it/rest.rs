@@ -137,7 +137,8 @@ async fn operators_see_whether_it_is_ready_and_what_it_counts() {
     let origin = TestOrigin::start(&[]).await;
     assert_eq!(origin.get("/healthz").await.status, 200);
     let ready = origin.get("/readyz").await;
-    let expected = json!({ "status": "ready", "rooms": 0, "room_store": "ok", "archive": "ok" });
+    let expected =
+        json!({ "status": "ready", "rooms": 0, "room_store": "ok", "archive": "ok", "connections": [] });
     assert_eq!((ready.status, ready.json()), (200, expected));
     let metrics = origin.get("/metrics").await;
     assert!(metrics.text.contains("edgeroom_rooms_open 0"), "{metrics:?}");

@@ -1,7 +1,10 @@
-//! What every room store must do. `contract_of!(name)` runs the suite against the store that `name()` opens.
+//! What every room store must do; each test is run against every store.
 
+#[macro_use]
+mod suite;
 pub(crate) mod setup;
 mod stores;
+mod history;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,47 +19,8 @@ use shared::{
     position::{Epoch, Position},
 };
 
+use self::history::*;
 use self::setup::{LEASE, any_room, base, batch, event, file, path, populate, seq_now, texts, update};
-
-macro_rules! contract_tests {
-    ($store:ident: $($test:ident)*) => {
-        mod $store {
-            $(
-                #[tokio::test]
-                async fn $test() {
-                    let (store, _guard) = super::super::stores::$store().await;
-                    super::$test(store).await;
-                }
-            )*
-        }
-    };
-}
-
-/// The suite for the store that `super::$store()` opens: it answers the store and what keeps it alive.
-macro_rules! contract_of {
-    ($store:ident) => {
-        contract_tests! { $store:
-            one_loader_populates_and_the_others_wait
-            a_loader_that_gave_up_cannot_commit
-            a_room_that_is_not_populated_takes_nothing
-            seq_rises_by_one_and_ts_with_it
-            a_repeated_batch_is_logged_once
-            the_batch_numbers_of_an_origin_begin_anew_after_it_left
-            an_event_of_a_hub_is_logged_once_whoever_brings_it
-            a_batch_with_one_unknown_file_logs_nothing
-            an_ack_keeps_what_was_logged_meanwhile
-            an_ack_that_comes_too_late_changes_nothing
-            the_last_to_leave_removes_a_clean_room_only
-            a_lease_that_has_run_out_holds_nothing
-            a_new_epoch_is_above_the_last_and_above_the_archive
-            a_path_has_one_owner
-            a_backfill_gives_what_came_after_or_says_that_it_cannot
-            events_are_kept_in_order_up_to_a_limit_and_are_never_dirty
-            subscribers_hear_what_is_logged_and_announced
-            an_erased_room_is_gone_for_everybody
-        }
-    };
-}
 
 mod embedded_contract {
     use super::*;
@@ -324,90 +288,4 @@ async fn a_path_has_one_owner(store: Arc<dyn RoomStore>) {
     };
     store.ack(&room, epoch, ack).await.unwrap();
     assert_eq!(store.dirty(&room).await.unwrap().files, []);
-}
-
-async fn a_backfill_gives_what_came_after_or_says_that_it_cannot(store: Arc<dyn RoomStore>) {
-    let room = any_room();
-    let start = populate(&*store, &room, vec![base(1), base(2)]).await;
-    let epoch = start.epoch;
-    let entries = vec![update(1, "a"), update(2, "b"), event("h", 1), update(1, "c")];
-    let logged = store.append(&room, epoch, batch("o1", 1, entries)).await.unwrap();
-    let at = |n: usize| Position { epoch, seq: logged[n].seq, ts: logged[n].ts };
-    let Backfill::Changes(now, all) = store.backfill(&room, start).await.unwrap() else { panic!("reset") };
-    assert_eq!((now, texts(&all)), (at(3), vec!["a", "b", "h1", "c"]));
-    let Backfill::Changes(_, some) = store.backfill(&room, at(1)).await.unwrap() else { panic!("reset") };
-    assert_eq!(texts(&some), ["h1", "c"]);
-    assert_eq!(some[0].source, event("h", 1).source);
-    assert_eq!(store.backfill(&room, at(3)).await.unwrap(), Backfill::Changes(at(3), vec![]));
-
-    let other = Position { epoch: Epoch(1), ..at(3) };
-    assert_eq!(store.backfill(&room, other).await.unwrap(), Backfill::Reset(at(3)));
-    let ahead = Position { seq: 5, ..at(3) };
-    assert_eq!(store.backfill(&room, ahead).await.unwrap(), Backfill::Reset(at(3)), "the store went back");
-
-    let read = store.read(&room, &file(2)).await.unwrap();
-    let ack = FlushAck {
-        file: file(2),
-        read_base_ts: read.base_ts,
-        merged_ts: logged[1].ts,
-        merged_seq: 2,
-        state: Bytes::from_static(b"b"),
-    };
-    store.ack(&room, epoch, ack).await.unwrap();
-    assert_eq!(store.backfill(&room, start).await.unwrap(), Backfill::Reset(at(3)), "trimmed away");
-    let Backfill::Changes(_, rest) = store.backfill(&room, at(1)).await.unwrap() else { panic!("reset") };
-    assert_eq!(texts(&rest), ["h1", "c"]);
-}
-
-async fn events_are_kept_in_order_up_to_a_limit_and_are_never_dirty(store: Arc<dyn RoomStore>) {
-    let room = any_room();
-    let start = populate(&*store, &room, vec![base(1)]).await;
-    let count = limits::ROOM_EVENTS as u64 + 7;
-    let entries = (1..=count).map(|n| event("h", n)).collect();
-    store.append(&room, start.epoch, batch("o1", 1, entries)).await.unwrap();
-    let log = store.read(&room, &FileId::room()).await.unwrap();
-    assert_eq!(log.updates.len(), limits::ROOM_EVENTS);
-    assert_eq!((log.updates[0].seq, log.position.seq), (8, count));
-    assert_eq!(store.dirty(&room).await.unwrap().files, []);
-    assert!(matches!(store.backfill(&room, start).await.unwrap(), Backfill::Reset(_)));
-    let forgotten = store.append(&room, start.epoch, batch("o1", 2, vec![event("h", 3)])).await.unwrap();
-    assert_eq!((forgotten[0].seq, forgotten[0].duplicate), (count, true), "its place is not known any more");
-    assert_eq!(store.leave(&room, "o1", start.epoch).await.unwrap(), Left::Gone);
-}
-
-async fn subscribers_hear_what_is_logged_and_announced(store: Arc<dyn RoomStore>) {
-    let room = any_room();
-    let mut heard = store.subscribe(&room).await.unwrap();
-    let mut other = store.subscribe(&any_room()).await.unwrap();
-    let epoch = populate(&*store, &room, vec![base(1)]).await.epoch;
-    assert_eq!(heard.recv().await, Some(Published::Epoch(epoch)));
-    let entries = vec![event("h", 1), update(1, "a")];
-    let logged = store.append(&room, epoch, batch("o1", 1, entries)).await.unwrap();
-    let Some(Published::Changes(of, changes)) = heard.recv().await else { panic!("no changes") };
-    assert_eq!((of, texts(&changes)), (epoch, vec!["h1", "a"]));
-    assert_eq!((changes[1].seq, changes[1].ts), (logged[1].seq, logged[1].ts));
-    store.append(&room, epoch, batch("o2", 1, vec![event("h", 1)])).await.unwrap();
-    store.announce(&room, Bytes::from_static(b"note")).await.unwrap();
-    assert_eq!(
-        heard.recv().await,
-        Some(Published::Note(Bytes::from_static(b"note"))),
-        "a duplicate is silent"
-    );
-    assert!(other.try_recv().is_err());
-}
-
-async fn an_erased_room_is_gone_for_everybody(store: Arc<dyn RoomStore>) {
-    let room = any_room();
-    let epoch = populate(&*store, &room, vec![base(1)]).await.epoch;
-    let mut heard = store.subscribe(&room).await.unwrap();
-    store.append(&room, epoch, batch("o1", 1, vec![update(1, "a")])).await.unwrap();
-    store.erase(&room).await.unwrap();
-    assert!(matches!(heard.recv().await, Some(Published::Changes(..))));
-    assert_eq!(heard.recv().await, Some(Published::Erased));
-    assert!(matches!(store.read(&room, &file(1)).await, Err(StoreError::Cold)));
-    let late = store.append(&room, epoch, batch("o1", 2, vec![update(1, "b")])).await;
-    assert!(matches!(late, Err(StoreError::Cold)));
-    let Joined::Load(token) = store.join(&room, "o2", LEASE).await.unwrap() else { panic!("not the loader") };
-    store.erase(&room).await.unwrap();
-    assert!(matches!(store.commit(&room, &token, vec![], 0).await, Err(StoreError::Stale)));
 }

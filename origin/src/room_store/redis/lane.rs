@@ -78,11 +78,6 @@ impl Lane {
         self.in_time(async |live| command.query_async(&mut live.wire).await).await
     }
 
-    /// Runs commands in one go.
-    pub(super) async fn pipeline<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, StoreError> {
-        self.in_time(async |live| commands.query_async(&mut live.wire).await).await
-    }
-
     async fn in_time<T>(
         &self,
         call: impl AsyncFnOnce(&mut Live) -> Result<T, RedisError>,

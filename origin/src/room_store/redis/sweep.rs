@@ -1,13 +1,12 @@
 //! Which rooms there are: an index beside them, for sweepers. It may name rooms that are gone, and for a moment
 //! miss one that has just been left and joined again; every renewal of a lease enters its room anew.
 
-use redis::{FromRedisValue, Value};
+use futures_util::future::try_join_all;
 use shared::id::RoomId;
 
 use super::{
     RedisStore,
     keys::{INDEXES, Keys, index, index_of},
-    record::damaged,
     script,
 };
 use crate::room_store::StoreError;
@@ -54,18 +53,18 @@ impl RedisStore {
         Ok(rooms)
     }
 
+    async fn state_of(&self, room: &RoomId) -> Result<Option<String>, StoreError> {
+        self.bulk.command(&redis::cmd("HGET").arg(Keys::new(room).meta()).arg("st").take()).await
+    }
+
     async fn populated_of(&self, listed: &[(String, u64)]) -> Result<Vec<RoomId>, StoreError> {
         let rooms: Vec<RoomId> = listed.iter().filter_map(|(name, _)| RoomId::parse(name).ok()).collect();
-        let mut states = redis::pipe();
-        for room in &rooms {
-            states.cmd("HGET").arg(Keys::new(room).meta()).arg("st");
-        }
-        let states: Vec<Value> =
-            if rooms.is_empty() { Vec::new() } else { self.bulk.pipeline(&states).await? };
+        // One command each: the rooms of an index are anywhere in a cluster.
+        let states = rooms.iter().map(|room| self.state_of(room));
+        let states: Vec<Option<String>> = try_join_all(states).await?;
         let newest = listed.iter().map(|(_, seen)| *seen).max().unwrap_or(0);
         let mut populated = Vec::new();
         for (room, state) in rooms.into_iter().zip(states) {
-            let state = Option::<String>::from_redis_value(state).map_err(damaged)?;
             let seen =
                 listed.iter().find(|(name, _)| name == room.as_str()).map_or(newest, |(_, seen)| *seen);
             if state.as_deref() == Some("R") {

@@ -1,0 +1,41 @@
+//! `contract_of!(name)` runs every test of the contract against the store that `stores::name()` opens.
+
+macro_rules! contract_tests {
+    ($store:ident: $($test:ident)*) => {
+        mod $store {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    let (store, _guard) = super::super::stores::$store().await;
+                    super::$test(store).await;
+                }
+            )*
+        }
+    };
+}
+
+/// The suite for the store that `stores::$store()` opens: it answers the store and what keeps it alive.
+macro_rules! contract_of {
+    ($store:ident) => {
+        contract_tests! { $store:
+            one_loader_populates_and_the_others_wait
+            a_loader_that_gave_up_cannot_commit
+            a_room_that_is_not_populated_takes_nothing
+            seq_rises_by_one_and_ts_with_it
+            a_repeated_batch_is_logged_once
+            the_batch_numbers_of_an_origin_begin_anew_after_it_left
+            an_event_of_a_hub_is_logged_once_whoever_brings_it
+            a_batch_with_one_unknown_file_logs_nothing
+            an_ack_keeps_what_was_logged_meanwhile
+            an_ack_that_comes_too_late_changes_nothing
+            the_last_to_leave_removes_a_clean_room_only
+            a_lease_that_has_run_out_holds_nothing
+            a_new_epoch_is_above_the_last_and_above_the_archive
+            a_path_has_one_owner
+            a_backfill_gives_what_came_after_or_says_that_it_cannot
+            events_are_kept_in_order_up_to_a_limit_and_are_never_dirty
+            subscribers_hear_what_is_logged_and_announced
+            an_erased_room_is_gone_for_everybody
+        }
+    };
+}
