@@ -1,6 +1,6 @@
 //! Live rooms: populated when the first member joins, gone when the last has left and all is stored.
 //!
-//! [`state::Room`] is a pure state machine (events and time in, effects out); [`task`] carries its effects out
+//! [`state::Room`] is a pure state machine (events and time in, effects out); `task` carries its effects out
 //! against the room store. Promise: nothing is acknowledged before it is in the room store, and every hub gets
 //! everything after the position that it names.
 
