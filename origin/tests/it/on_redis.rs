@@ -10,53 +10,21 @@ use crate::{
     room_store_contract::setup::any_room,
     support::{
         Client, Process, TestOrigin,
-        redis::{Redis, ask, shared_server, shared_url, until, with_user},
+        redis::{Redis, until, with_user},
     },
 };
 
-/// Two origins on the shared server and one archive.
-async fn two(folder: &tempfile::TempDir) -> [TestOrigin; 2] {
-    let redis = format!("--redis-url={}", shared_url().await);
+/// Two origins on one server and one archive.
+async fn two(redis: &Redis, folder: &tempfile::TempDir) -> [TestOrigin; 2] {
+    let redis = format!("--redis-url={}", with_user(&redis.url()).await);
     let data_dir = format!("--data-dir={}", folder.path().display());
     [TestOrigin::start(&[&redis, &data_dir]).await, TestOrigin::start(&[&redis, &data_dir]).await]
 }
 
 #[tokio::test]
-async fn what_is_typed_at_one_origin_is_seen_at_the_other_and_nothing_is_read_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let origins = two(&folder).await;
-    let room = any_room();
-    let (mut ada, mut ben) = (origins[0].client(room.as_str()).await, origins[1].client(room.as_str()).await);
-    ada.open("a.txt").await;
-    ben.open("a.txt").await;
-    let mut text = String::new();
-    for turn in 0..20 {
-        let word = format!("{turn} ");
-        text += &word;
-        let (author, other) = if turn % 2 == 0 { (&mut ada, &mut ben) } else { (&mut ben, &mut ada) };
-        author.append("a.txt", &word).await;
-        author.saved("a.txt").await;
-        other.until(|other| other.text("a.txt") == text).await;
-    }
-    for origin in &origins {
-        origin.until_counted("edgeroom_backfills_total 0").await;
-        let seen = origin.get(&format!("/api/v1/shards/{room}/files/a.txt")).await;
-        assert_eq!(seen.text, text);
-    }
-    drop((ada, ben));
-    origins[0].until_stored(&format!("/api/v1/shards/{room}/files/a.txt"), &text).await;
-    let pattern = format!("c:{{{room}}}:*");
-    let server = shared_server();
-    until(async || ask::<Vec<String>>(&server, &["KEYS", &pattern]).await.is_empty()).await;
-    for origin in origins {
-        origin.stop().await;
-    }
-}
-
-#[tokio::test]
 async fn members_who_type_at_the_same_time_at_two_origins_end_equal() {
-    let folder = tempfile::tempdir().unwrap();
-    let origins = two(&folder).await;
+    let (redis, folder) = (Redis::start(&[]).await, tempfile::tempdir().unwrap());
+    let origins = two(&redis, &folder).await;
     let room = any_room();
     let (mut ada, mut ben) = (origins[0].client(room.as_str()).await, origins[1].client(room.as_str()).await);
     ada.open("a.txt").await;
@@ -71,23 +39,6 @@ async fn members_who_type_at_the_same_time_at_two_origins_end_equal() {
     };
     tokio::join!(typing(&mut ada, "a"), typing(&mut ben, "b"));
     assert_eq!(ada.text("a.txt"), ben.text("a.txt"));
-    drop((ada, ben));
-    for origin in origins {
-        origin.stop().await;
-    }
-}
-
-#[tokio::test]
-async fn two_origins_that_open_the_same_new_path_at_once_get_one_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let origins = two(&folder).await;
-    let room = any_room();
-    let (mut ada, mut ben) = (origins[0].client(room.as_str()).await, origins[1].client(room.as_str()).await);
-    tokio::join!(ada.open("new.txt"), ben.open("new.txt"));
-    ada.append("new.txt", "hello").await;
-    ben.until(|ben| ben.text("new.txt") == "hello").await;
-    let shard = origins[0].get(&format!("/api/v1/rooms/{room}")).await.json();
-    assert_eq!(shard["files"].as_array().map(Vec::len), Some(1), "{shard}");
     drop((ada, ben));
     for origin in origins {
         origin.stop().await;
@@ -167,8 +118,8 @@ async fn a_server_behind_tls_is_reached_only_if_its_certificate_is_trusted() {
 
 #[tokio::test]
 async fn a_folder_whose_rooms_are_in_redis_is_shared_but_not_with_one_that_keeps_its_own() {
-    let folder = tempfile::tempdir().unwrap();
-    let origins = two(&folder).await;
+    let (redis, folder) = (Redis::start(&[]).await, tempfile::tempdir().unwrap());
+    let origins = two(&redis, &folder).await;
     let data_dir = folder.path().to_str().unwrap();
     let said = Process::refused(&[("AUTH", "open"), ("LISTEN", "127.0.0.1:0"), ("DATA_DIR", data_dir)], &[]);
     assert!(said.contains("another process"), "{said}");

@@ -14,7 +14,7 @@ use origin::room_store::{
     empty_base,
 };
 use shared::{
-    id::FileId,
+    id::{FileId, RoomId},
     limits,
     position::{Epoch, Position},
 };
@@ -232,6 +232,21 @@ async fn the_last_to_leave_removes_a_clean_room_only(store: Arc<dyn RoomStore>) 
     assert!(matches!(store.read(&room, &file(1)).await, Err(StoreError::Cold)));
     assert!(!store.rooms().await.unwrap().contains(&room));
     assert!(matches!(store.join(&room, "o1", LEASE).await.unwrap(), Joined::Load(_)));
+}
+
+async fn every_populated_room_is_listed(store: Arc<dyn RoomStore>) {
+    // More than there can be lists, if the store has several.
+    let rooms: Vec<RoomId> = (0..70).map(|_| any_room()).collect();
+    for room in &rooms {
+        populate(&*store, room, vec![]).await;
+    }
+    let listed = store.rooms().await.unwrap();
+    assert!(rooms.iter().all(|room| listed.contains(room)));
+    for room in &rooms {
+        store.erase(room).await.unwrap();
+    }
+    let listed = store.rooms().await.unwrap();
+    assert!(!rooms.iter().any(|room| listed.contains(room)));
 }
 
 async fn a_lease_that_has_run_out_holds_nothing(store: Arc<dyn RoomStore>) {

@@ -25,8 +25,8 @@ fn room(name: &str) -> String {
 
 #[tokio::test]
 async fn an_edit_at_one_origin_reaches_the_other_through_redis_without_a_backfill() {
-    let url = redis::shared_url().await;
-    let origins = pair(&url).await;
+    let server = redis::Redis::start(&[]).await;
+    let origins = pair(&redis::with_user(&server.url()).await).await;
     let room = room("pair");
     let (mut ada, mut ben) = (origins[0].client(&room).await, origins[1].client(&room).await);
     for member in [&mut ada, &mut ben] {
@@ -48,7 +48,7 @@ async fn an_edit_at_one_origin_reaches_the_other_through_redis_without_a_backfil
     drop((ada, ben));
     origins[0].until_stored(&format!("/api/v1/shards/{room}/files/src/a.js"), &text).await;
     redis::until(async || {
-        let keys: Vec<String> = redis::ask(&redis::shared_server(), &["KEYS", &format!("*{room}*")]).await;
+        let keys: Vec<String> = server.ask(&["KEYS", &format!("*{room}*")]).await;
         keys.is_empty()
     })
     .await;
@@ -59,8 +59,8 @@ async fn an_edit_at_one_origin_reaches_the_other_through_redis_without_a_backfil
 
 #[tokio::test]
 async fn two_origins_that_open_the_same_new_path_at_once_get_one_file() {
-    let url = redis::shared_url().await;
-    let origins = pair(&url).await;
+    let server = redis::Redis::start(&[]).await;
+    let origins = pair(&redis::with_user(&server.url()).await).await;
     let room = room("path");
     let (mut ada, mut ben) = (origins[0].client(&room).await, origins[1].client(&room).await);
     tokio::join!(ada.open("src/new.js"), ben.open("src/new.js"));

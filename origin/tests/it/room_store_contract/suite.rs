@@ -29,6 +29,7 @@ macro_rules! contract_of {
             an_ack_keeps_what_was_logged_meanwhile
             an_ack_that_comes_too_late_changes_nothing
             the_last_to_leave_removes_a_clean_room_only
+            every_populated_room_is_listed
             a_lease_that_has_run_out_holds_nothing
             a_new_epoch_is_above_the_last_and_above_the_archive
             a_path_has_one_owner

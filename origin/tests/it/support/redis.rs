@@ -1,6 +1,8 @@
 //! Redis for the tests: one server and one cluster of three for the whole run, and servers of their own for those
 //! that break theirs.
 //!
+//! An origin gets a server of its own too: its sweeper would look after the rooms of every other test.
+//!
 //! The shared server is that of `REDIS_URL`, else a `redis-server` from the `PATH`; the others are always started
 //! here. What was started ends with this process, however that ends.
 
