@@ -107,7 +107,8 @@ impl Room {
                 }
                 self.commit_next();
             }
-            Ok(_) => self.stale = true,
+            // Emptied, or populated anew by another origin: nothing here continues it.
+            Ok(_) | Err(StoreError::Cold | StoreError::Epoch(_)) => self.stale = true,
             Err(error) => self.hold(error.word(), now),
         }
     }

@@ -1,5 +1,6 @@
 //! The orders of events that lose text in a straightforward server, one test each. Named after what they guard.
 
+use origin::room_store::StoreError;
 use shared::{
     limits, update,
     wire::link::{ChangeKind, HubMessage, OriginMessage},
@@ -331,4 +332,16 @@ fn chat_that_was_said_while_a_hub_was_away_reaches_it_though_the_log_was_trimmed
     assert_eq!(world.clients[a].text(), "typed meanwhile");
     let heard = world.clients[near].events.iter().filter(|event| event.contains("are you there?")).count();
     assert_eq!(heard, 1);
+}
+
+#[test]
+fn a_room_store_that_was_emptied_is_joined_anew_instead_of_being_waited_for() {
+    let (mut world, a, _) = two_members();
+    world.store.faults.push_back(Fault::Refused);
+    world.clients[a].edit(0, Some("kept by its author"));
+    world.run();
+    let room = &mut world.hosts[0].room;
+    assert!(!room.is_stale(), "a store that takes nothing is waited for");
+    room.caught_up(Err(StoreError::Cold), world.now);
+    assert!(room.is_stale());
 }
