@@ -69,7 +69,7 @@ impl Refusal {
     }
 
     /// The stable word.
-    fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::NoVerification => "no-token-verification",
             Self::OpenBeyondLoopback => "open-beyond-loopback",

@@ -16,6 +16,10 @@ export async function startMirror() {
       response.writeHead(202).end();
       return;
     }
+    if (url === '/readyz') {
+      response.writeHead(200).end();
+      return;
+    }
     response.writeHead(201, { 'content-type': 'application/json', etag: '"1"' });
     response.end(JSON.stringify({ method, url, headers, body: text }));
   });

@@ -47,6 +47,8 @@ describe('the Worker', () => {
     const health = await (await fetch(`${edge.url}/healthz`)).json();
     assert.equal(health.ok, true);
     assert.match(health.version, /^\d+\.\d+\.\d+$/);
+    // In the order of ORIGIN_URLS: one drains, one takes traffic.
+    assert.deepEqual(health.origins, [{ ready: false }, { ready: true }]);
     assert.match(await (await fetch(`${edge.url}/`)).text(), /the page/);
     assert.equal((await fetch(`${edge.url}/rooms/demo`)).status, 426);
     const missing = await fetch(`${edge.url}/internal/elsewhere`);
@@ -100,6 +102,8 @@ describe('the Worker', () => {
     const id = given.headers.get('x-request-id');
     assert.match(id, /^[0-9a-f]{32}$/);
     assert.equal((await given.json()).headers['x-request-id'], id);
+    const line = (log) => log.includes('GET /api/v1/templates: 201') && log.includes(id);
+    await until(() => edge.logs().some(line), 2_000, 'its line in the log');
     const large = await fetch(`${edge.url}/api/v1/shards`, { method: 'POST', body: Buffer.alloc((16 << 20) + 1) });
     assert.equal(large.status, 413);
     assert.equal((await large.json()).code, 'too-large');
@@ -132,6 +136,9 @@ describe('the Worker', () => {
     assert.equal(dial.method, 'POST');
     assert.equal(dial.url, '/dial/dialled/weur');
     assert.deepEqual(JSON.parse(dial.body), { edge: edge.url });
+    const id = dial.headers['x-request-id'];
+    assert.match(id, /^[0-9a-f]{32}$/);
+    await until(() => edge.logs().some((line) => line.includes('link.dial') && line.includes(id)), 2_000, 'its line');
     const ts = /ts=(\d+)/.exec(dial.headers.authorization)[1];
     assert.equal(dial.headers.authorization, sign('dial', edge.url, 'dialled', 'weur', { nonce, ts }));
     client.socket.close();

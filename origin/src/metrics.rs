@@ -2,6 +2,8 @@
 //!
 //! Each doc comment is the help text. Everybody else calls a method and knows no name. The registry is a value.
 
+mod hubs;
+
 use std::time::Duration;
 
 use prometheus_client::{
@@ -15,6 +17,9 @@ use prometheus_client::{
     registry::{Metric, Registry, Unit},
 };
 
+use shared::hub::Stats;
+
+use self::hubs::HubMetrics;
 use crate::connections::ConnectionState;
 
 /// The metrics of one origin.
@@ -38,6 +43,7 @@ pub struct Metrics {
     flush_files: Counter,
     flush_bytes: Counter,
     connections_up: Family<Vec<(&'static str, String)>, Gauge>,
+    hubs: HubMetrics,
 }
 
 impl Metrics {
@@ -90,6 +96,7 @@ impl Metrics {
                 "Whether a connection to a store is up, by name and purpose",
                 Family::default(),
             ),
+            hubs: HubMetrics::register(&mut names),
             registry: names.0,
         }
     }
@@ -173,6 +180,11 @@ impl Metrics {
     pub fn files_flushed(&self, files: u64, bytes: u64) {
         self.flush_files.inc_by(files);
         self.flush_bytes.inc_by(bytes);
+    }
+
+    /// A hub in `region` that stood as `before` stands as `now`.
+    pub fn hub_reported(&self, region: &str, before: &Stats, now: &Stats) {
+        self.hubs.reported(region, before, now);
     }
 
     /// How the connections to the stores stand now; others are forgotten.

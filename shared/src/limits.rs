@@ -83,6 +83,10 @@ pub const DIAL_FIRST_MS: u64 = 200;
 pub const DIAL_MAX_MS: u64 = 15_000;
 /// How long an origin may take to dial after it was asked.
 pub const DIAL_WAIT_MS: u64 = 5_000;
+/// How long the Worker's `/healthz` waits for an origin.
+pub const HEALTH_WAIT_MS: u64 = 2_000;
+/// How long it repeats what the origins have answered.
+pub const HEALTH_FRESH_MS: u64 = 5_000;
 /// How long a nonce or a signature is good for.
 pub const SIGNATURE_MS: u64 = 60_000;
 /// How often a hub saves its position.

@@ -6,5 +6,6 @@
 mod dial;
 mod live;
 mod socket;
+mod standing;
 
 pub use self::dial::{Call, Dialler, Parts};

@@ -23,7 +23,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{dial::Parts, live::Place};
+use super::{dial::Parts, live::Place, standing::Standing};
 use crate::room::{Attachment, RoomError};
 
 /// A frame that is larger is split between messages.
@@ -38,7 +38,7 @@ type Error = tokio_tungstenite::tungstenite::Error;
 /// Attaches the link to its room and carries frames both ways until one of them ends.
 pub(super) async fn run(
     link: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    room: &RoomId,
+    (room, region): (&RoomId, &str),
     place: &Place,
     parts: &Parts,
 ) -> Result<(), RoomError> {
@@ -51,8 +51,9 @@ pub(super) async fn run(
             return Err(error);
         }
     };
+    let standing = Standing::new(&parts.metrics, region);
     let code = tokio::select! {
-        code = read(&mut stream, &attachment, parts.ping * PINGS) => code,
+        code = read(&mut stream, &attachment, standing, parts.ping * PINGS) => code,
         () = write(&mut sink, &mut outbox, parts.ping) => Some(CloseCode::Restart),
         () = place.replaced() => Some(CloseCode::Restart),
         () = parts.lifecycle.closing() => Some(CloseCode::Restart),
@@ -76,6 +77,7 @@ fn code_of(error: &RoomError) -> CloseCode {
 async fn read(
     stream: &mut (impl Stream<Item = Result<Message, Error>> + Unpin),
     attachment: &Attachment,
+    mut standing: Standing<'_>,
     silence: Duration,
 ) -> Option<CloseCode> {
     loop {
@@ -94,7 +96,7 @@ async fn read(
         match message {
             Message::Binary(frame) => match decode_hub(&frame) {
                 Ok(messages) => {
-                    if attachment.send(messages).await.is_err() {
+                    if attachment.send(standing.take(messages)).await.is_err() {
                         return Some(CloseCode::Restart);
                     }
                 }

@@ -107,6 +107,37 @@ async fn a_hub_that_asks_is_dialled_and_served() {
 }
 
 #[tokio::test]
+async fn what_a_hub_says_of_itself_is_counted_while_its_link_is_up() {
+    let (origin, edge) = (with_keys().await, Edge::open().await);
+    edge.ask(&origin, KEYS, "demo").await;
+    let mut link = edge.link("demo").await;
+    let hello = HubMessage::Hello { hub: "demo~weur".to_owned(), position: None };
+    let stats = |sessions: usize, changes: u64| {
+        let json = json!({ "sessions": sessions, "outbox_bytes": 9, "counters": { "changes": changes } });
+        HubMessage::Stats { json: json.to_string().into() }
+    };
+    let unreadable = HubMessage::Stats { json: "none".into() };
+    let said = [hello, stats(3, 10), unreadable, stats(2, 5), HubMessage::Ping];
+    link.send(Message::Binary(encode_hub(&said))).await.unwrap();
+    until_metric(&origin, r#"edgeroom_hub_changes_total{region="weur"} 15"#).await;
+    until_metric(&origin, r#"edgeroom_hub_sessions{region="weur"} 2"#).await;
+    until_metric(&origin, r#"edgeroom_hub_outbox_bytes{region="weur"} 9"#).await;
+    drop(link);
+    until_metric(&origin, r#"edgeroom_hub_sessions{region="weur"} 0"#).await;
+    until_metric(&origin, r#"edgeroom_hub_changes_total{region="weur"} 15"#).await;
+    origin.stop().await;
+}
+
+async fn until_metric(origin: &TestOrigin, line: &str) {
+    let shown = async {
+        while !origin.get("/metrics").await.text.lines().any(|known| known == line) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, shown).await.unwrap_or_else(|_| panic!("no {line}"));
+}
+
+#[tokio::test]
 async fn a_new_link_of_a_hub_ends_the_old_one() {
     let (origin, edge) = (with_keys().await, Edge::open().await);
     edge.ask(&origin, KEYS, "demo").await;

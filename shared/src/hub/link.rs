@@ -132,6 +132,7 @@ impl Hub {
         for message in self.own_presence().into_iter().chain(self.visible_files()) {
             self.say(message);
         }
+        self.report();
         self.tell_members(&EventOut::Link { state: LinkState::Up });
     }
 

@@ -69,10 +69,13 @@ pub struct Hub {
     effects: Vec<Effect>,
     link_out: Vec<HubMessage>,
     counters: Counters,
+    /// What the origin has been told of them.
+    reported: Counters,
 }
 
-/// What a hub has counted since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+/// What a hub has counted: since it was made, or since it last told an origin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Counters {
     /// Changes taken from sessions.
     pub changes: u64,
@@ -88,8 +91,9 @@ pub struct Counters {
     pub missing: u64,
 }
 
-/// How a hub stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+/// How a hub stands. In a `stats` message of the link the counters are those since the last one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Stats {
     /// Sessions connected.
     pub sessions: usize,
@@ -107,6 +111,19 @@ pub struct Stats {
     pub counters: Counters,
 }
 
+impl Counters {
+    fn since(&self, earlier: &Self) -> Self {
+        Self {
+            changes: self.changes - earlier.changes,
+            refused: self.refused - earlier.refused,
+            deliveries: self.deliveries - earlier.deliveries,
+            slow_consumers: self.slow_consumers - earlier.slow_consumers,
+            dials: self.dials - earlier.dials,
+            missing: self.missing - earlier.missing,
+        }
+    }
+}
+
 impl Hub {
     /// An empty hub.
     pub fn new(settings: Settings, now: Millis) -> Self {
@@ -121,6 +138,7 @@ impl Hub {
             effects: Vec::new(),
             link_out: Vec::new(),
             counters: Counters::default(),
+            reported: Counters::default(),
         }
     }
 
@@ -149,6 +167,18 @@ impl Hub {
             outbox_rows: self.outbox.rows(),
             link_up: self.link.is_up(),
             counters: self.counters,
+        }
+    }
+
+    /// Tells the origin how the hub stands and what it has counted since it last did.
+    fn report(&mut self) {
+        let counters = self.counters.since(&self.reported);
+        let stats = Stats { counters, ..self.stats() };
+        if self.link.is_up()
+            && let Ok(json) = serde_json::to_vec(&stats)
+        {
+            self.reported = self.counters;
+            self.say(HubMessage::Stats { json: json.into() });
         }
     }
 

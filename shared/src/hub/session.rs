@@ -238,6 +238,7 @@ impl Hub {
             self.effects.push(Effect::Send { to, frame });
         }
         self.say(HubMessage::Ping);
+        self.report();
     }
 
     pub(super) fn touch(&mut self, session: SessionId) {
