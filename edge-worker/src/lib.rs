@@ -13,6 +13,7 @@ mod dial;
 mod error;
 mod health;
 mod link;
+mod pace;
 mod region;
 mod request;
 mod room_object;
@@ -79,6 +80,10 @@ async fn answer(
     let route = Route::parse(url.path());
     if route == Ok(Route::Health) {
         return health::answer(env).await;
+    }
+    // Origins dial for all their rooms from one address, and sign.
+    if !matches!(route, Ok(Route::Internal { .. })) {
+        pace::keep(env, &request).await?;
     }
     let config = config(env)?;
     admit::open_door(&config, url.host_str().unwrap_or_default())?;

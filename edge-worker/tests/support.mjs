@@ -64,7 +64,7 @@ export async function startEdge({ vars = {}, build = join(TOP, 'edge-worker/buil
   assert.ok(existsSync(main), `${main} is not there: the Worker is built by \`cargo xtask build-worker\``);
   const scratch = mkdtempSync(join(tmpdir(), 'edgeroom-edge-'));
   writeFileSync(join(scratch, 'index.html'), '<!doctype html><title>the page</title>');
-  const { compatibility_date, durable_objects, migrations, assets } = unstable_readConfig({
+  const { compatibility_date, durable_objects, migrations, assets, ratelimits } = unstable_readConfig({
     config: join(TOP, 'wrangler.toml'),
   });
   const local = {
@@ -85,6 +85,7 @@ export async function startEdge({ vars = {}, build = join(TOP, 'edge-worker/buil
           compatibility_date,
           durable_objects: { bindings: durable_objects.bindings },
           migrations,
+          ratelimits,
           assets: { ...assets, directory: scratch },
           vars: Object.fromEntries(given),
         },

@@ -131,6 +131,19 @@ describe('the Worker', () => {
     assert.equal((await edge.stats('signed', 'weur')).hub.sessions, 0);
   });
 
+  test('refuses an address that asks too often, and nobody else', async () => {
+    const ask = (address) => fetch(`${edge.url}/api/v1/templates`, { headers: { 'cf-connecting-ip': address } });
+    const statuses = await Promise.all(Array.from({ length: 700 }, () => ask('203.0.113.9').then((a) => a.status)));
+    assert.ok(statuses.includes(429), `${new Set(statuses)}`);
+    assert.ok(statuses.includes(201));
+    const refused = await ask('203.0.113.9');
+    assert.equal((await refused.json()).code, 'rate-limited');
+    assert.equal(refused.headers.get('retry-after'), '10');
+    const socket = await connect(`${edge.ws}/rooms/often`, { headers: { 'cf-connecting-ip': '203.0.113.9' } });
+    assert.deepEqual(await socket.closed, { code: 4529, reason: 'rate-limited' });
+    assert.equal((await ask('203.0.113.10')).status, 201);
+  });
+
   test('asks an origin to dial with a signature for this object only', async () => {
     const { client, dial, nonce } = await invite('dialled');
     assert.equal(dial.method, 'POST');

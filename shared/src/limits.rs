@@ -38,6 +38,25 @@ pub const AWARENESS_CLIENTS: usize = 64;
 /// Deepest nesting of JSON that comes from clients.
 pub const JSON_DEPTH: usize = 32;
 
+/// What one member may ask of one hub: so many at once, then so many in each second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// At once.
+    pub burst: u64,
+    /// In each second after that.
+    pub per_second: u64,
+}
+
+/// Frames of any kind. Beyond it the session is closed with 4529.
+pub const RATE_FRAMES: Rate = Rate { burst: 20_000, per_second: 2_000 };
+/// Their bytes. Beyond it the session is closed with 4529.
+pub const RATE_BYTES: Rate = Rate { burst: 64 << 20, per_second: 4 << 20 };
+/// Documents opened. Beyond it a document is refused.
+pub const RATE_OPENS: Rate = Rate { burst: 2_000, per_second: 100 };
+/// Room events. Beyond it an event is refused.
+pub const RATE_EVENTS: Rate = Rate { burst: 200, per_second: 20 };
+/// Awareness updates. Beyond it they are dropped; the next one that is not says the same and more.
+pub const RATE_PRESENCE: Rate = Rate { burst: 1_000, per_second: 100 };
 /// Channels (open documents) of one session.
 pub const CHANNELS: usize = 1000;
 /// Sessions of one hub.

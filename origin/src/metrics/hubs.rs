@@ -22,6 +22,7 @@ pub(super) struct HubMetrics {
     slow_consumers: Counters,
     dials: Counters,
     missing: Counters,
+    rate_limited: Counters,
 }
 
 impl HubMetrics {
@@ -44,6 +45,7 @@ impl HubMetrics {
             slow_consumers: counter("hub_slow_consumers", "Clients that hubs closed for slowness, by region"),
             dials: counter("hub_dials", "Times that hubs asked an origin to dial, by region"),
             missing: counter("hub_missing", "Changes of hubs whose dependencies were missing, by region"),
+            rate_limited: counter("hub_rate_limited", "What hubs refused or dropped for its rate, by region"),
         }
     }
 
@@ -67,5 +69,6 @@ impl HubMetrics {
         counted(&self.slow_consumers, now.counters.slow_consumers);
         counted(&self.dials, now.counters.dials);
         counted(&self.missing, now.counters.missing);
+        counted(&self.rate_limited, now.counters.rate_limited);
     }
 }

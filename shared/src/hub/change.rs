@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Hub, channel::Message};
+use super::{Hub, channel::Message, pace::Fare};
 use crate::{
     Millis,
     close::CloseCode,
@@ -31,6 +31,10 @@ impl Hub {
                 if update::StateVector::read(state_vector).is_err() {
                     return self.close_channel(id, CloseCode::BadFrame, "bad-state-vector", now);
                 }
+                // The answer may be the whole document.
+                if !self.pays(id.session(), Fare::Open, now) {
+                    return self.close_channel(id, CloseCode::RateLimited, "rate-limited", now);
+                }
                 self.synchronise(id, file, state_vector);
             }
             Message::Sync(SyncMessage::Step2(bytes)) if file.is_room() => {
@@ -46,6 +50,7 @@ impl Hub {
                 self.change(id, file, ChangeKind::Update, bytes, now);
             }
             Message::Awareness(update) => self.receive_awareness(id, file, update, now),
+            Message::QueryAwareness if !self.pays(id.session(), Fare::Presence, now) => {}
             Message::QueryAwareness => self.show_presence(id, file),
             Message::Stateless(payload) if file.is_room() => self.receive_event(id, payload, now),
             Message::Forbidden => self.close_channel(id, CloseCode::BadFrame, "Reset Connection", now),

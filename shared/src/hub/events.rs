@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{Effect, Hub};
+use super::{Effect, Hub, pace::Fare};
 use crate::{
     Millis,
     id::{ChannelId, FileId, SessionId},
@@ -19,6 +19,9 @@ impl Hub {
     /// An event of a member. A chat message comes back to its author through the log; what is not logged goes
     /// to the others here at once.
     pub(super) fn receive_event(&mut self, id: ChannelId, payload: &str, now: Millis) {
+        if !self.pays(id.session(), Fare::Event, now) {
+            return self.refuse_event(id, "rate-limited", "too many events at once");
+        }
         let event = match event::read(payload) {
             Ok(event) => event,
             Err(error) => return self.refuse_event(id, error.word(), &error.to_string()),

@@ -21,6 +21,7 @@ mod opening;
 mod change;
 mod events;
 mod backlog;
+mod pace;
 mod facts;
 mod rebuild;
 
@@ -29,7 +30,14 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 pub use self::effect::{Dialect, Effect, Frame, Persisted, Visitor};
-use self::{channel::Channel, document::Document, link::Link, outbox::Outbox, session::Session};
+use self::{
+    channel::Channel,
+    document::Document,
+    link::Link,
+    outbox::Outbox,
+    pace::{Pace, Payer},
+    session::Session,
+};
 use crate::{
     Millis,
     close::CloseCode,
@@ -66,6 +74,7 @@ pub struct Hub {
     outbox: Outbox,
     link: Link,
     keepalive_at: Millis,
+    paces: BTreeMap<Payer, Pace>,
     effects: Vec<Effect>,
     link_out: Vec<HubMessage>,
     counters: Counters,
@@ -89,6 +98,8 @@ pub struct Counters {
     pub dials: u64,
     /// Times a change was not logged because what it depends on was missing.
     pub missing: u64,
+    /// Frames, documents, events and presence beyond a member's rate.
+    pub rate_limited: u64,
 }
 
 /// How a hub stands. In a `stats` message of the link the counters are those since the last one.
@@ -120,6 +131,7 @@ impl Counters {
             slow_consumers: self.slow_consumers - earlier.slow_consumers,
             dials: self.dials - earlier.dials,
             missing: self.missing - earlier.missing,
+            rate_limited: self.rate_limited - earlier.rate_limited,
         }
     }
 }
@@ -135,6 +147,7 @@ impl Hub {
             outbox: Outbox::new(now),
             link: Link::new(now),
             keepalive_at: now + limits::KEEPALIVE_MS,
+            paces: BTreeMap::new(),
             effects: Vec::new(),
             link_out: Vec::new(),
             counters: Counters::default(),
@@ -191,6 +204,7 @@ impl Hub {
             self.keepalive_at = now + limits::KEEPALIVE_MS;
             self.keep_alive();
             self.forget_gone_presence(now);
+            self.forget_rested(now);
         }
         self.watch_link(now);
         self.close_strangers(now);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Hub;
+use super::{Hub, pace::Fare};
 use crate::{
     Millis,
     id::{ChannelId, FileId},
@@ -99,12 +99,17 @@ impl Presence {
 impl Hub {
     /// Awareness of a session: what is news goes to the others here and over the link.
     pub(super) fn receive_awareness(&mut self, id: ChannelId, file: &FileId, update: &[u8], now: Millis) {
+        // An unreadable presence harms nobody and loses nothing: it is dropped.
+        let Ok(entries) = yjs::read_awareness(update) else { return };
+        // Whoever goes is let go, at any rate.
+        let shows = entries.iter().any(|entry| entry.state != "null");
+        if shows && !self.pays(id.session(), Fare::Presence, now) {
+            return;
+        }
         let (Some(document), Some(channel)) = (self.documents.get_mut(file), self.channels.get_mut(&id))
         else {
             return;
         };
-        // An unreadable presence harms nobody and loses nothing: it is dropped.
-        let Ok(entries) = yjs::read_awareness(update) else { return };
         let others = entries.iter().filter(|entry| !channel.clients.contains_key(&entry.client)).count();
         if channel.clients.len() + others > limits::AWARENESS_CLIENTS {
             return;

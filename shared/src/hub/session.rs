@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{Denial, Dialect, Effect, Frame, Hub, Visitor, channel::Channel};
+use super::{Denial, Dialect, Effect, Frame, Hub, Visitor, channel::Channel, pace::Fare};
 use crate::{
     Millis,
     close::CloseCode,
@@ -13,7 +13,7 @@ use crate::{
     limits,
     wire::{
         event::EventOut,
-        hocuspocus::{self, ClientInput, ServerMessage},
+        hocuspocus::{self, ClientInput, ClientMessage, ServerMessage},
         link::HubMessage,
         yjs,
     },
@@ -99,6 +99,9 @@ impl Hub {
         let Some(known) = self.sessions.get_mut(&session) else { return };
         known.backlog.heard();
         let hocuspocus = known.is_hocuspocus();
+        if !self.pays(session, Fare::Frame(frame.len()), now) {
+            return self.close(session, CloseCode::RateLimited, "too-fast", now);
+        }
         match frame {
             Frame::Text(_) => self.refuse_text(session),
             Frame::Binary(frame) if hocuspocus => self.receive_envelope(session, frame, now),
@@ -145,16 +148,28 @@ impl Hub {
         if frame.len() > limits::FRAME_BYTES {
             return self.refuse_oversized(session, &frame, now);
         }
-        let key: Arc<str> = match hocuspocus::read_client(&frame) {
+        let (key, opens): (Arc<str>, bool) = match hocuspocus::read_client(&frame) {
             Ok(ClientInput::Pong) => return,
-            Ok(ClientInput::Frame(read)) => read.key.into(),
+            Ok(ClientInput::Frame(read)) => {
+                (read.key.into(), matches!(read.message, ClientMessage::Token { .. }))
+            }
             Err(_) => return self.close(session, CloseCode::BadFrame, "bad-frame", now),
         };
         let known = self.sessions.get(&session).and_then(|s| s.keys.get(&key)).copied();
-        let Some(channel) = known.or_else(|| self.new_channel(session, &key)) else {
-            return self.close(session, CloseCode::RateLimited, "too-many-documents", now);
+        let channel = match known {
+            Some(channel) => Ok(channel),
+            None if !self.pays(session, Fare::Open, now) => Err("rate-limited"),
+            None => self.new_channel(session, &key).ok_or("too-many-documents"),
         };
-        self.receive_on(channel, frame, now);
+        match channel {
+            Ok(channel) => self.receive_on(channel, frame, now),
+            // Only the document: the stock provider would come back for all of them again.
+            Err(reason) if opens => {
+                let denied = ServerMessage::PermissionDenied { reason };
+                self.send(session, hocuspocus::write_server(&key, &denied));
+            }
+            Err(_) => {}
+        }
     }
 
     fn receive_bare(&mut self, session: SessionId, frame: Bytes, now: Millis) {
