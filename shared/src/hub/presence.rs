@@ -8,8 +8,10 @@ use crate::{
     id::{ChannelId, FileId},
     limits,
     wire::{
+        event::EventOut,
+        hocuspocus::{self, ServerMessage},
         link::HubMessage,
-        yjs::{self, AwarenessEntry},
+        yjs::{self, AwarenessEntry, AwarenessError, YMessage},
     },
 };
 
@@ -99,8 +101,10 @@ impl Presence {
 impl Hub {
     /// Awareness of a session: what is news goes to the others here and over the link.
     pub(super) fn receive_awareness(&mut self, id: ChannelId, file: &FileId, update: &[u8], now: Millis) {
-        // An unreadable presence harms nobody and loses nothing: it is dropped.
-        let Ok(entries) = yjs::read_awareness(update) else { return };
+        let entries = match yjs::read_awareness(update) {
+            Ok(entries) => entries,
+            Err(error) => return self.refuse_presence(id, file, error, now),
+        };
         // Whoever goes is let go, at any rate.
         let shows = entries.iter().any(|entry| entry.state != "null");
         if shows && !self.pays(id.session(), Fare::Presence, now) {
@@ -112,7 +116,7 @@ impl Hub {
         };
         let others = entries.iter().filter(|entry| !channel.clients.contains_key(&entry.client)).count();
         if channel.clients.len() + others > limits::AWARENESS_CLIENTS {
-            return;
+            return self.refuse_presence(id, file, AwarenessError::TooMany, now);
         }
         let news = document.presence.accept(entries, Some(id), now);
         if news.is_empty() {
@@ -129,6 +133,23 @@ impl Hub {
         self.touch(id.session());
         self.fan_out_awareness(file, &bytes, id);
         self.say(HubMessage::Awareness { file: file.clone(), bytes });
+    }
+
+    /// What cannot be taken is dropped, and its author told: it harms nobody, and the text goes on.
+    fn refuse_presence(&mut self, id: ChannelId, file: &FileId, error: AwarenessError, now: Millis) {
+        // An answer costs as much as what it answers.
+        if !self.pays(id.session(), Fare::Presence, now) {
+            return;
+        }
+        let Some(channel) = self.channels.get(&id) else { return };
+        let frame = if channel.bare {
+            yjs::write_y(&YMessage::Auth { reason: error.word() })
+        } else {
+            let (code, reason) = (error.word().to_owned(), error.to_string());
+            let refusal = EventOut::Error { code, reason, file: Some(file.clone()) };
+            hocuspocus::write_server(&channel.key, &ServerMessage::Stateless(&refusal.to_json()))
+        };
+        self.send(id.session(), frame);
     }
 
     /// Awareness of other hubs.
