@@ -120,7 +120,7 @@ export async function startEdge({ vars = {}, build = join(TOP, 'edge-worker/buil
  * Starts the origin of `EDGEROOM_ORIGIN` and waits until it is ready.
  *
  * `edge` is the Worker's URL, `dataDir` keeps what it stores (by default a folder that goes with it), `port`
- * its port. The answer has `url`, `pid`, `output()`, `kill(signal)` and `close()`.
+ * its port. The answer has `url`, `pid`, `runs()`, `output()`, `kill(signal)` and `close()`.
  */
 export async function startOrigin({ edge = '', dataDir, env = {}, port } = {}) {
   const binary = process.env.EDGEROOM_ORIGIN;
@@ -151,13 +151,14 @@ export async function startOrigin({ edge = '', dataDir, env = {}, port } = {}) {
   const origin = {
     url: `http://${listen}`,
     pid: child.pid,
+    runs: () => child.exitCode === null && child.signalCode === null,
     output: () => output,
     async kill(signal = 'SIGKILL') {
       child.kill(signal);
       await ended;
     },
     async close() {
-      if (child.exitCode === null && child.signalCode === null) await origin.kill();
+      if (origin.runs()) await origin.kill();
       if (scratch) rmSync(scratch, { recursive: true, force: true });
     },
   };
