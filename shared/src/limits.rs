@@ -27,6 +27,12 @@ pub const KEY_BYTES: usize = 1024;
 pub const TOKEN_BYTES: usize = 8 << 10;
 /// Longest room event in JSON.
 pub const EVENT_BYTES: usize = 64 << 10;
+/// Edits in one change of a text frame.
+pub const TEXT_EDITS: usize = 256;
+/// Updates of a file that are kept so that a text change can be based on them; between this many and twice as many.
+pub const TEXT_PAST: usize = 200;
+/// Bytes of the same.
+pub const TEXT_PAST_BYTES: usize = 1 << 20;
 /// Longest text of a chat message.
 pub const CHAT_BYTES: usize = 8 << 10;
 /// Longest awareness frame.

@@ -12,6 +12,7 @@ use crate::{
         event::EventOut,
         hocuspocus::{self, ServerMessage},
         link::{ChangeKind, HubMessage},
+        text,
         yjs::{self, SyncMessage},
     },
 };
@@ -140,8 +141,10 @@ impl Hub {
 
     /// One change is in the log: its author is told.
     pub(super) fn acknowledged(&mut self, id: ChannelId, file: &FileId, hub_seq: u64, seq: u64, size: u64) {
-        let Some(HubMessage::Update { kind, .. }) = self.outbox.settle(hub_seq, &mut self.effects) else {
-            return;
+        let kind = match self.outbox.settle(hub_seq, &mut self.effects) {
+            Some(HubMessage::Update { kind, .. }) => kind,
+            Some(HubMessage::Text { .. }) => return self.text_logged(id, hub_seq, seq),
+            _ => return,
         };
         if let Some(document) = self.documents.get_mut(file) {
             document.size = usize::try_from(size).unwrap_or(usize::MAX);
@@ -172,6 +175,7 @@ impl Hub {
             Some(HubMessage::Update { kind: ChangeKind::Step2, .. }) => {
                 self.close_channel(id, CloseCode::BadFrame, reason, now);
             }
+            Some(HubMessage::Text { .. }) => self.text_refused(id, hub_seq, reason),
             Some(HubMessage::Event { .. }) => {
                 let event = EventOut::Error {
                     code: reason.into(),
@@ -180,6 +184,8 @@ impl Hub {
                 };
                 self.tell_session(id.session(), &event);
             }
+            // Of a text frame nobody has seen anything, and who has sent it has come back since.
+            None if text::REFUSALS.contains(&reason) => {}
             _ => self.diverged(file, reason, now),
         }
     }

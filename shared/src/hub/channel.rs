@@ -7,7 +7,11 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Denial, Effect, Hub, receipts::Receipts};
+use super::{
+    Denial, Effect, Hub,
+    receipts::Receipts,
+    text::{self, Told},
+};
 use crate::{
     Millis,
     close::CloseCode,
@@ -55,6 +59,8 @@ pub(super) struct Channel {
     pub(super) probing: bool,
     /// The awareness clients it speaks for, with their clocks.
     pub(super) clients: BTreeMap<u64, u64>,
+    /// The text that a channel of text frames has.
+    pub(super) told: Told,
 }
 
 /// A frame's message, whatever the dialect.
@@ -82,12 +88,22 @@ impl Channel {
             asked: 0,
             probing: false,
             clients: BTreeMap::new(),
+            told: Told::Nothing,
         }
     }
 
     /// The document that it names.
     pub(super) fn name(&self) -> &str {
-        if self.bare { &self.key } else { hocuspocus::document_name(&self.key) }
+        match self.key.strip_prefix(text::MARK) {
+            Some(name) => name,
+            None if self.bare => &self.key,
+            None => hocuspocus::document_name(&self.key),
+        }
+    }
+
+    /// Whether it speaks text frames.
+    pub(super) fn is_text(&self) -> bool {
+        text::is_text_key(&self.key)
     }
 
     pub(super) fn file(&self) -> Option<&FileId> {
@@ -146,6 +162,9 @@ impl Hub {
     /// Handles a frame that was parsed once; what comes before its document is open waits.
     pub(super) fn receive_on(&mut self, id: ChannelId, frame: Bytes, now: Millis) {
         let Some(channel) = self.channels.get(&id) else { return };
+        if channel.is_text() {
+            return self.receive_text_on(id, frame, now);
+        }
         let Some(message) = channel.read(&frame) else { return };
         match message {
             Message::Token { token, version } => {
@@ -207,7 +226,7 @@ impl Hub {
         if channel.bare {
             return self.close(id.session(), code, reason, now);
         }
-        let frame = self.goodbye(id.session(), &channel.key, reason);
+        let frame = (!channel.is_text()).then(|| self.goodbye(id.session(), &channel.key, reason));
         let known_to_origin = matches!(channel.stage, Stage::Opening | Stage::Open(_));
         self.withdraw(id, now);
         self.drop_pending(id);
@@ -218,7 +237,10 @@ impl Hub {
         if known_to_origin {
             self.say(HubMessage::Close { channel: id });
         }
-        self.send(id.session(), frame);
+        match frame {
+            Some(frame) => self.send(id.session(), frame),
+            None => self.tell_text_error(id, reason, "the file is closed"),
+        }
     }
 
     /// Refuses the token; the client may show another one on the same socket.
@@ -228,6 +250,9 @@ impl Hub {
             return self.close_channel(id, denial.code, &denial.reason, now);
         }
         channel.stage = Stage::Stranger;
+        if channel.is_text() {
+            return self.deny_text(id, denial, now);
+        }
         let frame = hocuspocus::write_server(
             &channel.key,
             &ServerMessage::PermissionDenied { reason: &denial.reason },
@@ -236,7 +261,7 @@ impl Hub {
         self.send(id.session(), frame);
     }
 
-    fn keep_pending(&mut self, id: ChannelId, frame: Bytes, now: Millis) {
+    pub(super) fn keep_pending(&mut self, id: ChannelId, frame: Bytes, now: Millis) {
         let Some(session) = self.sessions.get_mut(&id.session()) else { return };
         let most = if session.grant.is_some() { limits::PENDING_BYTES } else { limits::STRANGER_BYTES };
         // One large Step2 of offline work may come before its document is open.

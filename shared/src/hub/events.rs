@@ -57,7 +57,7 @@ impl Hub {
 
     fn refuse_event(&mut self, id: ChannelId, code: &str, reason: &str) {
         let refusal = EventOut::Error { code: code.to_owned(), reason: reason.to_owned(), file: None };
-        self.tell_session(id.session(), &refusal);
+        self.tell(Some(id), refusal.to_json().as_bytes());
     }
 
     /// What the members of this hub look at, for a new link.
@@ -76,6 +76,9 @@ impl Hub {
         let Some(only) = only else { return self.tell_others(ChannelId(0), json) };
         let Ok(payload) = std::str::from_utf8(json) else { return };
         if let Some(channel) = self.channels.get(&only).filter(|channel| !channel.bare) {
+            if channel.is_text() {
+                return self.send_text(only.session(), payload.to_owned());
+            }
             let frame = hocuspocus::write_server(&channel.key, &ServerMessage::Stateless(payload));
             self.send(only.session(), frame);
         }
@@ -85,9 +88,13 @@ impl Hub {
         let Ok(payload) = std::str::from_utf8(json) else { return };
         let Some(document) = self.documents.get(&FileId::room()) else { return };
         for (one, to) in document.audience.receivers(except) {
-            if let Some(channel) = self.channels.get(&one).filter(|channel| !channel.bare) {
+            let Some(channel) = self.channels.get(&one).filter(|channel| !channel.bare) else { continue };
+            self.counters.deliveries += to.len() as u64;
+            if channel.is_text() {
+                let texts = to.into_iter().map(|to| Effect::SendText { to, text: payload.to_owned() });
+                self.effects.extend(texts);
+            } else {
                 let frame = hocuspocus::write_server(&channel.key, &ServerMessage::Stateless(payload));
-                self.counters.deliveries += to.len() as u64;
                 self.effects.push(Effect::Send { to, frame });
             }
         }

@@ -196,6 +196,9 @@ impl Hub {
                     self.link.read_until(position);
                 }
             }
+            OriginMessage::Text { channel, position, whole, json } => {
+                self.text(channel, position, whole, &json);
+            }
             OriginMessage::Revoke { member, role, version } => self.revoke(&member, role, version, now),
             OriginMessage::Pong => {}
         }
@@ -262,6 +265,9 @@ impl Hub {
         let Some(channel) = self.channels.get(&id) else { return };
         if !matches!(channel.stage, Stage::Opening | Stage::Open(_)) {
             return;
+        }
+        if channel.is_text() && channel.name() != limits::ROOM_DOCUMENT {
+            return self.ask_text(id);
         }
         if let Some(grant) = channel.grant.clone() {
             let name = channel.name().to_owned();

@@ -20,6 +20,7 @@ mod link;
 mod opening;
 mod change;
 mod events;
+mod text;
 mod backlog;
 mod pace;
 mod facts;

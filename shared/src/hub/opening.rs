@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{Effect, Hub, channel::Stage};
+use super::{
+    Effect, Hub,
+    channel::{Channel, Stage},
+};
 use crate::{
     Millis,
     close::CloseCode,
@@ -90,6 +93,9 @@ impl Hub {
             _ => return,
         }
         channel.stage = Stage::Open(file.clone());
+        if channel.is_text() && !file.is_room() {
+            return self.text_opened(id, now);
+        }
         let document = self.documents.entry(file.clone()).or_default();
         document.waiting.insert(id);
         document.size = size;
@@ -99,6 +105,11 @@ impl Hub {
         if file.is_room() {
             self.join_audience(id, &file);
         }
+        self.handle_pending(id, now);
+    }
+
+    /// What came before the document was open.
+    pub(super) fn handle_pending(&mut self, id: ChannelId, now: Millis) {
         let pending = match self.channels.get(&id) {
             Some(channel) => channel.pending.clone(),
             None => return,
@@ -121,7 +132,8 @@ impl Hub {
     }
 
     fn tell_scope(&mut self, id: ChannelId) {
-        let Some(channel) = self.channels.get(&id).filter(|channel| !channel.bare) else { return };
+        let speaks = |channel: &&Channel| !channel.bare && !channel.is_text();
+        let Some(channel) = self.channels.get(&id).filter(speaks) else { return };
         let Some(grant) = &channel.grant else { return };
         let scope = grant.role.scope();
         let frame = hocuspocus::write_server(&channel.key, &ServerMessage::Authenticated { scope });
@@ -136,6 +148,12 @@ impl Hub {
             return self.close(id.session(), code, reason, now);
         }
         match channel.stage {
+            Stage::Opening if channel.is_text() => {
+                channel.stage = Stage::Closed;
+                self.drop_pending(id);
+                self.touch(id.session());
+                self.tell_text_error(id, reason, "the file cannot be opened");
+            }
             Stage::Opening => {
                 channel.stage = Stage::Stranger;
                 let frame =

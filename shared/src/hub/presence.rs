@@ -167,7 +167,8 @@ impl Hub {
     pub(super) fn show_presence(&mut self, id: ChannelId, file: &FileId) {
         let Some(document) = self.documents.get(file) else { return };
         let shown = document.presence.shown(false);
-        if let (Some(channel), false) = (self.channels.get(&id), shown.is_empty()) {
+        let channel = self.channels.get(&id).filter(|channel| !channel.is_text());
+        if let (Some(channel), false) = (channel, shown.is_empty()) {
             let frame = channel.awareness_frame(&yjs::write_awareness(&shown));
             self.send(id.session(), frame);
         }

@@ -11,6 +11,7 @@ use super::{
     facts::{ChannelFacts, ChannelRow, Facts},
     link::Link,
     receipts::Receipts,
+    text::Told,
 };
 use crate::{
     Millis,
@@ -89,6 +90,11 @@ impl Hub {
         channel.step1 = facts.unanswered.then(|| Bytes::from_static(yjs::EMPTY_STATE_VECTOR));
         channel.probing = facts.owed > 0 && !facts.unanswered && !row.file.is_room();
         channel.clients = facts.clients;
+        if channel.is_text() && !row.file.is_room() {
+            channel.told = Told::Forgotten;
+            self.channels.insert(id, channel);
+            return;
+        }
         let document = self.documents.entry(row.file).or_default();
         if facts.unanswered {
             document.waiting.insert(id);

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{Denial, Dialect, Effect, Frame, Hub, Visitor, channel::Channel, pace::Fare};
+use super::{Denial, Dialect, Effect, Frame, Hub, Visitor, channel::Channel, pace::Fare, text};
 use crate::{
     Millis,
     close::CloseCode,
@@ -12,7 +12,6 @@ use crate::{
     id::{ChannelId, SessionId},
     limits,
     wire::{
-        event::EventOut,
         hocuspocus::{self, ClientInput, ClientMessage, ServerMessage},
         link::HubMessage,
         yjs,
@@ -103,7 +102,7 @@ impl Hub {
             return self.close(session, CloseCode::RateLimited, "too-fast", now);
         }
         match frame {
-            Frame::Text(_) => self.refuse_text(session),
+            Frame::Text(frame) => self.receive_text(session, &frame, now),
             Frame::Binary(frame) if hocuspocus => self.receive_envelope(session, frame, now),
             Frame::Binary(frame) => self.receive_bare(session, frame, now),
         }
@@ -150,9 +149,10 @@ impl Hub {
         }
         let (key, opens): (Arc<str>, bool) = match hocuspocus::read_client(&frame) {
             Ok(ClientInput::Pong) => return,
-            Ok(ClientInput::Frame(read)) => {
+            Ok(ClientInput::Frame(read)) if !text::is_text_key(read.key) => {
                 (read.key.into(), matches!(read.message, ClientMessage::Token { .. }))
             }
+            Ok(ClientInput::Frame(_)) => return self.close(session, CloseCode::BadFrame, "bad-frame", now),
             Err(_) => return self.close(session, CloseCode::BadFrame, "bad-frame", now),
         };
         let known = self.sessions.get(&session).and_then(|s| s.keys.get(&key)).copied();
@@ -208,16 +208,6 @@ impl Hub {
         hocuspocus::write_server(key, &message)
     }
 
-    fn refuse_text(&mut self, session: SessionId) {
-        let text = EventOut::Error {
-            code: "text-frames".into(),
-            reason: "this server speaks binary frames only".into(),
-            file: None,
-        }
-        .to_json();
-        self.effects.push(Effect::SendText { to: session, text });
-    }
-
     /// The earliest time at which a session without a valid token is closed.
     pub(super) fn strangers_at(&self) -> Option<Millis> {
         let strangers = self.sessions.values().filter(|session| session.grant.is_none());
@@ -241,7 +231,7 @@ impl Hub {
     pub(super) fn keep_alive(&mut self) {
         let mut frames: BTreeMap<Bytes, Vec<SessionId>> = BTreeMap::new();
         for (id, session) in &self.sessions {
-            let frame = match session.keys.keys().next() {
+            let frame = match session.keys.keys().find(|key| !text::is_text_key(key)) {
                 _ if session.modern => Bytes::from_static(hocuspocus::PING),
                 _ if !session.is_hocuspocus() => yjs::write_y(&yjs::YMessage::Awareness(&[0])),
                 Some(key) => hocuspocus::write_server(key, &ServerMessage::Awareness(&[0])),
@@ -252,6 +242,7 @@ impl Hub {
         for (frame, to) in frames {
             self.effects.push(Effect::Send { to, frame });
         }
+        self.keep_texts_alive();
         self.say(HubMessage::Ping);
         self.report();
     }

@@ -1,6 +1,6 @@
 //! The frames of a hub.
 //!
-//! Tags: 1 hello, 2 open, 3 close, 4 update, 5 sync, 6 awareness, 7 event, 8 stats, 9 ping. A tag is never
+//! Tags: 1 hello, 2 open, 3 close, 4 update, 5 sync, 6 awareness, 7 event, 8 stats, 9 ping, 10 open-text, 11 text. A tag is never
 //! used again for something else; a body only ever grows at its end.
 
 use bytes::Bytes;
@@ -74,6 +74,23 @@ fn write(message: &HubMessage, body: &mut Writer) -> u8 {
             8
         }
         HubMessage::Ping => 9,
+        HubMessage::OpenText { channel, name, grant, told, round } => {
+            body.var(channel.0);
+            body.text(name);
+            write_grant(body, grant);
+            body.text(told);
+            body.var(*round);
+            10
+        }
+        HubMessage::Text { channel, file, hub_seq, grant_version, base, json } => {
+            body.var(channel.0);
+            body.text(file.as_str());
+            body.var(*hub_seq);
+            body.var((*grant_version).into());
+            body.text(base);
+            body.bytes(json);
+            11
+        }
     }
 }
 
@@ -105,6 +122,21 @@ fn read(tag: u8, body: &mut Body<'_>) -> Result<Option<HubMessage>, Unreadable> 
         7 => HubMessage::Event { channel: body.channel()?, hub_seq: body.number()?, json: body.bytes()? },
         8 => HubMessage::Stats { json: body.bytes()? },
         9 => HubMessage::Ping,
+        10 => HubMessage::OpenText {
+            channel: body.channel()?,
+            name: body.text()?,
+            grant: body.grant()?,
+            told: body.text()?,
+            round: body.number()?,
+        },
+        11 => HubMessage::Text {
+            channel: body.channel()?,
+            file: body.file()?,
+            hub_seq: body.number()?,
+            grant_version: body.small_number()?,
+            base: body.text()?,
+            json: body.bytes()?,
+        },
         _ => return Ok(None),
     }))
 }
