@@ -25,7 +25,7 @@ impl Room {
             }
         }
         for live in self.live.values_mut() {
-            live.ahead.clear();
+            live.settle();
         }
         let hold = &mut self.commit.hold;
         hold.until = Some(now + (FIRST_MS << hold.attempts.min(8)).min(MOST_MS));

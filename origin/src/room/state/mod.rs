@@ -14,6 +14,8 @@ mod hello;
 mod hold;
 mod presence;
 mod events;
+mod past;
+mod text;
 mod notes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -113,6 +115,8 @@ pub struct Room {
     /// What members at other origins look at, as room events.
     elsewhere: BTreeMap<ChannelId, Bytes>,
     commit: Commit,
+    /// Files that are not what clients of text frames have of them.
+    due_texts: BTreeSet<FileId>,
     batches: u64,
     /// Files to be read again once the room has caught up.
     reread: Vec<FileId>,
@@ -139,6 +143,7 @@ impl Room {
             gap: Gap::default(),
             elsewhere: BTreeMap::new(),
             commit: Commit::default(),
+            due_texts: BTreeSet::new(),
             batches: 0,
             reread: Vec::new(),
             catching_up: false,
@@ -191,7 +196,13 @@ impl Room {
         }
         match message {
             HubMessage::Hello { hub, position } => self.hello(link, hub, position, now),
-            HubMessage::Open { channel, name, grant } => self.open(link, channel, &name, grant),
+            HubMessage::Open { channel, name, grant } => self.open(link, channel, &name, grant, None),
+            HubMessage::OpenText { channel, name, grant, told, round } => {
+                self.open_text(link, channel, &name, grant, &told, round);
+            }
+            HubMessage::Text { channel, file, hub_seq, grant_version: _, base, json } => {
+                self.take_text(link, channel, file, hub_seq, base, json);
+            }
             HubMessage::Close { channel } => self.close(link, channel),
             HubMessage::Update { channel, file, hub_seq, kind, grant_version: _, may_edit, bytes } => {
                 let what = match kind {
@@ -213,6 +224,7 @@ impl Room {
 
     /// Takes the effects since the last call, in order.
     pub fn effects(&mut self) -> Vec<Effect> {
+        self.tell_texts();
         let mut effects = Vec::new();
         for (link, state) in &mut self.links {
             if !state.out.is_empty() {
