@@ -143,7 +143,7 @@ impl Hub {
     pub(super) fn acknowledged(&mut self, id: ChannelId, file: &FileId, hub_seq: u64, seq: u64, size: u64) {
         let kind = match self.outbox.settle(hub_seq, &mut self.effects) {
             Some(HubMessage::Update { kind, .. }) => kind,
-            Some(HubMessage::Text { .. }) => return self.text_logged(id, hub_seq, seq),
+            Some(HubMessage::Text { .. }) => return self.text_logged(id, seq),
             _ => return,
         };
         if let Some(document) = self.documents.get_mut(file) {
@@ -175,7 +175,7 @@ impl Hub {
             Some(HubMessage::Update { kind: ChangeKind::Step2, .. }) => {
                 self.close_channel(id, CloseCode::BadFrame, reason, now);
             }
-            Some(HubMessage::Text { .. }) => self.text_refused(id, hub_seq, reason),
+            Some(HubMessage::Text { .. }) => self.text_refused(id, reason),
             Some(HubMessage::Event { .. }) => {
                 let event = EventOut::Error {
                     code: reason.into(),

@@ -174,8 +174,6 @@ impl Hub {
                 partial |= channel.stage != Stage::Closed;
                 continue;
             }
-            // Which changes of text were taken is known to this memory only: its member comes back and says.
-            partial |= channel.is_text() && channel.receipts.owed() > 0;
             let facts = ChannelFacts {
                 owed: channel.receipts.owed(),
                 unanswered: channel.step1.is_some(),

@@ -6,10 +6,7 @@
 
 use bytes::Bytes;
 
-use super::{
-    Denial, Effect, Hub,
-    channel::{Channel, Stage},
-};
+use super::{Denial, Effect, Hub, channel::Stage};
 use crate::{
     Millis,
     close::CloseCode,
@@ -128,7 +125,6 @@ impl Hub {
         self.counters.changes += 1;
         let base = position.unwrap_or_else(|| channel.told.base());
         let grant_version = channel.grant.as_ref().map_or(0, |grant| grant.version);
-        channel.receipts.count(Some(self.outbox.next()));
         let message = self.outbox.push(now, |hub_seq| HubMessage::Text {
             channel: id,
             file,
@@ -137,10 +133,11 @@ impl Hub {
             base,
             json,
         });
-        self.touch(id.session());
         if self.link.flows() {
             self.say(message);
         }
+        // Its author could not bring it again: no memory that is lost may take it along.
+        self.store_outbox();
     }
 
     /// The member's text is not what anybody can know any more: it gets the whole one.
@@ -193,15 +190,15 @@ impl Hub {
     }
 
     /// A change of a text frame is in the log.
-    pub(super) fn text_logged(&mut self, id: ChannelId, hub_seq: u64, seq: u64) {
-        let Some(channel) = self.answered(id, hub_seq) else { return };
+    pub(super) fn text_logged(&mut self, id: ChannelId, seq: u64) {
+        let Some(channel) = self.channels.get(&id) else { return };
         let logged = TextOut::Logged { file: channel.name(), seq }.to_json();
         self.send_text(id.session(), logged);
     }
 
     /// A change of a text frame is refused for good; the text follows.
-    pub(super) fn text_refused(&mut self, id: ChannelId, hub_seq: u64, reason: &str) {
-        if let Some(channel) = self.answered(id, hub_seq) {
+    pub(super) fn text_refused(&mut self, id: ChannelId, reason: &str) {
+        if let Some(channel) = self.channels.get_mut(&id) {
             channel.told = Told::Nothing;
             let why = match reason {
                 "stale" => "what the change is based on is gone",
@@ -209,13 +206,6 @@ impl Hub {
             };
             self.tell_text_error(id, reason, why);
         }
-    }
-
-    fn answered(&mut self, id: ChannelId, hub_seq: u64) -> Option<&mut Channel> {
-        self.touch(id.session());
-        let channel = self.channels.get_mut(&id)?;
-        channel.receipts.logged(hub_seq, crate::wire::link::ChangeKind::Update);
-        Some(channel)
     }
 
     /// The token is not good. A socket that has nothing else is closed.

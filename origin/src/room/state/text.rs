@@ -81,7 +81,15 @@ impl Room {
                 let file = open.file.clone();
                 self.commit.push(Pending::TextAnew { link, channel, file, round });
             }
-            None => self.open(link, channel, name, grant, Some(TextView::new(name, told, round))),
+            None => {
+                let refused = open.and_then(|open| open.text.as_ref()).is_some_and(|view| view.refused);
+                let view = TextView { refused, ..TextView::new(name, told, round) };
+                if self.settings.shared && !told.is_empty() {
+                    // What its client has been told through another origin may not have reached this one.
+                    self.catch_up();
+                }
+                self.open(link, channel, name, grant, Some(view));
+            }
         }
     }
 
@@ -119,6 +127,10 @@ impl Room {
             return Verdict::Known;
         }
         let Some(base) = base else { return Verdict::Refuse(STALE) };
+        if self.settings.shared && base.channel != channel && !change.looked {
+            // Its author comes back from somewhere else: what was logged there has to be known here.
+            return Verdict::Missing;
+        }
         let Some(updates) = past.updates_for(&base, channel, hub_seq) else { return Verdict::Refuse(STALE) };
         let Ok(asked) = read_change(&change.bytes) else { return Verdict::Refuse(BAD_EDIT) };
         let typed = match project::type_into(updates, client, &asked) {
@@ -201,7 +213,7 @@ impl Room {
     /// Sends every channel of text frames what makes its text the current one. Nothing while something is logged
     /// that this room has not seen: what was acknowledged must be in the text that is sent.
     pub(super) fn tell_texts(&mut self) {
-        if self.due_texts.is_empty() || self.waits_for_others() {
+        if self.due_texts.is_empty() || self.waits_for_others() || self.catching_up {
             return;
         }
         for file in std::mem::take(&mut self.due_texts) {

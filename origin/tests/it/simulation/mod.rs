@@ -10,5 +10,7 @@ mod checks;
 mod schedules;
 mod seeded;
 mod sessions;
+mod text_client;
+mod text_frames;
 
 pub(crate) use world::World;
