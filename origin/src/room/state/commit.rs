@@ -342,7 +342,12 @@ impl Change {
         } else {
             self.hub.clone()
         };
-        let source = Source { hub, hub_seq: self.hub_seq, channel: self.channel.0 };
+        let author = match &self.what {
+            What::Text(typing) => typing.author(),
+            _ => None,
+        };
+        let channel = author.unwrap_or(self.channel).0;
+        let source = Source { hub, hub_seq: self.hub_seq, channel };
         Entry { file: self.file.clone(), source, bytes: self.bytes.clone() }
     }
 }

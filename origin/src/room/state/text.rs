@@ -50,8 +50,24 @@ enum Seen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Typing {
     base: String,
-    /// The seq of its base and what its author has after it, once it was made.
-    made: Option<(u64, Arc<str>)>,
+    /// What became of it, once it was made.
+    made: Option<MadeOf>,
+}
+
+/// A text change that was made into an update.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct MadeOf {
+    base: TextPosition,
+    /// What its author has now.
+    text: Arc<str>,
+}
+
+impl Typing {
+    /// The channel that the log names: the one whose position it is based on. Who has come back and names an old
+    /// position has, as far as that goes, never been away.
+    pub(super) fn author(&self) -> Option<ChannelId> {
+        self.made.as_ref().map(|made| made.base.channel)
+    }
 }
 
 impl TextView {
@@ -123,7 +139,9 @@ impl Room {
         let client = client_of(&change.hub, hub_seq);
         let Some(live) = self.live.get_mut(&change.file) else { return Verdict::Refuse("no-file") };
         let Some(past) = &mut live.past else { return Verdict::Refuse(STALE) };
-        if past.has(channel, hub_seq) || live.history.state_vector.get(client) > 0 {
+        let named = base.map_or(channel, |base| base.channel);
+        if past.has(channel, hub_seq) || past.has(named, hub_seq) || live.history.state_vector.get(client) > 0
+        {
             return Verdict::Known;
         }
         let Some(base) = base else { return Verdict::Refuse(STALE) };
@@ -145,7 +163,7 @@ impl Room {
             return Verdict::Refuse(TEXT_TOO_LARGE);
         }
         change.bytes = typed.update;
-        let made = Some((base.seq, typed.text.into()));
+        let made = Some(MadeOf { base, text: typed.text.into() });
         change.what = What::Text(Typing { base: String::new(), made });
         let verdict = match live.brings_new(&change.bytes) {
             Verdict::Log => live.admit(&change.bytes),
@@ -154,7 +172,7 @@ impl Room {
         if verdict == Verdict::Log
             && let Some(past) = &mut live.past
         {
-            past.make(channel, hub_seq, change.bytes.clone());
+            past.make(base.channel, hub_seq, change.bytes.clone());
         }
         verdict
     }
@@ -190,7 +208,7 @@ impl Room {
         }
         let made = typing.made.clone();
         let Some((file, view)) = self.view(change.link, change.channel) else { return };
-        view.seen = made.map_or(Seen::Nothing, |(seq, text)| Seen::Text { seq, text });
+        view.seen = made.map_or(Seen::Nothing, |made| Seen::Text { seq: made.base.seq, text: made.text });
         self.due_texts.insert(file);
     }
 
