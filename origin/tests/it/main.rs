@@ -17,6 +17,7 @@ mod support;
 mod settings;
 mod rest;
 mod templates;
+mod text_frames;
 mod direct_sockets;
 mod links;
 mod two_origins;
