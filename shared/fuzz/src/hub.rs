@@ -80,7 +80,7 @@ fn answer(hub: &mut Hub, message: HubMessage, now: u64) {
         size: 0,
         grant_version: 0,
     };
-    if let HubMessage::Open { channel, name, .. } = message {
+    if let HubMessage::Open { channel, name, .. } | HubMessage::OpenText { channel, name, .. } = message {
         hub.link_message(opened(channel, &name), now);
     }
 }

@@ -12,14 +12,14 @@ pub use self::{
     hub::hub,
     link::{link_hub, link_origin, signature},
     updates::{state_vector, update},
-    wire::{awareness, bare_frame, client_frame, event, server_frame, varint},
+    wire::{awareness, bare_frame, client_frame, event, server_frame, text_frame, varint},
 };
 
 /// A name and what must hold of any bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target, by the name of its program.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("awareness", awareness),
     ("bare_frame", bare_frame),
     ("client_frame", client_frame),
@@ -30,6 +30,7 @@ pub const TARGETS: [Target; 12] = [
     ("server_frame", server_frame),
     ("signature", signature),
     ("state_vector", state_vector),
+    ("text_frame", text_frame),
     ("update", update),
     ("varint", varint),
 ];

@@ -3,6 +3,7 @@
 use shared::wire::{
     event as room_event,
     hocuspocus::{self, ClientInput},
+    text::{self, TextIn, TextPosition},
     varint::Reader,
     yjs,
 };
@@ -48,6 +49,16 @@ pub fn event(bytes: &[u8]) {
     if let Ok(read) = room_event::read(json) {
         let back = serde_json::to_string(&read).expect("an event can be written");
         assert_eq!(room_event::read(&back), Ok(read));
+    }
+}
+
+/// A text frame of a client without Yjs: what a hub takes for a change, an origin can make.
+pub fn text_frame(bytes: &[u8]) {
+    let Ok(json) = std::str::from_utf8(bytes) else { return };
+    if let Ok(TextIn::Change { position, .. }) = text::read(json) {
+        assert!(text::read_change(bytes).is_ok());
+        let position = position.and_then(|position| TextPosition::parse(&position));
+        assert!(position.is_none_or(|read| TextPosition::parse(&read.to_string()) == Some(read)));
     }
 }
 

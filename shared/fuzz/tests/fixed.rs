@@ -7,11 +7,14 @@ use fuzz::{TARGETS, Target};
 
 const FRAMES: &str = include_str!("../../tests/golden/frames.tsv");
 const LINK: &str = include_str!("../../tests/golden/link-v1.tsv");
-const EVENTS: [&str; 4] = [
+const EVENTS: [&str; 7] = [
     r#"{"type":"chat","text":"a \"word\" ä"}"#,
     r#"{"type":"visible-files","files":["src/a.txt","b"]}"#,
     r#"{"type":"broadcast","data":{"a":[1,2,[null]],"b":"\ud83d\ude00"}}"#,
     r#"{"type":"elsewhere"}"#,
+    r#"{"type":"open","file":"a.txt"}"#,
+    r#"{"type":"edit","file":"a.txt","position":"7.3.65537.9","edits":[{"at":1,"delete":2,"insert":"x"}]}"#,
+    r#"{"type":"code-change","file":"a.txt","text":"ä"}"#,
 ];
 /// Inputs for each target.
 const INPUTS: usize = 20_000;
@@ -118,9 +121,14 @@ fn the_inputs_reach_beyond_the_first_refusal() {
     let awareness = good(|bytes| shared::wire::yjs::read_awareness(bytes).is_ok_and(|read| !read.is_empty()));
     let events =
         good(|bytes| std::str::from_utf8(bytes).is_ok_and(|text| shared::wire::event::read(text).is_ok()));
-    for (what, count) in
-        [("updates", updates), ("frames", frames), ("awareness", awareness), ("events", events)]
-    {
+    let changes = good(|bytes| shared::wire::text::read_change(bytes).is_ok());
+    for (what, count) in [
+        ("updates", updates),
+        ("frames", frames),
+        ("awareness", awareness),
+        ("events", events),
+        ("text changes", changes),
+    ] {
         assert!(count >= 10, "only {count} of {INPUTS} inputs are {what}");
     }
 }

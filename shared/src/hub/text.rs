@@ -6,10 +6,9 @@
 
 use bytes::Bytes;
 
-use super::{Denial, Effect, Hub, channel::Stage};
+use super::{Denial, Effect, Hub, channel::Stage, pace::Fare};
 use crate::{
     Millis,
-    close::CloseCode,
     id::{ChannelId, FileId, SessionId},
     limits,
     wire::{
@@ -61,7 +60,7 @@ impl Hub {
         match text::read(frame) {
             Ok(TextIn::Open { file }) if file == limits::ROOM_DOCUMENT => {}
             Ok(TextIn::Open { file }) => match self.named(session, &file) {
-                Some(open) if self.is_open(open) => self.text_anew(open),
+                Some(open) if self.is_open(open) => self.text_again(open, now),
                 _ => drop(self.text_channel(session, &file, now)),
             },
             Ok(TextIn::Close { file }) => {
@@ -148,10 +147,19 @@ impl Hub {
     }
 
     fn text_anew(&mut self, id: ChannelId) {
-        if let Some(channel) = self.channels.get_mut(&id) {
-            channel.told = Told::Nothing;
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        // One that is on its way will do for everything before it.
+        if std::mem::replace(&mut channel.told, Told::Nothing) != Told::Nothing {
             self.ask_text(id);
         }
+    }
+
+    /// The member wants the text once more.
+    fn text_again(&mut self, id: ChannelId, now: Millis) {
+        if self.pays(id.session(), Fare::Open, now) {
+            return self.text_anew(id);
+        }
+        self.send_text_error(id.session(), "rate-limited", "too many documents at once", None);
     }
 
     /// Asks the origin for the text of a channel from what it was told on.
@@ -231,13 +239,26 @@ impl Hub {
         keys.is_some_and(|keys| !keys.is_empty() && keys.keys().all(|key| is_text_key(key)))
     }
 
-    /// The channel for a name, opened if it is not. `None` if the session has too many; it is closed then.
+    /// The channel for a name, opened if it is not. `None` if that is too much; the member is told.
     fn text_channel(&mut self, session: SessionId, name: &str, now: Millis) -> Option<ChannelId> {
         let key = format!("{MARK}{name}");
         let known = self.sessions.get(&session)?.keys.get(key.as_str()).copied();
-        let Some(id) = known.or_else(|| self.new_channel(session, &key)) else {
-            self.close(session, CloseCode::RateLimited, "too-many-documents", now);
-            return None;
+        let channel = match known {
+            Some(channel) => Ok(channel),
+            None if !self.pays(session, Fare::Open, now) => {
+                Err(("rate-limited", "too many documents at once"))
+            }
+            None => {
+                let most = ("too-many-documents", "a session has no more documents");
+                self.new_channel(session, &key).ok_or(most)
+            }
+        };
+        let id = match channel {
+            Ok(id) => id,
+            Err((code, reason)) => {
+                self.send_text_error(session, code, reason, Some(name));
+                return None;
+            }
         };
         let channel = self.channels.get_mut(&id)?;
         if matches!(channel.stage, Stage::Stranger | Stage::Closed) {
