@@ -13,12 +13,14 @@ const MOST: usize = 1_000;
 /// The edits that make `new` of `old`, from the end of the text to its beginning: each finds what stands before it
 /// as it was.
 pub fn between(old: &str, new: &str) -> Vec<Edit> {
-    let start = common_start(old, new);
-    let end = common_end(&old[start..], &new[start..]);
-    let (from, to) = (&old[start..old.len() - end], &new[start..new.len() - end]);
-    if from.is_empty() && to.is_empty() {
+    if old == new {
         return Vec::new();
     }
+    // Whole lines that both begin and end with need no comparing.
+    let start = old[..common_start(old, new)].rfind('\n').map_or(0, |end| end + 1);
+    let same = common_end(&old[start..], &new[start..]);
+    let end = old[old.len() - same..].find('\n').map_or(0, |first| same - first - 1);
+    let (from, to) = (&old[start..old.len() - end], &new[start..new.len() - end]);
     let mut hunks = Vec::new();
     let lines = InternedInput::new(Lines(from), Lines(to));
     for (gone, come) in hunks_of(&lines, from, to) {
