@@ -29,6 +29,31 @@ use crate::{
     shutdown::Lifecycle,
 };
 
+/// What a process does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Everything.
+    #[default]
+    Both,
+    /// Rooms, links, sockets and REST.
+    Serve,
+    /// Only writes dirty files to the archive: it has no rooms and takes nobody.
+    Flush,
+}
+
+impl Role {
+    /// Whether it has rooms and takes members.
+    pub fn serves(self) -> bool {
+        self != Self::Flush
+    }
+
+    /// Whether it writes dirty files to the archive: always where nobody else can, since the room store is not
+    /// shared.
+    pub fn flushes(self, store_is_shared: bool) -> bool {
+        self != Self::Serve || !store_is_shared
+    }
+}
+
 /// What handlers and tasks share. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
@@ -62,13 +87,19 @@ pub struct App {
 pub struct Origin {
     /// The application.
     pub app: App,
-    flushing: FlushThreads,
+    role: Role,
+    flushing: Option<FlushThreads>,
     _data_dir: DataDir,
 }
 
 impl Origin {
-    /// Opens the stores, starts to flush and puts everything together. Nothing listens yet.
+    /// [`Self::open_as`] one that does everything.
     pub async fn open(settings: Settings) -> anyhow::Result<Self> {
+        Self::open_as(Role::Both, settings).await
+    }
+
+    /// Opens the stores, starts to flush if that is its role, and puts everything together. Nothing listens yet.
+    pub async fn open_as(role: Role, settings: Settings) -> anyhow::Result<Self> {
         let connections = Connections::new();
         let data_dir = &settings.service.data_dir;
         let (data_dir, store): (_, Arc<dyn RoomStore>) = match redis(&settings.stores) {
@@ -92,11 +123,16 @@ impl Origin {
         };
         let (queue, metrics) =
             (Arc::new(EmbeddedQueue::new((&settings.flush).into())), Arc::new(Metrics::new()));
-        let flusher = flusher(&store, &archive, &metrics);
-        let flushing = worker::start(queue.clone(), Arc::new(flusher), settings.stores.sweep())
-            .context("starting the threads that flush")?;
+        let flushing = match role.flushes(store.is_shared()) {
+            true => {
+                let flusher = Arc::new(flusher(&store, &archive, &metrics));
+                let threads = worker::start(queue.clone(), flusher, settings.stores.sweep());
+                Some(threads.context("starting the threads that flush")?)
+            }
+            false => None,
+        };
         let app = App::new(settings, store, archive, queue, metrics, connections)?;
-        Ok(Self { app, flushing, _data_dir: data_dir })
+        Ok(Self { app, role, flushing, _data_dir: data_dir })
     }
 
     /// Serves on the listener until `stop` ends, then drains within the grace. Whether all of it was done in
@@ -109,7 +145,8 @@ impl Origin {
             let _ = stream.set_nodelay(true);
         });
         let closing = lifecycle.clone();
-        let server = axum::serve(listener, http::router(self.app.clone()))
+        let routes = if self.role.serves() { http::router } else { http::health_only };
+        let server = axum::serve(listener, routes(self.app.clone()))
             .with_graceful_shutdown(async move { closing.closing().await });
         let grace = settings.service.shutdown_grace();
         let mut serving = lifecycle.tracker().spawn(server.into_future());
@@ -120,7 +157,10 @@ impl Origin {
         };
         let begun = tokio::time::Instant::now();
         let drained = lifecycle.drain(&rooms, grace).await;
-        let stopped = self.flushing.stop(grace.saturating_sub(begun.elapsed())).await;
+        let stopped = match self.flushing {
+            Some(flushing) => flushing.stop(grace.saturating_sub(begun.elapsed())).await,
+            None => true,
+        };
         // Last, since everything before may still have something to say to the stores.
         let closed = self.app.connections.close_all(grace.saturating_sub(begun.elapsed())).await;
         if let Some(ended) = failed {

@@ -11,6 +11,8 @@ mod stores;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::app::Role;
+
 pub use self::{
     access::{AccessSettings, Auth},
     edges::EdgeSettings,
@@ -23,9 +25,8 @@ pub use self::{
 #[derive(Clone, Debug, Parser)]
 #[command(name = "origin", version, about = "The origin of Edgeroom: rooms, log, archive, flush, REST")]
 pub struct Cli {
-    /// What this process does; both roles if none is named.
     #[command(subcommand)]
-    pub role: Option<Role>,
+    command: Option<Command>,
     /// Everything else.
     #[command(flatten)]
     pub settings: Settings,
@@ -33,7 +34,7 @@ pub struct Cli {
 
 /// What a process does when it is not to do everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
-pub enum Role {
+enum Command {
     /// Rooms, links, sockets and REST. On the embedded stores it also flushes: nobody else can.
     Serve,
     /// Only writes dirty files to the archive. Needs REDIS_URL.
@@ -115,18 +116,29 @@ impl Cli {
         Ok(cli)
     }
 
+    /// What this process does; both roles if none is named.
+    pub fn role(&self) -> Role {
+        match self.command {
+            None => Role::Both,
+            Some(Command::Serve) => Role::Serve,
+            Some(Command::Flush) => Role::Flush,
+        }
+    }
+
     fn check(&self) -> Result<(), SettingsError> {
-        if self.role == Some(Role::Flush) && self.settings.stores.redis_url().is_none() {
+        let (role, settings) = (self.role(), &self.settings);
+        if !role.serves() && settings.stores.redis_url().is_none() {
             return Err(SettingsError::FlushAlone);
         }
-        self.settings.check()
+        settings.check()?;
+        // Who lets nobody in has nothing to open.
+        if role.serves() { settings.access.check(settings.service.listen()) } else { Ok(()) }
     }
 }
 
 impl Settings {
     fn check(&self) -> Result<(), SettingsError> {
         self.stores.check()?;
-        self.access.check(self.service.listen())?;
         self.service.check()?;
         self.edges.check()?;
         self.flush.check()

@@ -25,14 +25,14 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
-    let settings = cli.settings;
+    let (role, settings) = (cli.role(), cli.settings);
     telemetry::start(&settings.service)?;
     let signals = Signals::listen().context("listening for signals")?;
     let address = settings.service.listen();
     let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
     let address = listener.local_addr()?;
-    let origin = Origin::open(settings).await?;
-    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+    let origin = Origin::open_as(role, settings).await?;
+    tracing::info!(%address, ?role, version = env!("CARGO_PKG_VERSION"), "listening");
     if !origin.serve(listener, signals.wanted()).await? {
         tracing::warn!("the grace has ended before everything was done");
     }

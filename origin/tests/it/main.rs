@@ -21,3 +21,4 @@ mod text_frames;
 mod direct_sockets;
 mod links;
 mod two_origins;
+mod roles;

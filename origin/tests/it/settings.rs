@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use origin::{
-    config::{AllowedOrigins, Cli, Role, Settings, SettingsError},
+    app::Role,
+    config::{AllowedOrigins, Cli, Settings, SettingsError},
     flush::embedded,
 };
 
@@ -63,8 +64,28 @@ fn flags_count_before_and_after_the_role() {
         [["origin", "--auth=open", "--port=9", "serve"], ["origin", "serve", "--auth=open", "--port=9"]]
     {
         let cli = Cli::read(arguments).unwrap();
-        assert_eq!((cli.role, cli.settings.service.listen().port()), (Some(Role::Serve), 9));
+        assert_eq!((cli.role(), cli.settings.service.listen().port()), (Role::Serve, 9));
     }
+}
+
+#[test]
+fn one_role_takes_members_the_other_flushes_and_plain_is_both() {
+    let role = |words: &[&str]| {
+        let words = [&["origin", "--auth=open", "--redis-url=redis://a"], words].concat();
+        let role = Cli::read(words).unwrap().role();
+        (role.serves(), role.flushes(true))
+    };
+    assert_eq!(role(&[]), (true, true));
+    assert_eq!(role(&["serve"]), (true, false));
+    assert_eq!(role(&["flush"]), (false, true));
+    assert!(Role::Serve.flushes(false), "nobody else can flush the embedded stores");
+}
+
+#[test]
+fn who_lets_nobody_in_needs_no_word_on_access() {
+    let listen = "--listen=0.0.0.0:0";
+    assert!(Cli::read(["origin", "flush", "--auth=jwt", "--redis-url=redis://a", listen]).is_ok());
+    assert!(Cli::read(["origin", "serve", "--auth=jwt", "--redis-url=redis://a", listen]).is_err());
 }
 
 #[test]

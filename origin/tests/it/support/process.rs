@@ -5,6 +5,8 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
 };
 
+use super::{Answer, Client, http};
+
 /// A running origin. Dropping it kills it.
 pub(crate) struct Process {
     child: Child,
@@ -44,6 +46,16 @@ impl Process {
             said += &line;
         }
         process
+    }
+
+    /// Asks it for a page.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        http::send(self.address.parse().unwrap(), "GET", path, &[], "").await
+    }
+
+    /// A client of a room, in the Hocuspocus envelope.
+    pub(crate) async fn client(&self, room: &str) -> Client {
+        Client::connect(format!("ws://{}/rooms/{room}?name=Ada", self.address)).await
     }
 
     /// Sends SIGTERM and waits for the end.
