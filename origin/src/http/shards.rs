@@ -79,7 +79,7 @@ pub(super) async fn create(
     let draft = Draft { id: request.id, title: request.title, template: request.template, files };
     let shard = shards::draw_up(draft, clock::now_us())?;
     let id = shard.id.clone();
-    if app.rooms.report(&id).await.is_some() {
+    if app.rooms.names(&id).await.map_err(|error| Refusal::of_room(&id, "", error))?.is_some() {
         return Err(Refusal::Taken(id.to_string()));
     }
     let mut files: Vec<CreatedFile> =

@@ -13,7 +13,7 @@ use super::{
     registry::{Inner, Parts},
     state::{Effect, LinkId},
 };
-use crate::room_store::{Backfill, Claimed, FileLog, Joined, Logged, StoreError};
+use crate::room_store::{Backfill, Claimed, FileLog, Joined, ListedMember, Logged, StoreError};
 
 /// The room store's answers.
 pub(super) enum Done {
@@ -24,6 +24,7 @@ pub(super) enum Done {
     CaughtUp(Result<Backfill, StoreError>),
     Claimed(FilePath, FileId, Result<Claimed, StoreError>),
     Renewed(Result<Joined, StoreError>),
+    Listed(Result<(), StoreError>),
 }
 
 /// Asks the room store for what an effect names.
@@ -76,4 +77,14 @@ pub(super) fn renew(inner: &Arc<Inner>, room: &RoomId, epoch: Epoch) -> BoxFutur
         Done::Renewed(joined)
     }
     .boxed()
+}
+
+/// Says who is in the room at this origin.
+pub(super) fn list(
+    inner: &Arc<Inner>,
+    room: &RoomId,
+    members: Vec<ListedMember>,
+) -> BoxFuture<'static, Done> {
+    let (inner, id) = (inner.clone(), room.clone());
+    async move { Done::Listed(inner.parts.store.list(&id, &inner.parts.origin_id, members).await) }.boxed()
 }

@@ -22,7 +22,7 @@ use crate::{
     archive::Archive,
     flush::FlushQueue,
     metrics::Metrics,
-    room_store::{RoomStore, StoreError},
+    room_store::{ListedMember, RoomStore, StoreError},
 };
 
 /// What rooms are made of.
@@ -61,7 +61,7 @@ pub(super) enum Inbound {
     Attach(LinkId, mpsc::Sender<Vec<OriginMessage>>),
     Detach(LinkId),
     Hub(LinkId, Vec<HubMessage>),
-    Report(oneshot::Sender<Option<report::Snapshot>>),
+    Members(oneshot::Sender<Option<Vec<ListedMember>>>),
     Drain,
 }
 
@@ -119,13 +119,22 @@ impl Rooms {
         Ok(Attachment { link, room: inbox, tracker })
     }
 
-    /// How an open room stands; `None` while nobody has it open here.
-    pub async fn report(&self, room: &RoomId) -> Option<RoomReport> {
+    /// How an open room stands, whichever origin has it open; `None` while nobody has.
+    pub async fn report(&self, room: &RoomId) -> Result<Option<RoomReport>, RoomError> {
+        let here = self.members_here(room).await;
+        match report::of_room(&*self.0.parts.store, room, &self.0.parts.origin_id, here).await {
+            // It is gone, or was removed while it was looked at.
+            Err(StoreError::Cold | StoreError::NoFile) => Ok(None),
+            report => report.map_err(|error| RoomError::Failed(error.to_string())),
+        }
+    }
+
+    /// Who is in the room at this origin; `None` if nobody has it open here.
+    async fn members_here(&self, room: &RoomId) -> Option<Vec<ListedMember>> {
         let inbox = self.0.open().get(room).cloned()?;
-        let (answer, snapshot) = oneshot::channel();
-        inbox.send(Inbound::Report(answer)).await.ok()?;
-        let snapshot = snapshot.await.ok()??;
-        report::complete(&*self.0.parts.store, room, snapshot).await
+        let (answer, members) = oneshot::channel();
+        inbox.send(Inbound::Members(answer)).await.ok()?;
+        members.await.ok()?
     }
 
     /// The files of a room that the room store holds, those not flushed yet included; `None` if it holds no

@@ -4,7 +4,11 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use shared::{close::CloseCode, id::RoomId, wire::link::OriginMessage};
+use shared::{
+    close::CloseCode,
+    id::RoomId,
+    wire::link::{HubMessage, OriginMessage},
+};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
@@ -12,7 +16,8 @@ use super::{
     jobs::Done,
     populate::{PopulateError, populate},
     registry::{Inbound, Inner},
-    report::Snapshot,
+    report,
+    roll::Roll,
     state::{Effect, LinkId, Room, Settings},
 };
 use crate::{
@@ -46,6 +51,7 @@ struct Task {
     jobs: FuturesUnordered<BoxFuture<'static, Done>>,
     hold: Hold,
     renew_at: Instant,
+    roll: Roll,
     /// Nobody is here, but something is dirty: leaving is tried again then, or when a flush says so.
     leave_at: Option<Instant>,
     draining: bool,
@@ -70,6 +76,7 @@ pub(super) async fn run(inner: Arc<Inner>, id: RoomId, inbox: mpsc::Receiver<Inb
         jobs: FuturesUnordered::new(),
         hold: Hold::Parked,
         renew_at: Instant::now(),
+        roll: Roll::default(),
         leave_at: None,
         draining: false,
         notes,
@@ -77,6 +84,7 @@ pub(super) async fn run(inner: Arc<Inner>, id: RoomId, inbox: mpsc::Receiver<Inb
     while task.step().await {
         task.carry_out();
         task.look_after().await;
+        task.keep_lease();
     }
 }
 
@@ -120,8 +128,7 @@ impl Task {
                 self.room.attach(link);
             }
             Inbound::Detach(link) => {
-                self.outboxes.remove(&link);
-                self.room.detach(link, clock::now_ms());
+                self.unlink(link);
             }
             Inbound::Hub(link, messages) => {
                 if self.leave_at.take().is_some() {
@@ -130,12 +137,15 @@ impl Task {
                 }
                 self.ensure_live().await;
                 for message in messages {
+                    if matches!(message, HubMessage::Open { .. } | HubMessage::Close { .. }) {
+                        self.roll.changed(Instant::now());
+                    }
                     self.room.hub_message(link, message, clock::now_ms());
                 }
             }
-            Inbound::Report(answer) => {
+            Inbound::Members(answer) => {
                 let live = self.hold == Hold::Live && self.room.has_links();
-                let _ = answer.send(live.then(|| Snapshot::of(&self.room)));
+                let _ = answer.send(live.then(|| report::members_of(&self.room)));
             }
             Inbound::Drain => {
                 self.draining = true;
@@ -143,6 +153,9 @@ impl Task {
                 let links: Vec<LinkId> = self.room.link_ids();
                 for link in links {
                     self.room.detach(link, clock::now_ms());
+                }
+                if self.hold == Hold::Live {
+                    self.jobs.push(jobs::list(&self.inner, &self.id, Vec::new()));
                 }
             }
         }
@@ -165,10 +178,19 @@ impl Task {
             Done::Events(link, read, answer) => self.room.events_read(link, read, answer),
             Done::CaughtUp(answer) => self.room.caught_up(answer, now),
             Done::Claimed(path, id, answer) => self.room.claimed(&path, &id, answer, now),
-            Done::Renewed(Ok(Joined::Ready(position))) if position.epoch == self.room.position().epoch => {}
+            Done::Renewed(Ok(Joined::Ready(position))) if position.epoch == self.room.position().epoch => {
+                self.roll.changed(Instant::now());
+            }
             Done::Renewed(Ok(_)) => self.start_over("the room store holds another epoch"),
             Done::Renewed(Err(error)) => {
                 tracing::warn!(room.id = %self.id, %error, "a lease could not be renewed");
+            }
+            Done::Listed(outcome) => {
+                self.roll.told();
+                if let Err(error) = outcome {
+                    // The next renewal says it again.
+                    tracing::debug!(room.id = %self.id, %error, "members were not listed");
+                }
             }
         }
     }
@@ -196,10 +218,20 @@ impl Task {
 
     fn on_time(&mut self) {
         self.room.tick(clock::now_ms());
-        if self.holds_lease() && self.renew_at <= Instant::now() {
+    }
+
+    /// Whatever the inputs: a busy room must not lose its lease.
+    fn keep_lease(&mut self) {
+        if !self.holds_lease() {
+            return;
+        }
+        if self.renew_at <= Instant::now() {
             self.renew_at = Instant::now() + self.inner.parts.lease / 3;
             let epoch = self.room.position().epoch;
             self.jobs.push(jobs::renew(&self.inner, &self.id, epoch));
+        }
+        if self.roll.take(Instant::now()) {
+            self.jobs.push(jobs::list(&self.inner, &self.id, report::members_of(&self.room)));
         }
     }
 
@@ -212,8 +244,9 @@ impl Task {
         let tick =
             self.room.next_tick().map(|at| Instant::now() + Duration::from_millis(at.saturating_sub(now)));
         let renew = self.holds_lease().then_some(self.renew_at);
+        let list = self.roll.due().filter(|_| self.holds_lease());
         let far = Instant::now() + Duration::from_secs(3600);
-        [tick, renew, self.leave_at].into_iter().flatten().min().unwrap_or(far)
+        [tick, renew, list, self.leave_at].into_iter().flatten().min().unwrap_or(far)
     }
 
     /// Populates the room if it is not. If that fails, whoever opens something is refused with the reason.
@@ -325,6 +358,7 @@ impl Task {
     }
 
     fn unlink(&mut self, link: LinkId) {
+        self.roll.changed(Instant::now());
         self.outboxes.remove(&link);
         self.room.detach(link, clock::now_ms());
     }

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::{
+    grant::Role,
     id::{FileId, FilePath, RoomId},
     position::{Epoch, Position},
 };
@@ -77,6 +79,13 @@ pub trait RoomStore: Send + Sync + 'static {
     /// file if nothing newer is logged. [`StoreError::Conflict`] if the base is no longer `read_base_ts`; an
     /// error changes nothing.
     async fn ack(&self, room: &RoomId, epoch: Epoch, ack: FlushAck) -> Result<(), StoreError>;
+
+    /// Says who is in the room at `origin`, in place of what it said before. That is shown while its lease lasts;
+    /// [`StoreError::Cold`] if it has none, or the room is not populated.
+    async fn list(&self, room: &RoomId, origin: &str, members: Vec<ListedMember>) -> Result<(), StoreError>;
+
+    /// Who is in the populated room at each origin with a lease on it.
+    async fn listed(&self, room: &RoomId) -> Result<Vec<Listed>, StoreError>;
 
     /// Ends the lease of `origin`, gives up a populate that it began, and removes the room if it was the last
     /// and nothing is dirty.
@@ -233,6 +242,28 @@ impl Dirty {
     pub fn synced_until(&self) -> u64 {
         self.files.iter().map(|(_, first)| first - 1).min().unwrap_or(self.cutoff)
     }
+}
+
+/// Who is in a room at an origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The origin.
+    pub origin: String,
+    /// What it said last; `None` if it has only just come and said nothing yet.
+    pub members: Option<Vec<ListedMember>>,
+}
+
+/// One session of a member, as an origin lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedMember {
+    /// The member's id.
+    pub id: String,
+    /// The name that others see.
+    pub name: String,
+    /// What the member may do.
+    pub role: Role,
+    /// The region of the hub; `direct` for a socket of an origin.
+    pub region: String,
 }
 
 /// What a flush tells the room store after the archive has a file.

@@ -22,3 +22,4 @@ mod direct_sockets;
 mod links;
 mod two_origins;
 mod roles;
+mod members;

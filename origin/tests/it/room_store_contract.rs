@@ -5,6 +5,7 @@ mod suite;
 pub(crate) mod setup;
 mod stores;
 mod history;
+mod roll;
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,6 +21,7 @@ use shared::{
 };
 
 use self::history::*;
+use self::roll::*;
 use self::setup::{LEASE, any_room, base, batch, event, file, path, populate, seq_now, texts, update};
 
 mod embedded_contract {

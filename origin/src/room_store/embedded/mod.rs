@@ -31,8 +31,8 @@ use self::{
     writer::{Command, Rooms, Writer, lock},
 };
 use super::{
-    Backfill, Base, Batch, Claimed, Dirty, FileLog, FlushAck, Joined, Left, LoaderToken, Logged, Published,
-    RoomStore, StoreError,
+    Backfill, Base, Batch, Claimed, Dirty, FileLog, FlushAck, Joined, Left, Listed, ListedMember,
+    LoaderToken, Logged, Published, RoomStore, StoreError,
 };
 use crate::clock;
 
@@ -166,6 +166,15 @@ impl RoomStore for EmbeddedStore {
 
     async fn ack(&self, room: &RoomId, epoch: Epoch, ack: FlushAck) -> Result<(), StoreError> {
         self.decide(room, move |room, _| room.ack(epoch, ack)).await
+    }
+
+    async fn list(&self, room: &RoomId, origin: &str, members: Vec<ListedMember>) -> Result<(), StoreError> {
+        let origin = origin.to_owned();
+        self.decide(room, move |room, now| Ok((Change::None, room.list(now, &origin, members)?))).await
+    }
+
+    async fn listed(&self, room: &RoomId) -> Result<Vec<Listed>, StoreError> {
+        self.decide(room, |room, now| Ok((Change::None, room.listed(now)?))).await
     }
 
     async fn leave(&self, room: &RoomId, origin: &str, epoch: Epoch) -> Result<Left, StoreError> {

@@ -25,6 +25,11 @@ impl Keys {
         self.key("p")
     }
 
+    /// Hash: origin to who is there.
+    pub(super) fn listed(&self) -> String {
+        self.key("u")
+    }
+
     /// Sorted set: file by the timestamp of its last change.
     pub(super) fn files(&self) -> String {
         self.key("f")

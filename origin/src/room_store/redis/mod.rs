@@ -12,6 +12,7 @@ mod record;
 mod reply;
 mod lane;
 mod populate;
+mod listing;
 mod sweep;
 mod subscriber;
 
@@ -38,8 +39,8 @@ use self::{
     subscriber::Subscriber,
 };
 use super::{
-    Backfill, Base, Batch, Claimed, Dirty, Entry, FileLog, FlushAck, Joined, LOADER_LEASE, Left, LoaderToken,
-    Logged, Published, RoomStore, Source, StoreError, created_event, empty_base,
+    Backfill, Base, Batch, Claimed, Dirty, Entry, FileLog, FlushAck, Joined, LOADER_LEASE, Left, Listed,
+    ListedMember, LoaderToken, Logged, Published, RoomStore, Source, StoreError, created_event, empty_base,
 };
 use crate::connections::{Connections, Purpose};
 
@@ -148,7 +149,7 @@ impl RoomStore for RedisStore {
         self.touch(room).await?;
         let keys = Keys::new(room);
         let token = LoaderToken(format!("{origin}-{:032x}", rand::random::<u128>()));
-        let call = script::JOIN.call().key(keys.meta()).key(keys.members()).text(origin);
+        let call = script::JOIN.call().key(keys.meta()).key(keys.members()).key(keys.listed()).text(origin);
         let call = call.number(micros(lease)).text(&*token.0).number(micros(LOADER_LEASE));
         let call = self.publishing(call.number(populate::ABANDONED_AFTER_MS), &keys);
         let mut reply = Reply::new(self.commands.run(&call).await?)?;
@@ -310,6 +311,14 @@ impl RoomStore for RedisStore {
         self.bulk.run(&call).await.map(drop)
     }
 
+    async fn list(&self, room: &RoomId, origin: &str, members: Vec<ListedMember>) -> Result<(), StoreError> {
+        self.write_list(room, origin, &members).await
+    }
+
+    async fn listed(&self, room: &RoomId) -> Result<Vec<Listed>, StoreError> {
+        self.read_lists(room).await
+    }
+
     async fn leave(&self, room: &RoomId, origin: &str, epoch: Epoch) -> Result<Left, StoreError> {
         let seen = self.last_seen(room).await?;
         let mut named = Vec::new();
@@ -367,7 +376,7 @@ const EVENTS_KEY: usize = 5;
 fn whole_room(script: &'static script::Script, room: &RoomId, files: &[FileId]) -> Call {
     let keys = Keys::new(room);
     let call = script.call().key(keys.meta()).key(keys.members()).key(keys.origins()).key(keys.files());
-    let call = call.key(keys.dirty()).key(keys.names()).key(keys.log(&FileId::room()));
+    let call = call.key(keys.dirty()).key(keys.names()).key(keys.log(&FileId::room())).key(keys.listed());
     call.keys(files.iter().flat_map(|file| [keys.log(file), keys.base(file)]))
 }
 

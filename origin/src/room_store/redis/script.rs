@@ -32,6 +32,8 @@ scripts! {
     NAMES "names"
     DIRTY "dirty"
     ACK "ack"
+    LIST "list"
+    LISTED "listed"
     LEAVE "leave"
     ERASE "erase"
     TOUCH "touch"

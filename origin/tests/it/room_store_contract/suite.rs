@@ -31,6 +31,7 @@ macro_rules! contract_of {
             the_last_to_leave_removes_a_clean_room_only
             every_populated_room_is_listed
             a_lease_that_has_run_out_holds_nothing
+            members_are_listed_under_the_lease_of_their_origin
             a_new_epoch_is_above_the_last_and_above_the_archive
             a_path_has_one_owner
             a_backfill_gives_what_came_after_or_says_that_it_cannot

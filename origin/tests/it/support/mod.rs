@@ -2,6 +2,7 @@
 
 mod http;
 mod client;
+mod edge;
 pub(crate) mod mongo;
 mod process;
 pub(crate) mod redis;
@@ -22,7 +23,12 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::{client::Client, http::Answer, process::Process};
+pub(crate) use self::{
+    client::Client,
+    edge::{Edge, LINK_KEYS},
+    http::Answer,
+    process::Process,
+};
 
 /// A hang fails by this.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
+    net::SocketAddr,
     process::{Child, Command, ExitStatus, Stdio},
 };
 
@@ -48,9 +49,13 @@ impl Process {
         process
     }
 
+    pub(crate) fn socket_address(&self) -> SocketAddr {
+        self.address.parse().unwrap()
+    }
+
     /// Asks it for a page.
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        http::send(self.address.parse().unwrap(), "GET", path, &[], "").await
+        http::send(self.socket_address(), "GET", path, &[], "").await
     }
 
     /// A client of a room, in the Hocuspocus envelope.
