@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use crate::{
     archive::{Archive, mongo::MongoArchive, sqlite::SqliteArchive},
     clock,
-    config::{Auth, FlushSettings, Settings, StoreSettings},
+    config::{Auth, Durability, FlushSettings, Settings, StoreSettings},
     connections::Connections,
     data_dir::DataDir,
     direct::{self, DirectHubs},
@@ -231,7 +231,8 @@ impl App {
 fn redis(settings: &StoreSettings) -> Option<RedisSettings> {
     let url = settings.redis_url()?.clone();
     let (deadline, probe) = (settings.redis_deadline(), settings.subscriber_probe());
-    Some(RedisSettings { url, deadline, probe, fault: None })
+    let replica = settings.durability == Durability::Replica;
+    Some(RedisSettings { url, deadline, replica, probe, fault: None })
 }
 
 fn flusher(store: &Arc<dyn RoomStore>, archive: &Arc<dyn Archive>, metrics: &Arc<Metrics>) -> Flusher {

@@ -18,7 +18,7 @@ pub use self::{
     edges::EdgeSettings,
     flush::FlushSettings,
     service::{AllowedOrigins, LogFormat, ServiceSettings},
-    stores::StoreSettings,
+    stores::{Durability, StoreSettings},
 };
 
 /// The command line.
@@ -83,6 +83,9 @@ pub enum SettingsError {
         "origin flush needs REDIS_URL: the embedded stores are flushed by the process that has them open"
     )]
     FlushAlone,
+    /// `DURABILITY=replica` on the embedded stores.
+    #[error("DURABILITY=replica needs REDIS_URL: the embedded room store has no replica")]
+    NoReplica,
     /// `LINK_KEYS` that do not parse.
     #[error("LINK_KEYS is a list of id:secret, separated by commas")]
     LinkKeys,

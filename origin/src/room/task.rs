@@ -64,6 +64,7 @@ pub(super) async fn run(inner: Arc<Inner>, id: RoomId, inbox: mpsc::Receiver<Inb
         origin: inner.parts.origin_id.clone(),
         create_on_open: inner.parts.create_on_open,
         shared: inner.parts.store.is_shared(),
+        confirm: inner.parts.store.confirms_by_append(),
     };
     let notes = announcer::start(&inner, &id);
     let mut task = Task {

@@ -31,6 +31,11 @@ pub trait RoomStore: Send + Sync + 'static {
     /// Whether other processes can have the same rooms open.
     fn is_shared(&self) -> bool;
 
+    /// Whether only the answer of an append shows that what is in the log will stay: that it can be read does not.
+    fn confirms_by_append(&self) -> bool {
+        false
+    }
+
     /// Takes or renews the lease of `origin` on the room and says what state the room is in.
     async fn join(&self, room: &RoomId, origin: &str, lease: Duration) -> Result<Joined, StoreError>;
 
@@ -50,6 +55,7 @@ pub trait RoomStore: Send + Sync + 'static {
     /// An event whose `(hub, hub_seq)` is at or below what the room has of that hub is a duplicate and only
     /// repeats its answer. A batch whose `(origin, number)` is the last one logged of that origin repeats its
     /// whole answer; a lower number than that fails. [`Self::leave`] forgets the numbers of an origin.
+    /// An empty batch logs nothing; its answer says that everything before it is logged.
     /// One entry for a file that the room does not have refuses the batch with [`StoreError::NoFile`].
     async fn append(&self, room: &RoomId, epoch: Epoch, batch: Batch) -> Result<Vec<Logged>, StoreError>;
 

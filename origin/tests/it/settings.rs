@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use origin::{
     app::Role,
-    config::{AllowedOrigins, Cli, Settings, SettingsError},
+    config::{AllowedOrigins, Cli, Durability, Settings, SettingsError},
     flush::embedded,
 };
 
@@ -142,6 +142,16 @@ fn redis_may_take_2_s_and_is_probed_every_5_s_by_default() {
     let stores = defaults().stores;
     assert_eq!(stores.redis_deadline(), Duration::from_secs(2));
     assert_eq!(stores.subscriber_probe(), Duration::from_secs(5));
+}
+
+#[test]
+fn an_edit_is_saved_once_it_is_logged_unless_a_replica_is_asked_for() {
+    assert_eq!(defaults().stores.durability, Durability::Log);
+    let replica = read(&["--durability=replica", "--redis-url=redis://a"]).unwrap();
+    assert_eq!(replica.stores.durability, Durability::Replica);
+    let said = Process::refused(&[("AUTH", "open"), ("DURABILITY", "replica")], &[]);
+    assert!(said.contains("REDIS_URL"), "{said}");
+    assert!(read(&["--durability=disk"]).is_err());
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub(super) fn breaches(tree: &Tree) -> Vec<String> {
     let required = &settings | &vars;
     let known = &required | &tools;
     breaches.extend(compare("setting", &required, &known, OPERATIONS, operations, &rows));
-    if !lists_rights(operations, &rights(tree.text("origin/src/room_store/redis/mod.rs"))) {
+    if !lists_rights(operations, &rights(tree.text("origin/src/room_store/redis/permissions.rs"))) {
         breaches.push(format!(
             "{OPERATIONS}: does not list the rights of the user of Redis as PERMISSIONS has them"
         ));

@@ -169,8 +169,10 @@ impl Room {
                 .filter(|(_, verdict)| *verdict == Verdict::Log)
                 .map(|(change, _)| change.entry())
                 .collect();
+            let confirm =
+                self.settings.confirm && judged.iter().any(|(_, verdict)| *verdict == Verdict::Known);
             self.commit.in_flight = Some(judged);
-            if entries.is_empty() {
+            if entries.is_empty() && !confirm {
                 self.settle_batch(&[], 0);
             } else {
                 self.batches += 1;

@@ -95,6 +95,8 @@ pub struct Settings {
     pub create_on_open: bool,
     /// Whether other origins can have the room open too.
     pub shared: bool,
+    /// Whether a change that the log has already is acknowledged only after an append has been answered.
+    pub confirm: bool,
 }
 
 /// A room that is open.

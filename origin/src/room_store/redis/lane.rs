@@ -73,6 +73,11 @@ impl Lane {
         self.in_time(async |live| call.run(&mut live.wire, &live.run_id).await).await
     }
 
+    /// Runs a script whose outcome counts only once a replica has it too.
+    pub(super) async fn run_replicated(&self, call: &Call, patience: Duration) -> Result<Value, StoreError> {
+        self.in_time(async |live| call.run_replicated(&mut live.wire, &live.run_id, patience).await).await
+    }
+
     /// Runs a command.
     pub(super) async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
         self.in_time(async |live| command.query_async(&mut live.wire).await).await

@@ -15,6 +15,7 @@ mod populate;
 mod listing;
 mod sweep;
 mod subscriber;
+mod permissions;
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +29,6 @@ use shared::{
 };
 use tokio::sync::mpsc;
 
-pub use self::subscriber::Fault;
 use self::{
     address::Address,
     keys::Keys,
@@ -38,6 +38,7 @@ use self::{
     script::Call,
     subscriber::Subscriber,
 };
+pub use self::{permissions::PERMISSIONS, subscriber::Fault};
 use super::{
     Backfill, Base, Batch, Claimed, Dirty, Entry, FileLog, FlushAck, Joined, LOADER_LEASE, Left, Listed,
     ListedMember, LoaderToken, Logged, Published, RoomStore, Source, StoreError, created_event, empty_base,
@@ -49,49 +50,6 @@ const REFERENCE_BYTES: u64 = 64 << 10;
 /// How often a room's files may change while a call names them.
 const TRIES: usize = 20;
 
-/// What a user of Redis must be allowed, as `ACL SETUSER` takes it: the store uses nothing else. A cluster needs
-/// nothing more.
-pub const PERMISSIONS: &[&str] = &[
-    "~c:*",
-    "&c:*",
-    "&probe:*",
-    "-@all",
-    "+hello",
-    "+ping",
-    "+info",
-    "+cluster|slots",
-    "+evalsha",
-    "+eval",
-    "+publish",
-    "+spublish",
-    "+subscribe",
-    "+ssubscribe",
-    "+unsubscribe",
-    "+sunsubscribe",
-    "+time",
-    "+exists",
-    "+unlink",
-    "+persist",
-    "+pexpire",
-    "+hget",
-    "+hmget",
-    "+hset",
-    "+hdel",
-    "+hgetall",
-    "+zadd",
-    "+zrem",
-    "+zscore",
-    "+zcard",
-    "+zrange",
-    "+zrangebyscore",
-    "+zremrangebyscore",
-    "+xadd",
-    "+xlen",
-    "+xrange",
-    "+xrevrange",
-    "+xtrim",
-];
-
 /// How to reach Redis.
 #[derive(Clone)]
 pub struct RedisSettings {
@@ -99,6 +57,8 @@ pub struct RedisSettings {
     pub url: secrecy::SecretString,
     /// How long a call may take until its outcome counts as unknown.
     pub deadline: Duration,
+    /// Whether an append is acknowledged only once a replica has it too.
+    pub replica: bool,
     /// How often an idle connection is tried out. A room that is quiet for twice as long is looked after.
     pub probe: Duration,
     /// Drops published messages before they are heard: for tests.
@@ -109,6 +69,8 @@ pub struct RedisSettings {
 pub struct RedisStore {
     commands: Lane,
     bulk: Lane,
+    /// Where appends go that wait for a replica, and for how long: whatever else is behind them waits too.
+    replicated: Option<(Lane, Duration)>,
     subscriber: Subscriber,
     publish: &'static str,
 }
@@ -117,7 +79,7 @@ impl RedisStore {
     /// Starts to connect and answers at once: while Redis is away, calls fail by their deadline.
     /// An address that is none is refused. Needs a running tokio runtime.
     pub fn connect(settings: RedisSettings, connections: &Connections) -> Result<Arc<Self>, StoreError> {
-        let RedisSettings { url, deadline, probe, fault } = settings;
+        let RedisSettings { url, deadline, replica, probe, fault } = settings;
         let address = Address::parse(secrecy::ExposeSecret::expose_secret(&url))?;
         let lane = |name: &str, purpose| {
             let connection = connections.enter(name, purpose);
@@ -126,11 +88,15 @@ impl RedisStore {
         };
         let commands = lane("redis-commands", Purpose::Commands)?;
         let bulk = lane("redis-bulk", Purpose::Bulk)?;
+        let replicated = match replica {
+            true => Some((lane("redis-appends", Purpose::Commands)?, deadline / 2)),
+            false => None,
+        };
         let publish = if matches!(address, Address::Cluster(_)) { "SPUBLISH" } else { "PUBLISH" };
         let settings =
             subscriber::Settings { address: address.clone(), deadline, probe, silence: probe * 2, fault };
         let subscriber = Subscriber::start(settings, commands.clone(), bulk.clone(), connections)?;
-        Ok(Arc::new(Self { commands, bulk, subscriber, publish }))
+        Ok(Arc::new(Self { commands, bulk, replicated, subscriber, publish }))
     }
 
     /// A call that ends with the publish command and the room's channel.
@@ -143,6 +109,10 @@ impl RedisStore {
 impl RoomStore for RedisStore {
     fn is_shared(&self) -> bool {
         true
+    }
+
+    fn confirms_by_append(&self) -> bool {
+        self.replicated.is_some()
     }
 
     async fn join(&self, room: &RoomId, origin: &str, lease: Duration) -> Result<Joined, StoreError> {
@@ -201,7 +171,11 @@ impl RoomStore for RedisStore {
             let Source { hub, hub_seq, .. } = &entry.source;
             call = call.number(log as u64).bytes(write_record(entry)).text(&**hub).number(*hub_seq);
         }
-        match self.commands.run(&call).await? {
+        let answer = match &self.replicated {
+            Some((lane, patience)) => lane.run_replicated(&call, *patience).await?,
+            None => self.commands.run(&call).await?,
+        };
+        match answer {
             Value::BulkString(answers) => read_answers(&answers),
             _ => Err(damaged("the answers of an append")),
         }

@@ -1,9 +1,9 @@
 //! The Lua scripts, one file each: loaded by their first call, typed errors out.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use bytes::Bytes;
-use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, aio::ConnectionLike};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value, aio::ConnectionLike};
 use shared::position::Epoch;
 
 use crate::room_store::StoreError;
@@ -110,6 +110,42 @@ impl Call {
             }
             answer => answer,
         }
+    }
+
+    /// [`Self::run`], then waits until a replica has it too: an error if none has within `patience`.
+    pub(super) async fn run_replicated(
+        &self,
+        on: &mut (impl ConnectionLike + Send),
+        run_id: &str,
+        patience: Duration,
+    ) -> Result<Value, RedisError> {
+        match self.waited_for(on, "EVALSHA", &self.script.hash, run_id, patience).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.waited_for(on, "EVAL", &self.script.code, run_id, patience).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// WAIT looks at the connection that it comes over, so both go in one piece.
+    async fn waited_for(
+        &self,
+        on: &mut (impl ConnectionLike + Send),
+        verb: &str,
+        script: &str,
+        run_id: &str,
+        patience: Duration,
+    ) -> Result<Value, RedisError> {
+        let mut both = redis::pipe();
+        let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX).max(1);
+        both.add_command(self.command(verb, script, run_id)).cmd("WAIT").arg(1).arg(patience);
+        let mut answers = on.req_packed_commands(&both, 0, 2).await?.into_iter();
+        let (answer, replicas) = (answers.next().unwrap_or(Value::Nil), answers.next().unwrap_or(Value::Nil));
+        let answer = answer.extract_error()?;
+        if u64::from_redis_value(replicas.extract_error()?)? == 0 {
+            return Err((ErrorKind::Client, "no replica has it yet").into());
+        }
+        Ok(answer)
     }
 
     fn command(&self, verb: &str, script: &str, run_id: &str) -> Cmd {

@@ -84,7 +84,12 @@ impl World {
             next_id: 1,
         };
         for at in 0..hosts {
-            let settings = RoomSettings { origin: format!("o{at}"), create_on_open: true, shared: hosts > 1 };
+            let settings = RoomSettings {
+                origin: format!("o{at}"),
+                create_on_open: true,
+                shared: hosts > 1,
+                confirm: false,
+            };
             let mut room = Room::new(settings);
             let names = world.store.names.iter().map(|(id, path)| (id.clone(), path.clone())).collect();
             room.begin(world.store.position, names, 0);

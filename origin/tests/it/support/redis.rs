@@ -72,6 +72,12 @@ impl Redis {
         redis
     }
 
+    /// Starts one that can become part of a cluster.
+    pub(crate) async fn start_in_cluster(options: &[&str]) -> Self {
+        let bus = free_port().to_string();
+        Self::start(&[options, &cluster_options(&bus)].concat()).await
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
@@ -148,9 +154,18 @@ pub(crate) fn open(url: &str) -> Opened {
 
 /// A store that gives up calls after `deadline`, probes every 200 ms and loses what the fault says.
 pub(crate) fn open_with(url: &str, deadline: Duration, fault: Option<Fault>) -> Opened {
-    let connections = Connections::new();
     let probe = Duration::from_millis(200);
-    let settings = RedisSettings { url: url.into(), deadline, probe, fault };
+    open_as(RedisSettings { url: url.into(), deadline, replica: false, probe, fault })
+}
+
+/// A store that acknowledges only what a replica has.
+pub(crate) fn open_replicated(url: &str, deadline: Duration) -> Opened {
+    let probe = Duration::from_millis(200);
+    open_as(RedisSettings { url: url.into(), deadline, replica: true, probe, fault: None })
+}
+
+fn open_as(settings: RedisSettings) -> Opened {
+    let connections = Connections::new();
     let store = RedisStore::connect(settings, &connections).unwrap();
     Opened { store, connections }
 }
@@ -208,7 +223,8 @@ impl Node {
 
 /// A cluster of three nodes on this machine.
 pub(crate) struct Cluster {
-    ports: Vec<u16>,
+    /// Where each node listens to clients and to the others.
+    ports: Vec<(u16, u16)>,
     _keepers: Vec<Keeper>,
 }
 
@@ -216,7 +232,7 @@ impl Cluster {
     /// Its nodes.
     pub(crate) async fn nodes(&self) -> Vec<Node> {
         let mut nodes = Vec::new();
-        for port in &self.ports {
+        for (port, _) in &self.ports {
             let url = format!("redis://127.0.0.1:{port}");
             let id = ask(&url, &["CLUSTER", "MYID"]).await;
             nodes.push(Node { url, id });
@@ -234,7 +250,13 @@ impl Cluster {
             until(is_whole).await;
             with_user(&node.url).await;
         }
-        format!("redis+cluster://{USER}:secret@127.0.0.1:{},127.0.0.1:{}", self.ports[0], self.ports[1])
+        format!("redis+cluster://{USER}:secret@127.0.0.1:{},127.0.0.1:{}", self.ports[0].0, self.ports[1].0)
+    }
+
+    /// Brings another server in.
+    pub(crate) async fn meet(&self, other: &Redis) {
+        let (port, bus) = self.ports[0];
+        meet(&other.url(), port, bus).await;
     }
 
     /// Starts one: three nodes that know each other and have all slots; they agree on it a little later.
@@ -243,20 +265,18 @@ impl Cluster {
         let keepers = nodes.iter().map(|(port, bus)| {
             let dir = kept_dir();
             let bus = bus.to_string();
-            let options =
-                ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "2000"];
-            keep(*port, &dir, &options.map(str::to_owned), Some(&dir))
+            keep(*port, &dir, &cluster_options(&bus).map(str::to_owned), Some(&dir))
         });
         let keepers = keepers.collect();
         // On a thread and a runtime of its own, since the test that asks first has one that must not block.
         let meeting = thread::spawn(|| {
-            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(meet(nodes))
+            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(join(nodes))
         });
         Self { ports: meeting.join().unwrap(), _keepers: keepers }
     }
 }
 
-async fn meet(nodes: Vec<(u16, u16)>) -> Vec<u16> {
+async fn join(nodes: Vec<(u16, u16)>) -> Vec<(u16, u16)> {
     let slots = [("0", "5460"), ("5461", "10922"), ("10923", "16383")];
     for ((port, _), (first, last)) in nodes.iter().zip(slots) {
         until_it_answers(*port).await;
@@ -265,10 +285,18 @@ async fn meet(nodes: Vec<(u16, u16)>) -> Vec<u16> {
     }
     let first = format!("redis://127.0.0.1:{}", nodes[0].0);
     for (port, bus) in &nodes[1..] {
-        let (port, bus) = (port.to_string(), bus.to_string());
-        let _: Value = ask(&first, &["CLUSTER", "MEET", "127.0.0.1", &port, &bus]).await;
+        meet(&first, *port, *bus).await;
     }
-    nodes.into_iter().map(|(port, _)| port).collect()
+    nodes
+}
+
+async fn meet(node: &str, port: u16, bus: u16) {
+    let (port, bus) = (port.to_string(), bus.to_string());
+    let _: Value = ask(node, &["CLUSTER", "MEET", "127.0.0.1", &port, &bus]).await;
+}
+
+fn cluster_options(bus: &str) -> [&str; 6] {
+    ["--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "2000"]
 }
 
 /// Makes the user and gives the address to log in as it.
