@@ -21,6 +21,21 @@ async fn two(redis: &Redis, folder: &tempfile::TempDir) -> [TestOrigin; 2] {
     [TestOrigin::start(&[&redis, &data_dir]).await, TestOrigin::start(&[&redis, &data_dir]).await]
 }
 
+/// The first number on a line of INFO.
+async fn counted(redis: &Redis, section: &str, line: &str) -> u64 {
+    let info: String = redis.ask(&["INFO", section]).await;
+    let value = info.lines().find_map(|one| one.strip_prefix(line)).unwrap_or_default();
+    let digits: String =
+        value.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or(0)
+}
+
+/// What was warned of in these words.
+fn warnings(said: &str, words: &str) -> Vec<serde_json::Value> {
+    let lines = said.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    lines.filter(|line| line["level"] == "WARN" && line["message"] == words).collect()
+}
+
 #[tokio::test]
 async fn members_who_type_at_the_same_time_at_two_origins_end_equal() {
     let (redis, folder) = (Redis::start(&[]).await, tempfile::tempdir().unwrap());
@@ -110,10 +125,66 @@ async fn a_server_behind_tls_is_reached_only_if_its_certificate_is_trusted() {
     let clients = async || redis.ask::<String>(&["CLIENT", "LIST"]).await;
     until(async || clients().await.matches("user=edgeroom").count() == 3).await;
     assert!(trusting.terminate().0.success());
+    let before = counted(&redis, "stats", "total_connections_received:").await;
     let wary = Process::start(&own, &[]);
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // Each of the three has tried more than once; looking counts too.
+    until(async || counted(&redis, "stats", "total_connections_received:").await > before + 100).await;
     assert_eq!(clients().await.matches("user=edgeroom").count(), 0);
-    assert!(wary.terminate().0.success());
+    let ready = wary.get("/readyz").await.json();
+    assert_eq!(ready["room_store"], "degraded", "{ready}");
+    let (status, said) = wary.terminate();
+    assert!(status.success());
+    let warnings = warnings(&said, "a connection fails");
+    assert_eq!(warnings.len(), 3, "one for each connection: {said}");
+    assert!(warnings.iter().all(|one| one["why"].to_string().contains("certificate")), "{warnings:?}");
+}
+
+#[tokio::test]
+async fn what_the_server_refuses_its_user_is_told_once_and_shown_until_it_has_passed() {
+    let (redis, folder) = (Redis::start(&[]).await, tempfile::tempdir().unwrap());
+    let url = with_user(&redis.url()).await.replace(":secret@", ":another-password@");
+    let data_dir = folder.path().to_str().unwrap();
+    let own = [("AUTH", "open"), ("LISTEN", "127.0.0.1:0"), ("REDIS_URL", &url), ("DATA_DIR", data_dir)];
+    let origin = Process::start(&[&own[..], &[("SUBSCRIBER_PROBE_MS", "100")]].concat(), &[]);
+    let usable = async |name: &str| {
+        let ready = origin.get("/readyz").await.json();
+        let all = ready["connections"].as_array().unwrap();
+        let up = all.iter().find(|one| one["name"] == name).unwrap()["up"] == true;
+        assert_eq!(ready["room_store"] == "ok", all.iter().all(|one| one["up"] == true), "{ready}");
+        up
+    };
+    // Each of the three connections has been refused more than once.
+    until(async || counted(&redis, "commandstats", "cmdstat_hello:").await > 12).await;
+    assert!(!usable("redis-commands").await && !usable("redis-subscriber").await);
+
+    redis.ask::<String>(&["ACL", "SETUSER", "edgeroom", ">another-password"]).await;
+    until(async || usable("redis-commands").await && usable("redis-subscriber").await).await;
+    let room = any_room();
+    let mut ada = origin.client(room.as_str()).await;
+    ada.open(".room").await;
+    ada.open("a.txt").await;
+    redis.ask::<String>(&["ACL", "SETUSER", "edgeroom", "-xadd"]).await;
+    ada.append("a.txt", "typed").await;
+    ada.until(|ada| ada.events.iter().filter(|event| event["type"] == "hold").count() > 1).await;
+    assert!(!usable("redis-commands").await && usable("redis-bulk").await);
+    redis.ask::<String>(&["ACL", "SETUSER", "edgeroom", "+xadd"]).await;
+    ada.saved("a.txt").await;
+    until(async || usable("redis-commands").await).await;
+    drop(ada);
+
+    let (status, said) = origin.terminate();
+    assert!(status.success());
+    let mut failed: Vec<String> =
+        warnings(&said, "a connection fails").iter().map(|one| one["connection.name"].to_string()).collect();
+    failed.sort_unstable();
+    assert_eq!(failed, ["\"redis-bulk\"", "\"redis-commands\"", "\"redis-subscriber\""], "{said}");
+    let refused = warnings(&said, "the server refuses its user something");
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert_eq!(
+        (&refused[0]["connection.name"], &refused[0]["doing"]),
+        (&"redis-commands".into(), &"append".into())
+    );
+    assert!(!said.contains("another-password"), "{said}");
 }
 
 #[tokio::test]

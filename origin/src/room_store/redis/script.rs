@@ -10,6 +10,7 @@ use crate::room_store::StoreError;
 
 /// A script as Redis gets it.
 pub(super) struct Script {
+    name: &'static str,
     code: String,
     hash: String,
 }
@@ -17,7 +18,7 @@ pub(super) struct Script {
 macro_rules! scripts {
     ($($name:ident $file:literal)*) => {
         $(pub(super) static $name: LazyLock<Script> =
-            LazyLock::new(|| Script::new(include_str!(concat!("lua/", $file, ".lua"))));)*
+            LazyLock::new(|| Script::new($file, include_str!(concat!("lua/", $file, ".lua"))));)*
     };
 }
 
@@ -41,12 +42,12 @@ scripts! {
 }
 
 impl Script {
-    fn new(source: &str) -> Self {
+    fn new(name: &'static str, source: &str) -> Self {
         // The flags must be the very first line.
         let (flags, body) = source.split_once('\n').unwrap_or((source, ""));
         let code = format!("{flags}\n{}\n{body}", include_str!("lua/common.lua"));
         let hash = redis::Script::new(&code).get_hash().to_owned();
-        Self { code, hash }
+        Self { name, code, hash }
     }
 
     /// A call of it, so far without keys and arguments.
@@ -68,6 +69,11 @@ enum Arg {
 }
 
 impl Call {
+    /// What it does, in a word.
+    pub(super) fn name(&self) -> &'static str {
+        self.script.name
+    }
+
     pub(super) fn key(mut self, key: String) -> Self {
         self.keys.push(key);
         self

@@ -13,6 +13,8 @@ pub(crate) struct Process {
     child: Child,
     /// Where it listens.
     pub(crate) address: String,
+    /// What it said before it listened.
+    said: String,
     rest: BufReader<std::process::ChildStderr>,
 }
 
@@ -37,14 +39,13 @@ impl Process {
         let variables = [variables, &[("LOG_FORMAT", "json")]].concat();
         let mut child = command(&variables, arguments).spawn().unwrap();
         let rest = BufReader::new(child.stderr.take().unwrap());
-        let mut process = Self { child, address: String::new(), rest };
-        let mut said = String::new();
+        let mut process = Self { child, address: String::new(), said: String::new(), rest };
         while process.address.is_empty() {
             let mut line = String::new();
-            assert!(process.rest.read_line(&mut line).unwrap() > 0, "it has ended: {said}");
+            assert!(process.rest.read_line(&mut line).unwrap() > 0, "it has ended: {}", process.said);
             let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
             process.address = event["address"].as_str().unwrap_or_default().to_owned();
-            said += &line;
+            process.said += &line;
         }
         process
     }
@@ -63,11 +64,11 @@ impl Process {
         Client::connect(format!("ws://{}/rooms/{room}?name=Ada", self.address)).await
     }
 
-    /// Sends SIGTERM and waits for the end.
+    /// Sends SIGTERM and waits for the end; all that it has said.
     pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").arg(&id).status().unwrap().success());
-        let mut said = String::new();
+        let mut said = std::mem::take(&mut self.said);
         self.rest.read_to_string(&mut said).unwrap();
         (self.child.wait().unwrap(), said)
     }
