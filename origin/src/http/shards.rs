@@ -109,8 +109,16 @@ pub(super) async fn delete(State(app): State<App>, Path(id): Path<String>) -> Re
     let id = RoomId::parse(&id).map_err(|error| Refusal::BadName { text: id, error })?;
     let of_room = |error| Refusal::of_room(&id, "", error);
     let was_open = app.rooms.names(&id).await.map_err(of_room)?.is_some();
-    // The archive first: whoever joined between the two would populate the room anew from it.
-    let was_stored = app.archive.delete(&id).await.map_err(|error| Refusal::of_archive(&id, &error))?;
+    // Nobody may join between the two steps: whoever came then would bring back what is deleted.
+    app.rooms.seal(&id, true).await.map_err(of_room)?;
+    let was_stored = match app.archive.delete(&id).await {
+        Ok(was_stored) => was_stored,
+        Err(error) => {
+            // The seal ends by itself if this fails too.
+            let _ = app.rooms.seal(&id, false).await;
+            return Err(Refusal::of_archive(&id, &error));
+        }
+    };
     app.rooms.delete(&id).await.map_err(of_room)?;
     if was_open || was_stored { Ok(StatusCode::NO_CONTENT) } else { Err(Refusal::NoShard(id.to_string())) }
 }

@@ -25,6 +25,9 @@ use crate::{
     room_store::{ListedMember, RoomStore, StoreError},
 };
 
+/// How long the deletion of a shard may take until its room can be opened again.
+const DELETION: Duration = Duration::from_secs(60);
+
 /// What rooms are made of.
 pub struct Parts {
     /// Where they live.
@@ -161,6 +164,13 @@ impl Rooms {
             Err(StoreError::Cold) => Ok(None),
             Err(error) => Err(RoomError::Failed(error.to_string())),
         }
+    }
+
+    /// Keeps everybody from opening a room while its shard is deleted, or lets them again.
+    pub async fn seal(&self, room: &RoomId, sealed: bool) -> Result<(), RoomError> {
+        let at_most = if sealed { DELETION } else { Duration::ZERO };
+        let done = self.0.parts.store.seal(room, at_most).await;
+        done.map_err(|error| RoomError::Failed(error.to_string()))
     }
 
     /// Removes a deleted room from the room store; its members are closed with 4410.

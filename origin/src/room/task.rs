@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     clock,
-    room_store::{Joined, Left, Published},
+    room_store::{Joined, Left, Published, StoreError},
 };
 
 /// Messages of hubs that are handled before effects are carried out, so that they can share a batch.
@@ -266,6 +266,10 @@ impl Task {
             }
             Err(PopulateError::NoShard) => {
                 self.room.refuse(CloseCode::NotFound, "no-room");
+                self.hold = Hold::Failed(Instant::now() + TRY_AGAIN);
+            }
+            Err(PopulateError::Store(StoreError::Sealed)) => {
+                self.room.refuse(CloseCode::Deleted, "deleted");
                 self.hold = Hold::Failed(Instant::now() + TRY_AGAIN);
             }
             Err(error) => {

@@ -36,7 +36,8 @@ pub trait RoomStore: Send + Sync + 'static {
         false
     }
 
-    /// Takes or renews the lease of `origin` on the room and says what state the room is in.
+    /// Takes or renews the lease of `origin` on the room and says what state the room is in. An origin that asks
+    /// again while it is the loader has lost its token: it gets another.
     async fn join(&self, room: &RoomId, origin: &str, lease: Duration) -> Result<Joined, StoreError>;
 
     /// Ends a populate: installs every base in one step and opens the room with a new epoch and `seq` 0.
@@ -97,7 +98,11 @@ pub trait RoomStore: Send + Sync + 'static {
     /// and nothing is dirty.
     async fn leave(&self, room: &RoomId, origin: &str, epoch: Epoch) -> Result<Left, StoreError>;
 
-    /// Removes a deleted room whatever its state, and tells its subscribers.
+    /// Keeps everybody from joining or populating the room ([`StoreError::Sealed`]), until it is erased, but for
+    /// at most this long; zero lets them in again. Whoever has it open goes on.
+    async fn seal(&self, room: &RoomId, at_most: Duration) -> Result<(), StoreError>;
+
+    /// Removes a deleted room whatever its state, ends its seal and tells its subscribers.
     async fn erase(&self, room: &RoomId) -> Result<(), StoreError>;
 
     /// Every populated room, for the sweeper.
@@ -325,6 +330,9 @@ pub enum StoreError {
     /// Another loader has taken over.
     #[error("another loader has taken over")]
     Stale,
+    /// The room's shard is being deleted.
+    #[error("the shard is being deleted")]
+    Sealed,
     /// Another flush came first.
     #[error("another flush has replaced the base")]
     Conflict,
@@ -357,6 +365,7 @@ impl StoreError {
             Self::Cold => "cold",
             Self::Epoch(_) => "epoch",
             Self::Stale => "stale-loader",
+            Self::Sealed => "sealed",
             Self::Conflict => "conflict",
             Self::NoFile => "no-file",
             Self::Full => "store-full",

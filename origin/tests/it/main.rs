@@ -23,3 +23,4 @@ mod links;
 mod two_origins;
 mod roles;
 mod members;
+mod deletion;

@@ -6,6 +6,7 @@ pub(crate) mod setup;
 mod stores;
 mod history;
 mod roll;
+mod loading;
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,6 +22,7 @@ use shared::{
 };
 
 use self::history::*;
+use self::loading::*;
 use self::roll::*;
 use self::setup::{LEASE, any_room, base, batch, event, file, path, populate, seq_now, texts, update};
 

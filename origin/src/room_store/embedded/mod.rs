@@ -119,7 +119,7 @@ impl RoomStore for EmbeddedStore {
 
     async fn join(&self, room: &RoomId, origin: &str, lease: Duration) -> Result<Joined, StoreError> {
         let origin = origin.to_owned();
-        self.decide(room, move |room, now| Ok((Change::None, room.join(now, &origin, lease)))).await
+        self.decide(room, move |room, now| Ok((Change::None, room.join(now, &origin, lease)?))).await
     }
 
     async fn commit(
@@ -180,6 +180,14 @@ impl RoomStore for EmbeddedStore {
     async fn leave(&self, room: &RoomId, origin: &str, epoch: Epoch) -> Result<Left, StoreError> {
         let origin = origin.to_owned();
         self.decide(room, move |room, now| Ok(room.leave(now, &origin, epoch))).await
+    }
+
+    async fn seal(&self, room: &RoomId, at_most: Duration) -> Result<(), StoreError> {
+        self.decide(room, move |room, now| {
+            room.seal(now, at_most);
+            Ok((Change::None, ()))
+        })
+        .await
     }
 
     async fn erase(&self, room: &RoomId) -> Result<(), StoreError> {

@@ -58,6 +58,8 @@ pub(super) struct Answered {
 pub(super) struct Room {
     leases: HashMap<String, Lease>,
     loader: Option<Loader>,
+    /// Nobody joins before this time.
+    sealed_until: u64,
     open: Option<Open>,
 }
 
@@ -84,27 +86,36 @@ impl Room {
 
     /// Whether forgetting the room loses nothing.
     pub(super) fn is_vacant(&self) -> bool {
-        self.open.is_none() && self.leases.is_empty() && self.loader.is_none()
+        self.open.is_none() && self.leases.is_empty() && self.loader.is_none() && self.sealed_until == 0
     }
 
     pub(super) fn is_populated(&self) -> bool {
         self.open.is_some()
     }
 
-    pub(super) fn join(&mut self, now: Now, origin: &str, lease: Duration) -> Joined {
+    pub(super) fn join(&mut self, now: Now, origin: &str, lease: Duration) -> Result<Joined, StoreError> {
         self.expire(now);
+        if self.sealed_until > 0 {
+            return Err(StoreError::Sealed);
+        }
         let until = now.us.saturating_add(micros(lease));
         self.leases.entry(origin.to_owned()).or_default().until = until;
         if let Some(open) = &self.open {
-            return Joined::Ready(open.position);
+            return Ok(Joined::Ready(open.position));
         }
-        if let Some(loader) = self.loader.as_ref().filter(|loader| loader.until > now.us) {
-            return Joined::Wait(Duration::from_micros(loader.until - now.us));
+        let is_at_work = |loader: &&Loader| loader.until > now.us && loader.origin != origin;
+        if let Some(loader) = self.loader.as_ref().filter(is_at_work) {
+            return Ok(Joined::Wait(Duration::from_micros(loader.until - now.us)));
         }
         let token = LoaderToken(format!("{origin}-{:016x}", rand::random::<u64>()));
         let until = now.us.saturating_add(micros(LOADER_LEASE));
         self.loader = Some(Loader { token: token.clone(), origin: origin.to_owned(), until });
-        Joined::Load(token)
+        Ok(Joined::Load(token))
+    }
+
+    pub(super) fn seal(&mut self, now: Now, at_most: Duration) {
+        self.loader = None;
+        self.sealed_until = if at_most.is_zero() { 0 } else { now.us.saturating_add(micros(at_most)) };
     }
 
     pub(super) fn commit(
@@ -326,6 +337,9 @@ impl Room {
 
     fn expire(&mut self, now: Now) {
         self.leases.retain(|_, lease| lease.until > now.us);
+        if self.sealed_until <= now.us {
+            self.sealed_until = 0;
+        }
     }
 
     fn populated(&self) -> Result<&Open, StoreError> {

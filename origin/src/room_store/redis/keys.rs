@@ -30,6 +30,11 @@ impl Keys {
         self.key("u")
     }
 
+    /// Hash: there while nobody may join.
+    pub(super) fn seal(&self) -> String {
+        self.key("x")
+    }
+
     /// Sorted set: file by the timestamp of its last change.
     pub(super) fn files(&self) -> String {
         self.key("f")

@@ -119,7 +119,8 @@ impl RoomStore for RedisStore {
         self.touch(room).await?;
         let keys = Keys::new(room);
         let token = LoaderToken(format!("{origin}-{:032x}", rand::random::<u128>()));
-        let call = script::JOIN.call().key(keys.meta()).key(keys.members()).key(keys.listed()).text(origin);
+        let call = script::JOIN.call().key(keys.meta()).key(keys.members()).key(keys.listed());
+        let call = call.key(keys.seal()).text(origin);
         let call = call.number(micros(lease)).text(&*token.0).number(micros(LOADER_LEASE));
         let call = self.publishing(call.number(populate::ABANDONED_AFTER_MS), &keys);
         let mut reply = Reply::new(self.commands.run(&call).await?)?;
@@ -313,11 +314,19 @@ impl RoomStore for RedisStore {
         Err(StoreError::Failed("other files came again and again".to_owned()))
     }
 
+    async fn seal(&self, room: &RoomId, at_most: Duration) -> Result<(), StoreError> {
+        let keys = Keys::new(room);
+        let call = script::SEAL.call().key(keys.meta()).key(keys.seal());
+        let ms = u64::try_from(at_most.as_millis()).unwrap_or(u64::MAX);
+        self.commands.run(&call.number(ms)).await.map(drop)
+    }
+
     async fn erase(&self, room: &RoomId) -> Result<(), StoreError> {
         let seen = self.last_seen(room).await?;
         let mut named = Vec::new();
         for _ in 0..TRIES {
-            let call = self.publishing(whole_room(&script::ERASE, room, &named), &Keys::new(room));
+            let call = whole_room(&script::ERASE, room, &named).key(Keys::new(room).seal());
+            let call = self.publishing(call, &Keys::new(room));
             let mut reply = Reply::new(self.commands.run(&naming(call, &named)).await?)?;
             if reply.take::<String>()? == "FILES" {
                 named = reply.files()?;

@@ -36,6 +36,7 @@ scripts! {
     LIST "list"
     LISTED "listed"
     LEAVE "leave"
+    SEAL "seal"
     ERASE "erase"
     TOUCH "touch"
     FORGET "forget"
@@ -179,6 +180,7 @@ pub(super) fn refusal(error: &RedisError) -> StoreError {
             Ok(epoch) => StoreError::Epoch(Epoch(epoch)),
             Err(_) => StoreError::Failed(error.to_string()),
         },
+        Some("SEALED") => StoreError::Sealed,
         Some("STALE") => StoreError::Stale,
         Some("CONFLICT") => StoreError::Conflict,
         Some("NOFILE") => StoreError::NoFile,

@@ -251,6 +251,7 @@ async fn a_room_that_is_gone_leaves_no_key_behind() {
         .append(&erased, now_of(&*store, &erased).await.epoch, batch("o1", 2, vec![update(1, "a")]))
         .await
         .unwrap();
+    store.seal(&erased, LEASE).await.unwrap();
     store.erase(&erased).await.unwrap();
     assert!(matches!(store.join(&failed, "o1", LEASE).await.unwrap(), Joined::Load(_)));
     assert_eq!(store.leave(&failed, "o1", Epoch(0)).await.unwrap(), Left::NotMine);

@@ -20,6 +20,8 @@ macro_rules! contract_of {
         contract_tests! { $store:
             one_loader_populates_and_the_others_wait
             a_loader_that_gave_up_cannot_commit
+            an_origin_that_has_lost_its_token_gets_another
+            a_sealed_room_lets_nobody_in_until_it_is_erased
             a_room_that_is_not_populated_takes_nothing
             seq_rises_by_one_and_ts_with_it
             a_repeated_batch_is_logged_once
