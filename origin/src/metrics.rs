@@ -20,7 +20,7 @@ use prometheus_client::{
 use shared::hub::Stats;
 
 use self::hubs::HubMetrics;
-use crate::connections::ConnectionState;
+use crate::{connections::ConnectionState, room::state::Counts};
 
 /// The metrics of one origin.
 #[derive(Debug)]
@@ -101,11 +101,6 @@ impl Metrics {
         }
     }
 
-    /// Changes came from a hub.
-    pub fn updates_received(&self, count: u64) {
-        self.updates_received.inc_by(count);
-    }
-
     /// One group commit was answered: so many changes are logged.
     pub fn batch_logged(&self, changes: u64, took: Duration) {
         self.batches.inc();
@@ -113,19 +108,12 @@ impl Metrics {
         self.append_seconds.observe(took.as_secs_f64());
     }
 
-    /// A change was refused for good.
-    pub fn update_refused(&self) {
-        self.updates_refused.inc();
-    }
-
-    /// A change was not logged because what it depends on is missing.
-    pub fn update_missing(&self) {
-        self.updates_missing.inc();
-    }
-
-    /// A room has read the log again.
-    pub fn backfilled(&self) {
-        self.backfills.inc();
+    /// What a room has counted since the last time.
+    pub fn room_counted(&self, counts: Counts) {
+        self.updates_received.inc_by(counts.received);
+        self.updates_refused.inc_by(counts.refused);
+        self.updates_missing.inc_by(counts.missing);
+        self.backfills.inc_by(counts.backfills);
     }
 
     /// A room was opened here.

@@ -13,7 +13,7 @@ use shared::{
 };
 
 use crate::{
-    archive::{Archive, ArchiveError, Eol, FileWrite, Saved, Shard, StoredFile},
+    archive::{Archive, ArchiveError, Eol, FileWrite, Saved, StoredFile},
     project::text::{Merged, TextError},
     room_store::{Batch, Entry, FileLog, FlushAck, RoomStore, Source, StoreError},
 };
@@ -68,8 +68,8 @@ pub enum FlushError {
     /// The room store failed before any file was touched.
     #[error("reading what is dirty: {0}")]
     Store(#[from] StoreError),
-    /// The archive failed before any file was touched.
-    #[error("reading the shard: {0}")]
+    /// The archive failed after the files were flushed.
+    #[error("moving the shard's last_sync_timestamp: {0}")]
     Archive(#[from] ArchiveError),
     /// The room is open and dirty, but the archive has no such shard. Nothing is dropped.
     #[error("the room is dirty but the archive has no shard for it")]
@@ -129,11 +129,10 @@ pub async fn flush_room(
         report.clean = true;
         return Ok(report);
     }
-    let shard = archive.find_by_id(room).await?.ok_or(FlushError::NoShard)?;
     let flush = Flush { store, archive, room, epoch: dirty.epoch, now_us };
     let one = |id: FileId| {
-        let (flush, eol) = (&flush, eol_of(&shard, &id));
-        async move { (flush.file(&id, eol).await, id) }
+        let flush = &flush;
+        async move { (flush.file(&id).await, id) }
     };
     let outcomes: Vec<_> =
         stream::iter(dirty.files).map(|(id, _)| one(id)).buffer_unordered(FILES_AT_ONCE).collect().await;
@@ -160,10 +159,6 @@ pub async fn flush_room(
     }
 }
 
-fn eol_of(shard: &Shard, id: &FileId) -> Eol {
-    shard.files.iter().find(|file| file.id == *id).map(|file| file.eol).unwrap_or_default()
-}
-
 struct Flush<'a> {
     store: &'a dyn RoomStore,
     archive: &'a dyn Archive,
@@ -174,7 +169,7 @@ struct Flush<'a> {
 
 impl Flush<'_> {
     /// Flushes one file; the answer is what the archive now has and how much was written, `None` if nothing.
-    async fn file(&self, id: &FileId, eol: Eol) -> Result<(FlushedFile, Option<u64>), FileError> {
+    async fn file(&self, id: &FileId) -> Result<(FlushedFile, Option<u64>), FileError> {
         let mut bytes = None;
         for _ in 0..TRIES {
             let log = self.store.read(self.room, id).await?;
@@ -196,7 +191,7 @@ impl Flush<'_> {
                     state: plan.state.clone(),
                     ts: stored.as_ref().map_or(ts, |stored| ts.max(stored.ts)),
                     seq,
-                    eol: stored.as_ref().map_or(eol, |stored| stored.eol),
+                    eol: stored.as_ref().map_or_else(Eol::default, |stored| stored.eol),
                     write_id: format!("{:032x}", rand::random::<u128>()),
                     now: self.now_us,
                 };

@@ -9,6 +9,7 @@ mod task;
 mod jobs;
 mod announcer;
 mod roll;
+mod hearing;
 mod populate;
 mod registry;
 mod report;

@@ -12,7 +12,9 @@ use shared::{
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    announcer, jobs,
+    announcer,
+    hearing::{Heard, Hearing},
+    jobs,
     jobs::Done,
     populate::{PopulateError, populate},
     registry::{Inbound, Inner},
@@ -47,7 +49,7 @@ struct Task {
     room: Room,
     inbox: mpsc::Receiver<Inbound>,
     outboxes: HashMap<LinkId, mpsc::Sender<Vec<OriginMessage>>>,
-    published: Option<mpsc::Receiver<Published>>,
+    hearing: Hearing,
     jobs: FuturesUnordered<BoxFuture<'static, Done>>,
     hold: Hold,
     renew_at: Instant,
@@ -73,7 +75,7 @@ pub(super) async fn run(inner: Arc<Inner>, id: RoomId, inbox: mpsc::Receiver<Inb
         id,
         inbox,
         outboxes: HashMap::new(),
-        published: None,
+        hearing: Hearing::Nothing,
         jobs: FuturesUnordered::new(),
         hold: Hold::Parked,
         renew_at: Instant::now(),
@@ -106,7 +108,7 @@ impl Task {
         tokio::select! {
             biased;
             Some(done) = self.jobs.next() => self.on_done(done),
-            published = receive(&mut self.published) => self.on_published(published).await,
+            heard = self.hearing.next() => self.on_heard(heard),
             inbound = self.inbox.recv() => match inbound {
                 Some(inbound) => {
                     self.on_inbound(inbound).await;
@@ -196,23 +198,25 @@ impl Task {
         }
     }
 
-    async fn on_published(&mut self, published: Option<Published>) {
-        match published {
-            Some(Published::Erased) => {
+    fn on_heard(&mut self, heard: Heard) {
+        match heard {
+            Heard::Published(Published::Erased) => {
                 self.room.published(Published::Erased, clock::now_ms());
                 self.hold = Hold::Parked;
-                self.published = None;
+                self.hearing = Hearing::Nothing;
             }
-            Some(published) => {
+            Heard::Published(published) => {
                 if matches!(published, Published::Note(_)) && self.leave_at.is_some() {
                     self.leave_at = Some(Instant::now());
                 }
                 self.room.published(published, clock::now_ms());
             }
-            None => {
-                // The subscription has fallen behind: a new one first, then the log.
-                self.published = self.inner.parts.store.subscribe(&self.id).await.ok();
-                self.room.look_at_log();
+            // A new subscription first, then the log.
+            Heard::Lost => self.hearing = Hearing::ask(&self.inner.parts.store, &self.id),
+            Heard::Begun => self.room.look_at_log(),
+            Heard::Failed(error) => {
+                tracing::warn!(room.id = %self.id, %error, "a room is not heard");
+                self.start_over("it is not heard");
             }
         }
     }
@@ -257,7 +261,7 @@ impl Task {
             Hold::Failed(until) if until > Instant::now() => return,
             _ => {}
         }
-        self.published = self.inner.parts.store.subscribe(&self.id).await.ok();
+        self.hearing = Hearing::begin(&self.inner.parts.store, &self.id).await;
         match populate(&self.inner.parts, &self.id).await {
             Ok(populated) => {
                 self.room.begin(populated.position, populated.names, clock::now_us());
@@ -309,7 +313,7 @@ impl Task {
         match parts.store.leave(&self.id, &parts.origin_id, epoch).await {
             Ok(Left::Gone | Left::Members(_) | Left::NotMine) => {
                 self.hold = Hold::Parked;
-                self.published = None;
+                self.hearing = Hearing::Nothing;
                 self.leave_at = None;
             }
             Ok(Left::Dirty(_)) => {
@@ -329,7 +333,7 @@ impl Task {
         tracing::warn!(room.id = %self.id, why, "the room starts over");
         self.room.unlink_all("epoch");
         self.hold = Hold::Parked;
-        self.published = None;
+        self.hearing = Hearing::Nothing;
         self.leave_at = None;
     }
 
@@ -374,24 +378,6 @@ impl Task {
     }
 
     fn count(&mut self) {
-        let counts = self.room.counts();
-        let metrics = &self.inner.parts.metrics;
-        metrics.updates_received(counts.received);
-        for _ in 0..counts.refused {
-            metrics.update_refused();
-        }
-        for _ in 0..counts.missing {
-            metrics.update_missing();
-        }
-        for _ in 0..counts.backfills {
-            metrics.backfilled();
-        }
-    }
-}
-
-async fn receive(published: &mut Option<mpsc::Receiver<Published>>) -> Option<Published> {
-    match published {
-        Some(published) => published.recv().await,
-        None => std::future::pending().await,
+        self.inner.parts.metrics.room_counted(self.room.counts());
     }
 }

@@ -52,6 +52,16 @@ async fn a_flush_writes_text_and_state_of_the_dirty_files_and_tells_the_room() {
 }
 
 #[tokio::test]
+async fn a_flush_reads_the_files_that_are_dirty_and_no_others() {
+    let bench = Bench::new().await;
+    bench.types(1, 11, "!").await;
+    let report = bench.flush().await.unwrap();
+    assert_eq!((report.written.len(), bench.archive.trees.load(Relaxed)), (1, 0));
+    let stored = bench.stored(1).await;
+    assert_eq!((stored.text.as_str(), stored.eol), ("one!", Eol::Crlf), "line ends are those that it had");
+}
+
+#[tokio::test]
 async fn a_file_whose_state_is_stored_already_is_acknowledged_and_not_written() {
     let bench = Bench::new().await;
     let again = change(1, state_of("one", 1));

@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
-use origin::archive::{Archive, NewShard, sqlite::SqliteArchive};
+use origin::{
+    archive::{Archive, NewShard, sqlite::SqliteArchive},
+    project::text::state_of,
+    room_store::{Entry, RoomStore, Source},
+};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    room_store_contract::setup::any_room,
+    room_store_contract::setup::{any_room, batch},
     support::{
         Client, Process, TestOrigin,
-        redis::{Redis, until, with_user},
+        redis::{Redis, open, until, with_user},
     },
 };
 
@@ -185,6 +189,39 @@ async fn what_the_server_refuses_its_user_is_told_once_and_shown_until_it_has_pa
         (&"redis-commands".into(), &"append".into())
     );
     assert!(!said.contains("another-password"), "{said}");
+}
+
+#[tokio::test]
+async fn a_room_whose_subscription_cannot_be_had_again_goes_on_and_hears_what_it_has_missed() {
+    let redis = Redis::start(&[]).await;
+    let url = format!("--redis-url={}", with_user(&redis.url()).await);
+    // Whoever waited for a subscription would wait for longer than anybody's patience.
+    let origin = TestOrigin::start(&[&url, "--redis-deadline-ms=60000", "--subscriber-probe-ms=100"]).await;
+    let room = any_room();
+    let mut ada = origin.client(room.as_str()).await;
+    ada.open("a.txt").await;
+    ada.open("b.txt").await;
+    redis.ask::<String>(&["ACL", "SETUSER", "edgeroom", "-subscribe"]).await;
+    redis.ask::<u64>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+
+    let elsewhere = open(&redis.url()).store;
+    let named = elsewhere.names(&room).await.unwrap();
+    let (file, _) = named.iter().find(|(_, path)| path.as_str() == "b.txt").unwrap();
+    let epoch = elsewhere.dirty(&room).await.unwrap().epoch;
+    let bytes = state_of("from elsewhere", 7);
+    let entry = Entry { file: file.clone(), source: Source::default(), bytes };
+    elsewhere.append(&room, epoch, batch("elsewhere", 1, vec![entry])).await.unwrap();
+    // The silence is noticed, and for as long as this nobody hears the room.
+    for _ in 0..20 {
+        ada.append("a.txt", "x").await;
+        ada.saved("a.txt").await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(origin.get("/readyz").await.json()["room_store"], "degraded");
+    redis.ask::<String>(&["ACL", "SETUSER", "edgeroom", "+subscribe"]).await;
+    ada.until(|ada| ada.text("b.txt") == "from elsewhere").await;
+    drop(ada);
+    origin.stop().await;
 }
 
 #[tokio::test]

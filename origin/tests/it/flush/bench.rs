@@ -40,11 +40,14 @@ pub(super) struct Rigged {
     pub(super) before_save: Mutex<Option<Hook>>,
     pub(super) failing: Mutex<Option<FileId>>,
     pub(super) saves: AtomicUsize,
+    /// How often the whole tree was read.
+    pub(super) trees: AtomicUsize,
 }
 
 #[async_trait]
 impl Archive for Rigged {
     async fn find_by_id(&self, id: &RoomId) -> Result<Option<Shard>, ArchiveError> {
+        self.trees.fetch_add(1, Relaxed);
         self.inner.find_by_id(id).await
     }
     async fn create(&self, shard: NewShard) -> Result<(), ArchiveError> {
@@ -99,6 +102,7 @@ impl Bench {
             before_save: Mutex::default(),
             failing: Mutex::default(),
             saves: AtomicUsize::new(0),
+            trees: AtomicUsize::new(0),
         });
         let room = any_room();
         let files = vec![first_write(1, "one"), first_write(2, "two")];
