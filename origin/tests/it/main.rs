@@ -24,3 +24,4 @@ mod two_origins;
 mod roles;
 mod members;
 mod deletion;
+mod lasting;

@@ -30,6 +30,8 @@ pub(crate) enum Harm {
     SwallowAnswers,
     /// The client's side is told that the server has ended its half; requests still go through.
     HalfClose,
+    /// So many bytes of answers go through, then the client's side is ended.
+    CutAfter(usize),
     /// The connection is closed.
     Cut,
 }
@@ -128,6 +130,7 @@ async fn pass(
     answers: bool,
 ) {
     let mut buffer = vec![0; 64 << 10];
+    let mut passed = 0;
     loop {
         let length = tokio::select! {
             _ = harm.wait_for(|harm| answers && *harm == Harm::HalfClose) => break,
@@ -137,6 +140,15 @@ async fn pass(
         let now = *harm.borrow();
         match now {
             Harm::None | Harm::Cut | Harm::HalfClose => {}
+            Harm::CutAfter(_) if !answers => {}
+            Harm::CutAfter(most) => {
+                let rest = length.min(most - passed);
+                passed += rest;
+                if to.write_all(&buffer[..rest]).await.is_err() || passed == most {
+                    break;
+                }
+                continue;
+            }
             Harm::Delay(time) => sleep(time).await,
             Harm::SwallowAnswers if !answers => {}
             // What was swallowed is gone: a connection that is let go again would be out of step.
