@@ -5,6 +5,7 @@ use std::time::Duration;
 use shared::{
     id::{FileId, FilePath, RoomId},
     position::{Epoch, Position},
+    wire::link::HubMessage,
 };
 
 use super::registry::Parts;
@@ -91,4 +92,10 @@ async fn find_or_create(parts: &Parts, room: &RoomId) -> Result<(), PopulateErro
         Ok(()) | Err(ArchiveError::Taken) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether a message needs the room to be there: who leaves one that is gone must not bring it back.
+pub(super) fn needs_room(message: &HubMessage) -> bool {
+    use HubMessage::{Awareness, Close, Ping, Stats};
+    !matches!(message, Close { .. } | Awareness { .. } | Ping | Stats { .. })
 }

@@ -16,7 +16,7 @@ use super::{
     hearing::{Heard, Hearing},
     jobs,
     jobs::Done,
-    populate::{PopulateError, populate},
+    populate::{PopulateError, needs_room, populate},
     registry::{Inbound, Inner},
     report,
     roll::Roll,
@@ -56,6 +56,8 @@ struct Task {
     roll: Roll,
     /// Nobody is here, but something is dirty: leaving is tried again then, or when a flush says so.
     leave_at: Option<Instant>,
+    /// It was given up without leaving, since its hubs usually come back at once.
+    may_have_lease: bool,
     draining: bool,
     notes: mpsc::Sender<Bytes>,
 }
@@ -81,6 +83,7 @@ pub(super) async fn run(inner: Arc<Inner>, id: RoomId, inbox: mpsc::Receiver<Inb
         renew_at: Instant::now(),
         roll: Roll::default(),
         leave_at: None,
+        may_have_lease: false,
         draining: false,
         notes,
     };
@@ -94,11 +97,14 @@ pub(super) async fn run(inner: Arc<Inner>, id: RoomId, inbox: mpsc::Receiver<Inb
 impl Task {
     /// Waits for one input and handles it. Whether to go on.
     async fn step(&mut self) -> bool {
-        if self.hold == Hold::Parked
-            && self.outboxes.is_empty()
-            && self.inner.close_if_unused(&self.id, &self.inbox)
-        {
-            return false;
+        // A renewal that finds the room gone must still give up the load that it was given.
+        if self.hold == Hold::Parked && self.outboxes.is_empty() && self.jobs.is_empty() {
+            if std::mem::take(&mut self.may_have_lease) {
+                jobs::let_go(&self.inner, &self.id).await;
+            }
+            if self.inner.close_if_unused(&self.id, &self.inbox) {
+                return false;
+            }
         }
         if self.draining && self.jobs.is_empty() && self.room.is_idle() {
             self.inner.close(&self.id);
@@ -138,7 +144,9 @@ impl Task {
                     // The lease is given up already, and a flush may have removed the room: joined anew.
                     self.hold = Hold::Parked;
                 }
-                self.ensure_live().await;
+                if messages.iter().any(needs_room) {
+                    self.ensure_live().await;
+                }
                 for message in messages {
                     if matches!(message, HubMessage::Open { .. } | HubMessage::Close { .. }) {
                         self.roll.changed(Instant::now());
@@ -181,12 +189,19 @@ impl Task {
             Done::Events(link, read, answer) => self.room.events_read(link, read, answer),
             Done::CaughtUp(answer) => self.room.caught_up(answer, now),
             Done::Claimed(path, id, answer) => self.room.claimed(&path, &id, answer, now),
-            Done::Renewed(Ok(Joined::Ready(position))) if position.epoch == self.room.position().epoch => {
+            Done::Renewed(epoch, _) if epoch != self.room.position().epoch => {}
+            Done::Renewed(_, Ok(Joined::Ready(position))) if position.epoch == self.room.position().epoch => {
                 self.roll.changed(Instant::now());
             }
-            Done::Renewed(Ok(_)) => self.start_over("the room store holds another epoch"),
-            Done::Renewed(Err(error)) => {
+            Done::Renewed(_, Ok(_)) => self.start_over("the room store holds another epoch"),
+            Done::Renewed(_, Err(error)) => {
                 tracing::warn!(room.id = %self.id, %error, "a lease could not be renewed");
+            }
+            Done::Erased(epoch, is_gone) if !is_gone || epoch != self.room.position().epoch => {}
+            Done::Erased(..) => {
+                self.room.published(Published::Erased, clock::now_ms());
+                self.hold = Hold::Parked;
+                self.hearing = Hearing::Nothing;
             }
             Done::Listed(outcome) => {
                 self.roll.told();
@@ -201,9 +216,8 @@ impl Task {
     fn on_heard(&mut self, heard: Heard) {
         match heard {
             Heard::Published(Published::Erased) => {
-                self.room.published(Published::Erased, clock::now_ms());
-                self.hold = Hold::Parked;
-                self.hearing = Hearing::Nothing;
+                let epoch = self.room.position().epoch;
+                self.jobs.push(jobs::is_erased(&self.inner, &self.id, epoch));
             }
             Heard::Published(published) => {
                 if matches!(published, Published::Note(_)) && self.leave_at.is_some() {
@@ -261,10 +275,12 @@ impl Task {
             Hold::Failed(until) if until > Instant::now() => return,
             _ => {}
         }
+        self.may_have_lease = true;
         self.hearing = Hearing::begin(&self.inner.parts.store, &self.id).await;
         match populate(&self.inner.parts, &self.id).await {
             Ok(populated) => {
                 self.room.begin(populated.position, populated.names, clock::now_us());
+                self.may_have_lease = false;
                 self.hold = Hold::Live;
                 self.renew_at = Instant::now() + self.inner.parts.lease / 3;
             }
@@ -332,6 +348,7 @@ impl Task {
     fn start_over(&mut self, why: &'static str) {
         tracing::warn!(room.id = %self.id, why, "the room starts over");
         self.room.unlink_all("epoch");
+        self.may_have_lease = true;
         self.hold = Hold::Parked;
         self.hearing = Hearing::Nothing;
         self.leave_at = None;
