@@ -13,7 +13,7 @@ use shared::{
 };
 
 use crate::{
-    archive::{Archive, ArchiveError, Eol, FileWrite, Saved, StoredFile},
+    archive::{Archive, ArchiveError, Eol, FileWrite, Making, Saved, StoredFile},
     project::text::{Merged, TextError},
     room_store::{Batch, Entry, FileLog, FlushAck, RoomStore, Source, StoreError},
 };
@@ -68,8 +68,8 @@ pub enum FlushError {
     /// The room store failed before any file was touched.
     #[error("reading what is dirty: {0}")]
     Store(#[from] StoreError),
-    /// The archive failed after the files were flushed.
-    #[error("moving the shard's last_sync_timestamp: {0}")]
+    /// The archive failed before or after the files.
+    #[error("the shard's record: {0}")]
     Archive(#[from] ArchiveError),
     /// The room is open and dirty, but the archive has no such shard. Nothing is dropped.
     #[error("the room is dirty but the archive has no shard for it")]
@@ -129,7 +129,9 @@ pub async fn flush_room(
         report.clean = true;
         return Ok(report);
     }
-    let flush = Flush { store, archive, room, epoch: dirty.epoch, now_us };
+    // After what is dirty and before what is read: what the room holds of a deleted shard stays out of a new one.
+    let making = archive.making(room).await?.ok_or(FlushError::NoShard)?;
+    let flush = Flush { store, archive, room, epoch: dirty.epoch, making, now_us };
     let one = |id: FileId| {
         let flush = &flush;
         async move { (flush.file(&id).await, id) }
@@ -164,6 +166,7 @@ struct Flush<'a> {
     archive: &'a dyn Archive,
     room: &'a RoomId,
     epoch: Epoch,
+    making: Making,
     now_us: u64,
 }
 
@@ -192,6 +195,7 @@ impl Flush<'_> {
                     ts: stored.as_ref().map_or(ts, |stored| ts.max(stored.ts)),
                     seq,
                     eol: stored.as_ref().map_or_else(Eol::default, |stored| stored.eol),
+                    making: Some(self.making),
                     write_id: format!("{:032x}", rand::random::<u128>()),
                     now: self.now_us,
                 };

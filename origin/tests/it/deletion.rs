@@ -1,6 +1,6 @@
 //! A deletion step by step: what others do between the two steps.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::{
@@ -10,7 +10,7 @@ use axum::{
 use futures_util::future::BoxFuture;
 use origin::{
     app::App,
-    archive::{Archive, ArchiveError, FileWrite, NewShard, Saved, Shard, StoredFile},
+    archive::{Archive, ArchiveError, FileWrite, Making, NewShard, Saved, Shard, StoredFile},
     flush::job::{FlushError, flush_room},
     http,
     room_store::{Joined, RoomStore, StoreError},
@@ -28,7 +28,10 @@ use tower::Service;
 
 use crate::{
     room_store_contract::setup::{LEASE, any_room, base, batch, file, update},
-    support::{Client, TestOrigin},
+    support::{
+        Client, TestOrigin,
+        redis::{Redis, until},
+    },
 };
 
 /// An archive that deletes, or fails to, and then lets something else happen before it answers.
@@ -44,6 +47,9 @@ impl Archive for Slow {
         self.archive.find_by_id(id).await
     }
 
+    async fn making(&self, id: &RoomId) -> Result<Option<Making>, ArchiveError> {
+        self.archive.making(id).await
+    }
     async fn create(&self, shard: NewShard) -> Result<(), ArchiveError> {
         self.archive.create(shard).await
     }
@@ -159,4 +165,46 @@ async fn a_deletion_that_the_archive_did_not_do_lets_members_in_again() {
     assert_eq!(ada.text("a.txt"), "old");
     drop(ada);
     origin.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_opens_a_room_while_it_is_deleted_brings_nothing_of_it_back() {
+    let (redis, folder) = (Redis::start(&[]).await, tempfile::tempdir().unwrap());
+    let redis_url = format!("--redis-url={}", redis.url());
+    let data_dir = format!("--data-dir={}", folder.path().display());
+    let flags = [redis_url.as_str(), data_dir.as_str(), "--flush-delay-ms=5", "--flush-limit=1000"];
+    let (first, second) = (TestOrigin::start(&flags).await, TestOrigin::start(&flags).await);
+    let mut made_anew = 0;
+    for round in 0..60 {
+        let room = any_room();
+        make(&first, &room).await;
+        let mut ada = first.client(room.as_str()).await;
+        ada.open("a.txt").await;
+        ada.append("a.txt", " and typed").await;
+        if round % 2 == 0 {
+            ada.saved("a.txt").await;
+        }
+        if round % 3 == 0 {
+            drop(ada);
+        }
+        let path = format!("/api/v1/shards/{room}");
+        let opens = async {
+            tokio::time::sleep(Duration::from_millis(round % 10)).await;
+            asks_for_a_file(second.address, &room).await
+        };
+        let (deleted, ben) = tokio::join!(first.send("DELETE", &path, &[], ""), opens);
+        assert_eq!(deleted.status, 204, "round {round}");
+        drop(ben);
+        let keys = format!("c:{{{room}}}:*");
+        let gone = async || redis.ask::<Vec<String>>(&["KEYS", &keys]).await.is_empty();
+        until(gone).await;
+        if let Some(shard) = first.app.archive.find_by_id(&room).await.unwrap() {
+            made_anew += 1;
+            let paths: Vec<&str> = shard.files.iter().map(|file| file.path.as_str()).collect();
+            assert!(!paths.contains(&"a.txt"), "round {round}: {paths:?}");
+        }
+    }
+    assert!(made_anew < 60, "nobody was refused");
+    first.stop().await;
+    second.stop().await;
 }

@@ -6,7 +6,7 @@ mod races;
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use origin::{
-    archive::{Archive, Eol, FileWrite, Saved},
+    archive::{Archive, Eol, FileWrite, NewShard, Saved},
     flush::{
         embedded::{EmbeddedQueue, FlushSettings, JobState},
         job::{FileError, FlushError},
@@ -142,6 +142,24 @@ async fn a_write_that_loses_the_race_merges_and_overwrites_nothing() {
     assert_eq!(stored.version, 3);
     assert!(stored.text.contains('!') && stored.text.contains("theirs"), "{}", stored.text);
     assert_eq!(text_of(&bench.store.read(&bench.room, &file(1)).await.unwrap().base).unwrap(), stored.text);
+}
+
+#[tokio::test]
+async fn a_flush_for_a_deleted_shard_puts_nothing_into_the_next_one_of_its_id() {
+    let bench = Bench::new().await;
+    bench.types(1, 11, "!").await;
+    let (archive, room) = (bench.archive.clone(), bench.room.clone());
+    *bench.archive.before_save.lock().unwrap() = Some(Box::new(move || {
+        Box::pin(async move {
+            assert!(archive.inner.delete(&room).await.unwrap());
+            let (title, files) = (String::new(), Vec::new());
+            let next = NewShard { id: room, title, template: None, files, now: 2 };
+            archive.inner.create(next).await.unwrap();
+        })
+    }));
+    assert!(matches!(bench.flush().await, Err(FlushError::NoShard)));
+    assert_eq!(bench.archive.inner.files(&bench.room).await.unwrap(), []);
+    assert!(bench.is_dirty(1).await);
 }
 
 #[tokio::test]

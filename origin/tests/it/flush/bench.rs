@@ -10,7 +10,8 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use origin::{
     archive::{
-        Archive, ArchiveError, Eol, FileWrite, NewShard, Saved, Shard, StoredFile, sqlite::SqliteArchive,
+        Archive, ArchiveError, Eol, FileWrite, Making, NewShard, Saved, Shard, StoredFile,
+        sqlite::SqliteArchive,
     },
     flush::{
         job::{FlushError, FlushReport, flush_room},
@@ -49,6 +50,9 @@ impl Archive for Rigged {
     async fn find_by_id(&self, id: &RoomId) -> Result<Option<Shard>, ArchiveError> {
         self.trees.fetch_add(1, Relaxed);
         self.inner.find_by_id(id).await
+    }
+    async fn making(&self, id: &RoomId) -> Result<Option<Making>, ArchiveError> {
+        self.inner.making(id).await
     }
     async fn create(&self, shard: NewShard) -> Result<(), ArchiveError> {
         self.inner.create(shard).await
@@ -154,6 +158,7 @@ pub(super) fn first_write(n: u8, text: &str) -> FileWrite {
         ts: 1,
         seq: 0,
         eol: Eol::Crlf,
+        making: None,
         write_id: format!("first-{n}"),
         now: 1,
     }

@@ -7,7 +7,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use origin::{
-    archive::{Archive, ArchiveError, FileWrite, NewShard, Saved, Shard, StoredFile},
+    archive::{Archive, ArchiveError, FileWrite, Making, NewShard, Saved, Shard, StoredFile},
     flush::job::flush_room,
     project::text::text_of,
     room_store::{Base, embedded::EmbeddedStore},
@@ -39,6 +39,9 @@ struct Meeting {
 impl Archive for Meeting {
     async fn find_by_id(&self, id: &RoomId) -> Result<Option<Shard>, ArchiveError> {
         self.inner.find_by_id(id).await
+    }
+    async fn making(&self, id: &RoomId) -> Result<Option<Making>, ArchiveError> {
+        self.inner.making(id).await
     }
     async fn create(&self, shard: NewShard) -> Result<(), ArchiveError> {
         self.inner.create(shard).await
