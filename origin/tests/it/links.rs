@@ -1,6 +1,7 @@
 //! Links: who may ask for one, and what the origin opens then.
 
 use futures_util::{SinkExt, StreamExt};
+use serde_json::json;
 use shared::{
     close::CloseCode,
     wire::link::{HubMessage, OriginMessage, decode_origin, encode_hub},
@@ -48,8 +49,8 @@ async fn a_hub_that_asks_is_dialled_and_served() {
 
 #[tokio::test]
 async fn what_a_hub_says_of_itself_is_counted_while_its_link_is_up() {
-    let (origin, edge) = (with_keys().await, Edge::open().await);
-    edge.ask(&origin, KEYS, "demo").await;
+    let (origin, edge) = (with_keys().await, Edge::open("weur").await);
+    edge.ask(origin.address, KEYS, "demo").await;
     let mut link = edge.link("demo").await;
     let hello = HubMessage::Hello { hub: "demo~weur".to_owned(), position: None };
     let stats = |sessions: usize, changes: u64| {
