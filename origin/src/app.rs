@@ -24,7 +24,7 @@ use crate::{
     room_store::{
         RoomStore,
         embedded::EmbeddedStore,
-        redis::{RedisSettings, RedisStore},
+        redis::{Fault, RedisSettings, RedisStore},
     },
     shutdown::Lifecycle,
 };
@@ -100,9 +100,14 @@ impl Origin {
 
     /// Opens the stores, starts to flush if that is its role, and puts everything together. Nothing listens yet.
     pub async fn open_as(role: Role, settings: Settings) -> anyhow::Result<Self> {
+        Self::open_losing(role, settings, None).await
+    }
+
+    /// The same, but what the fault says is published by Redis and not heard here: for tests.
+    pub async fn open_losing(role: Role, settings: Settings, fault: Option<Fault>) -> anyhow::Result<Self> {
         let connections = Connections::new();
         let data_dir = &settings.service.data_dir;
-        let (data_dir, store): (_, Arc<dyn RoomStore>) = match redis(&settings.stores) {
+        let (data_dir, store): (_, Arc<dyn RoomStore>) = match redis(&settings.stores, fault) {
             Some(redis) => {
                 let store = RedisStore::connect(redis, &connections).context("room store")?;
                 (DataDir::share(data_dir)?, store)
@@ -228,11 +233,11 @@ impl App {
     }
 }
 
-fn redis(settings: &StoreSettings) -> Option<RedisSettings> {
+fn redis(settings: &StoreSettings, fault: Option<Fault>) -> Option<RedisSettings> {
     let url = settings.redis_url()?.clone();
     let (deadline, probe) = (settings.redis_deadline(), settings.subscriber_probe());
     let replica = settings.durability == Durability::Replica;
-    Some(RedisSettings { url, deadline, replica, probe, fault: None })
+    Some(RedisSettings { url, deadline, replica, probe, fault })
 }
 
 fn flusher(store: &Arc<dyn RoomStore>, archive: &Arc<dyn Archive>, metrics: &Arc<Metrics>) -> Flusher {

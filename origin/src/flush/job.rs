@@ -51,6 +51,8 @@ pub struct FlushedFile {
     pub path: FilePath,
     /// The room's seq of its last change in the archive.
     pub seq: u64,
+    /// The timestamp of that change.
+    pub ts: u64,
 }
 
 /// A file that cannot be flushed.
@@ -216,7 +218,7 @@ impl Flush<'_> {
                 Err(StoreError::Conflict) => continue,
                 acked => acked?,
             }
-            return Ok((FlushedFile { id: id.clone(), path: log.path, seq }, bytes));
+            return Ok((FlushedFile { id: id.clone(), path: log.path, seq, ts }, bytes));
         }
         Err(FileError::Contended)
     }
@@ -233,13 +235,27 @@ impl Flush<'_> {
         if report.written.is_empty() && report.unchanged.is_empty() {
             return Ok(());
         }
+        let moved = self.move_last_sync(report).await;
         self.store.announce(self.room, self.stored_event(report)).await?;
-        let left = self.store.dirty(self.room).await?;
-        if left.epoch == self.epoch {
-            report.clean = left.files.is_empty();
-            self.archive.synced(self.room, left.synced_until()).await?;
-        }
-        Ok(())
+        moved
+    }
+
+    async fn move_last_sync(&self, report: &mut FlushReport) -> Result<(), FlushError> {
+        let until = match self.store.dirty(self.room).await {
+            Ok(left) if left.epoch == self.epoch => {
+                report.clean = left.files.is_empty();
+                left.synced_until()
+            }
+            // Another life of the room counts for itself.
+            Ok(_) => return Ok(()),
+            // Its last member has left since the last file was acknowledged: nothing was dirty.
+            Err(StoreError::Cold) => {
+                report.clean = true;
+                report.written.iter().chain(&report.unchanged).map(|file| file.ts).max().unwrap_or_default()
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(self.archive.synced(self.room, until).await?)
     }
 
     fn stored_event(&self, report: &FlushReport) -> Bytes {

@@ -25,3 +25,4 @@ mod roles;
 mod members;
 mod deletion;
 mod lasting;
+mod one_service;
