@@ -98,8 +98,8 @@ pub const BACKLOG_HUB_BYTES: usize = 32 << 20;
 
 /// How often a hub with sessions pings its link and its clients.
 pub const KEEPALIVE_MS: u64 = 20_000;
-/// Silence of the link after which a hub asks for a new one.
-pub const LINK_SILENT_MS: u64 = 45_000;
+/// How long a client, or a link, that was asked for a sign of life may be silent.
+pub const ANSWER_MS: u64 = 25_000;
 /// Age of an unacknowledged change after which a hub asks for a new link.
 pub const LINK_STALLED_MS: u64 = 10_000;
 /// First delay before an origin is asked again to dial; doubled up to [`DIAL_MAX_MS`].

@@ -135,6 +135,15 @@ impl Channel {
         }
     }
 
+    /// Asks, in the channel's dialect, for all awareness states that the client knows.
+    pub(super) fn query_frame(&self) -> Bytes {
+        if self.bare {
+            yjs::write_y(&YMessage::QueryAwareness)
+        } else {
+            hocuspocus::write_server(&self.key, &ServerMessage::QueryAwareness)
+        }
+    }
+
     fn read<'a>(&self, frame: &'a [u8]) -> Option<Message<'a>> {
         if self.bare {
             return Some(match yjs::read_y(frame).ok()? {

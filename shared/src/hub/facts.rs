@@ -9,12 +9,15 @@ use bytes::Bytes;
 
 use super::{Dialect, Effect, Hub, Session, channel::Stage};
 use crate::{
+    Millis,
     grant::Grant,
     id::{ChannelId, FileId, SessionId},
     wire::varint::{ReadError, Reader, Writer},
 };
 
-const VERSION: u8 = 1;
+/// What facts are written as. Version 1, which knew no liveness, is still read.
+const FACTS_VERSION: u8 = 2;
+const ROW_VERSION: u8 = 1;
 /// Attachments hold 16,384 bytes; the shell adds some of its own.
 const FACTS_BYTES: usize = 12 << 10;
 
@@ -25,6 +28,10 @@ pub(super) struct Facts {
     pub(super) grant: Option<Grant>,
     pub(super) modern: bool,
     pub(super) next_index: u16,
+    /// When the client was last sent a keepalive; `None` in version 1.
+    pub(super) greeted_at: Option<Millis>,
+    /// Since when it owes an answer to it.
+    pub(super) asked_at: Option<Millis>,
     /// Something cannot be rebuilt: frames that wait, or more than fits.
     pub(super) partial: bool,
     /// What is not at rest, by the index of the channel.
@@ -60,7 +67,7 @@ impl Facts {
 
     fn encode(&self) -> Bytes {
         let mut writer = Writer::default();
-        writer.u8(VERSION);
+        writer.u8(FACTS_VERSION);
         writer.u8(u8::from(self.partial) | u8::from(self.modern) << 1);
         match &self.dialect {
             Dialect::Hocuspocus => writer.u8(0),
@@ -72,6 +79,8 @@ impl Facts {
         let grant = self.grant.as_ref().and_then(|grant| serde_json::to_vec(grant).ok());
         writer.bytes(&grant.unwrap_or_default());
         writer.var(self.next_index.into());
+        writer.var(self.greeted_at.unwrap_or_default());
+        writer.var(self.asked_at.unwrap_or_default());
         for (index, facts) in &self.channels {
             writer.var((*index).into());
             writer.var(u64::from(facts.owed) << 1 | u64::from(facts.unanswered));
@@ -86,13 +95,12 @@ impl Facts {
 
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
-        if reader.u8().ok()? != VERSION {
-            return None;
-        }
-        Self::read_rest(&mut reader).ok()
+        let version = reader.u8().ok()?;
+        (1..=FACTS_VERSION).contains(&version).then_some(())?;
+        Self::read_rest(&mut reader, version).ok()
     }
 
-    fn read_rest(reader: &mut Reader<'_>) -> Result<Self, ReadError> {
+    fn read_rest(reader: &mut Reader<'_>, version: u8) -> Result<Self, ReadError> {
         let flags = reader.u8()?;
         let dialect = match reader.u8()? {
             0 => Dialect::Hocuspocus,
@@ -100,6 +108,11 @@ impl Facts {
         };
         let grant = serde_json::from_slice(reader.bytes()?).ok();
         let next_index = reader.var(u16::MAX.into())? as u16;
+        let mut time = || match version {
+            1 => Ok(None),
+            _ => reader.var(u64::MAX).map(|at| Some(at).filter(|at| *at > 0)),
+        };
+        let (greeted_at, asked_at) = (time()?, time()?);
         let mut channels = BTreeMap::new();
         while reader.left() > 0 {
             let index = reader.var(u16::MAX.into())? as u16;
@@ -114,14 +127,15 @@ impl Facts {
             }
             channels.insert(index, facts);
         }
-        Ok(Self { dialect, grant, modern: flags & 2 != 0, next_index, partial: flags & 1 != 0, channels })
+        let (modern, partial) = (flags & 2 != 0, flags & 1 != 0);
+        Ok(Self { dialect, grant, modern, next_index, greeted_at, asked_at, partial, channels })
     }
 }
 
 impl ChannelRow {
     fn write(&self) -> Bytes {
         let mut writer = Writer::default();
-        writer.u8(VERSION);
+        writer.u8(ROW_VERSION);
         writer.text(&self.key);
         writer.text(self.file.as_str());
         writer.finish()
@@ -129,7 +143,7 @@ impl ChannelRow {
 
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
-        if reader.u8().ok()? != VERSION {
+        if reader.u8().ok()? != ROW_VERSION {
             return None;
         }
         let key = reader.text().ok()?.to_owned();
@@ -188,8 +202,28 @@ impl Hub {
             grant: session.grant.clone(),
             modern: session.modern,
             next_index: session.next_index,
+            greeted_at: Some(session.liveness.greeted_at),
+            asked_at: session.liveness.asked_at,
             partial,
             channels,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_of_version_1_are_read_and_those_of_this_version_come_back() {
+        // Version, modern, Hocuspocus, no grant, next index 3; channel 2 owes 5 and speaks for client 7 at clock 9.
+        let first = [1, 2, 0, 0, 3, 2, 10, 1, 7, 9];
+        let mut facts = Facts::read(&first).unwrap();
+        assert_eq!((facts.modern, facts.next_index, facts.greeted_at, facts.asked_at), (true, 3, None, None));
+        assert_eq!(facts.channels[&2], ChannelFacts { owed: 5, unanswered: false, clients: [(7, 9)].into() });
+        facts.greeted_at = Some(1_700_000_000_000);
+        facts.asked_at = Some(1_700_000_020_000);
+        assert_eq!(Facts::read(&facts.write()), Some(facts));
+        assert_eq!(Facts::read(&[FACTS_VERSION + 1]), None, "a newer one is not guessed at");
     }
 }

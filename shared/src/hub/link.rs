@@ -23,8 +23,12 @@ pub(super) struct Link {
     up: bool,
     /// The origin takes nothing at the moment.
     held: bool,
-    heard_at: Millis,
-    /// Attempts since the last link, and when the next one is due.
+    /// This link has brought something.
+    heard: bool,
+    /// Since when a ping is not answered, and what of that is saved.
+    pinged_at: Option<Millis>,
+    saved_ping: Option<Millis>,
+    /// Attempts since the last link that brought something, and when the next one is due.
     attempts: u32,
     ask_at: Millis,
     /// Everything up to here has reached this hub's sessions.
@@ -41,7 +45,9 @@ impl Link {
         Self {
             up: false,
             held: false,
-            heard_at: now,
+            heard: false,
+            pinged_at: None,
+            saved_ping: None,
             attempts: 0,
             ask_at: now,
             position: None,
@@ -54,8 +60,9 @@ impl Link {
 
     /// A link whose socket outlived the hub's memory.
     pub(super) fn restored(facts: &Bytes, now: Millis) -> Self {
-        let position = read_position(facts);
-        Self { up: true, position, saved: position, ..Self::new(now) }
+        let (position, pinged_at) = read_facts(facts);
+        let saved = position;
+        Self { up: true, heard: true, pinged_at, saved_ping: pinged_at, position, saved, ..Self::new(now) }
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -98,13 +105,42 @@ impl Link {
     }
 
     pub(super) fn save_due_position(&mut self, now: Millis, effects: &mut Vec<Effect>) {
-        if self.save_at().is_some_and(|at| at <= now)
-            && let Some(position) = self.position
-        {
-            self.saved = Some(position);
+        if self.save_at().is_some_and(|at| at <= now) {
             self.saved_at = now;
-            effects.push(Effect::SaveLink { facts: write_position(position) });
+            effects.push(self.facts());
         }
+    }
+
+    /// It was asked for a sign of life.
+    pub(super) fn pinged(&mut self, now: Millis) {
+        if self.up {
+            self.pinged_at.get_or_insert(now);
+        }
+    }
+
+    fn heard(&mut self) {
+        self.heard = true;
+        self.attempts = 0;
+        self.pinged_at = None;
+    }
+
+    /// A ping without an answer must be remembered: between two of them the hub may sleep.
+    pub(super) fn save_ping(&mut self, effects: &mut Vec<Effect>) {
+        if self.up && self.pinged_at != self.saved_ping {
+            self.saved_ping = self.pinged_at;
+            effects.push(self.facts());
+        }
+    }
+
+    fn facts(&mut self) -> Effect {
+        self.saved = self.position;
+        let mut writer = Writer::default();
+        let position = self.position.unwrap_or(NOWHERE);
+        writer.var(position.epoch.0);
+        writer.var(position.seq);
+        writer.var(position.ts);
+        writer.var(self.pinged_at.unwrap_or_default());
+        Effect::SaveLink { facts: writer.finish() }
     }
 }
 
@@ -114,8 +150,9 @@ impl Hub {
     pub fn link_up(&mut self, now: Millis) {
         self.link.up = true;
         self.link.held = false;
-        self.link.heard_at = now;
-        self.link.attempts = 0;
+        self.link.heard = false;
+        self.link.pinged_at = None;
+        self.link.saved_ping = None;
         self.link.next = None;
         self.link.whole.clear();
         self.link_out.clear();
@@ -143,7 +180,8 @@ impl Hub {
         }
         self.link.up = false;
         self.link_out.clear();
-        self.link.ask_at = now;
+        // One that has brought nothing, as when the two sides speak different versions, is not asked for in a storm.
+        self.link.ask_at = if self.link.heard { now } else { self.link.ask_at.max(now) };
         self.store_outbox();
         self.tell_members(&EventOut::Link { state: LinkState::Down });
         self.watch_link(now);
@@ -151,7 +189,7 @@ impl Hub {
 
     /// A message of the origin.
     pub fn link_message(&mut self, message: OriginMessage, now: Millis) {
-        self.link.heard_at = now;
+        self.link.heard();
         match message {
             OriginMessage::Opened { channel, file, path: _, size, grant_version: _ } => {
                 self.opened(channel, file, size, now);
@@ -179,6 +217,7 @@ impl Hub {
             }
             OriginMessage::Diff { channel, file, ask, bytes, state_vector, size, position: _ } => {
                 self.diff(channel, &file, ask, &bytes, &state_vector, size);
+                self.asked_with_step1(channel, now);
             }
             OriginMessage::Updates { position, updates } => {
                 self.deliver(updates);
@@ -217,7 +256,7 @@ impl Hub {
         }
         let stalled =
             self.outbox.oldest_at().filter(|_| !self.link.held).map(|at| at + limits::LINK_STALLED_MS);
-        let silent = (!self.sessions.is_empty()).then_some(self.link.heard_at + limits::LINK_SILENT_MS);
+        let silent = self.link.pinged_at.map(|at| at + limits::ANSWER_MS);
         [stalled, silent].into_iter().flatten().min()
     }
 
@@ -276,16 +315,14 @@ impl Hub {
     }
 }
 
-fn write_position(position: Position) -> Bytes {
-    let mut writer = Writer::default();
-    writer.var(position.epoch.0);
-    writer.var(position.seq);
-    writer.var(position.ts);
-    writer.finish()
-}
+/// Stands for a position that is not known.
+const NOWHERE: Position = Position { epoch: Epoch(0), seq: 0, ts: 0 };
 
-fn read_position(facts: &Bytes) -> Option<Position> {
+/// The position, and since when a ping is not answered.
+fn read_facts(facts: &Bytes) -> (Option<Position>, Option<Millis>) {
     let mut reader = Reader::new(facts);
-    let epoch = Epoch(reader.var(u64::MAX).ok()?);
-    Some(Position { epoch, seq: reader.var(u64::MAX).ok()?, ts: reader.var(u64::MAX).ok()? })
+    let mut number = || reader.var(u64::MAX).ok();
+    let (epoch, seq, ts, pinged_at) = (number(), number(), number(), number());
+    let position = || Some(Position { epoch: Epoch(epoch?), seq: seq?, ts: ts? });
+    (position().filter(|position| *position != NOWHERE), pinged_at.filter(|at| *at > 0))
 }

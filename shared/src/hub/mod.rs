@@ -15,6 +15,7 @@ mod receipts;
 mod document;
 mod audience;
 mod presence;
+mod liveness;
 mod outbox;
 mod link;
 mod opening;
@@ -167,6 +168,7 @@ impl Hub {
         self.leave_idle_link();
         if self.settings.durable {
             self.save_facts();
+            self.link.save_ping(&mut self.effects);
         }
         std::mem::take(&mut self.effects)
     }
@@ -203,13 +205,14 @@ impl Hub {
         }
         if !self.sessions.is_empty() && self.keepalive_at <= now {
             self.keepalive_at = now + limits::KEEPALIVE_MS;
-            self.keep_alive();
+            self.keep_alive(now);
             self.forget_gone_presence(now);
             self.forget_rested(now);
         }
         self.watch_link(now);
         self.close_strangers(now);
         self.close_stuck(now);
+        self.close_silent(now);
         self.link.save_due_position(now, &mut self.effects);
         self.ask_again(now);
     }
@@ -223,6 +226,7 @@ impl Hub {
             self.link_watch_at(),
             self.strangers_at(),
             self.stuck_at(),
+            self.silent_at(),
             self.link.save_at(),
             self.ask_again_at(),
         ]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Hub, pace::Fare};
+use super::{Hub, Session, pace::Fare};
 use crate::{
     Millis,
     id::{ChannelId, FileId},
@@ -61,8 +61,10 @@ impl Presence {
         if !newer {
             return false;
         }
-        // A clock that was learnt before memory was lost keeps its owner when the origin fills in the state.
-        let keep = if lost && owner.is_none() { known.and_then(|entry| entry.owner) } else { owner };
+        // A clock that was learnt before memory was lost keeps its owner, whoever fills in the state.
+        let spoken_for =
+            known.and_then(|entry| entry.owner).filter(|_| lost && (owner.is_none() || clock == new.clock));
+        let keep = spoken_for.or(owner);
         let state = if gone { State::Gone(now) } else { State::Json(new.state.to_owned()) };
         self.entries.insert(new.client, Entry { clock: new.clock, state, owner: keep });
         true
@@ -101,7 +103,9 @@ impl Presence {
 impl Hub {
     /// Awareness of a session: what is news goes to the others here and over the link.
     pub(super) fn receive_awareness(&mut self, id: ChannelId, file: &FileId, update: &[u8], now: Millis) {
+        let answers = self.sessions.get(&id.session()).is_some_and(Session::repeats_awareness);
         let entries = match yjs::read_awareness(update) {
+            _ if answers => self.own_entries(id, update),
             Ok(entries) => entries,
             Err(error) => return self.refuse_presence(id, file, error, now),
         };
@@ -133,6 +137,14 @@ impl Hub {
         self.touch(id.session());
         self.fan_out_awareness(file, &bytes, id);
         self.say(HubMessage::Awareness { file: file.clone(), bytes });
+    }
+
+    /// An old provider that is asked shows all that it knows, of others too: of that, what the channel speaks for.
+    fn own_entries<'a>(&self, id: ChannelId, update: &'a [u8]) -> Vec<AwarenessEntry<'a>> {
+        let Some(channel) = self.channels.get(&id) else { return Vec::new() };
+        let mut entries = yjs::read_relayed_awareness(update).unwrap_or_default();
+        entries.retain(|entry| channel.clients.contains_key(&entry.client));
+        entries
     }
 
     /// What cannot be taken is dropped, and its author told: it harms nobody, and the text goes on.

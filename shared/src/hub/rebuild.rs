@@ -10,6 +10,7 @@ use super::{
     channel::{Channel, Stage},
     facts::{ChannelFacts, ChannelRow, Facts},
     link::Link,
+    liveness::Liveness,
     receipts::Receipts,
     text::Told,
 };
@@ -39,6 +40,7 @@ impl Hub {
         for (channel, _) in rows {
             hub.forget_channel(channel);
         }
+        hub.restore_keepalive();
         for message in hub.outbox.replay(now) {
             hub.say(message);
         }
@@ -65,6 +67,7 @@ impl Hub {
         session.grant = facts.grant.clone();
         session.modern = facts.modern;
         session.next_index = facts.next_index;
+        session.liveness = Liveness::restored(facts.greeted_at.unwrap_or(now), facts.asked_at);
         session.saved = saved;
         session.touched = false;
         self.sessions.insert(id, session);

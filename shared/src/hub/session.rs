@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{Denial, Dialect, Effect, Frame, Hub, Visitor, channel::Channel, pace::Fare, text};
+use super::{
+    Denial, Dialect, Effect, Frame, Hub, Visitor, channel::Channel, liveness::Liveness, pace::Fare, text,
+};
 use crate::{
     Millis,
     close::CloseCode,
@@ -13,7 +15,6 @@ use crate::{
     limits,
     wire::{
         hocuspocus::{self, ClientInput, ClientMessage, ServerMessage},
-        link::HubMessage,
         yjs,
     },
 };
@@ -37,6 +38,7 @@ pub(super) struct Session {
     pub(super) pending_bytes: usize,
     pub(super) pending_frames: usize,
     pub(super) backlog: super::backlog::Backlog,
+    pub(super) liveness: Liveness,
     /// The files that the member looks at, as the room event that said so.
     pub(super) visible: Option<Bytes>,
     /// The facts that were saved last.
@@ -58,6 +60,7 @@ impl Session {
             pending_bytes: 0,
             pending_frames: 0,
             backlog: Default::default(),
+            liveness: Liveness::new(now),
             visible: None,
             saved: Bytes::new(),
             touched: true,
@@ -97,6 +100,7 @@ impl Hub {
     pub fn receive(&mut self, session: SessionId, frame: Frame, now: Millis) {
         let Some(known) = self.sessions.get_mut(&session) else { return };
         known.backlog.heard();
+        known.touched |= known.liveness.heard();
         let hocuspocus = known.is_hocuspocus();
         if !self.pays(session, Fare::Frame(frame.len()), now) {
             return self.close(session, CloseCode::RateLimited, "too-fast", now);
@@ -225,26 +229,6 @@ impl Hub {
         for session in late {
             self.close(session, CloseCode::Unauthorized, "no-token", now);
         }
-    }
-
-    /// Sends every client something, since clients take silence for death after 30 s.
-    pub(super) fn keep_alive(&mut self) {
-        let mut frames: BTreeMap<Bytes, Vec<SessionId>> = BTreeMap::new();
-        for (id, session) in &self.sessions {
-            let frame = match session.keys.keys().find(|key| !text::is_text_key(key)) {
-                _ if session.modern => Bytes::from_static(hocuspocus::PING),
-                _ if !session.is_hocuspocus() => yjs::write_y(&yjs::YMessage::Awareness(&[0])),
-                Some(key) => hocuspocus::write_server(key, &ServerMessage::Awareness(&[0])),
-                None => continue,
-            };
-            frames.entry(frame).or_default().push(*id);
-        }
-        for (frame, to) in frames {
-            self.effects.push(Effect::Send { to, frame });
-        }
-        self.keep_texts_alive();
-        self.say(HubMessage::Ping);
-        self.report();
     }
 
     pub(super) fn touch(&mut self, session: SessionId) {

@@ -119,14 +119,26 @@ impl World {
 
     /// A new member of a hub, connected.
     pub(crate) fn join(&mut self, hub: usize, file: &str, bare: bool) -> usize {
+        let at = self.invite(hub, file, bare);
+        self.connect(at);
+        at
+    }
+
+    /// The same with a provider of before version 4.
+    pub(crate) fn join_old(&mut self, hub: usize, file: &str) -> usize {
+        let at = self.invite(hub, file, false);
+        self.clients[at].version = None;
+        self.connect(at);
+        at
+    }
+
+    fn invite(&mut self, hub: usize, file: &str, bare: bool) -> usize {
         let id = self.clients.len() as u64 + 1;
         self.clients.push(Client::new(id, file, bare));
         self.inboxes.push(VecDeque::new());
         self.places.push(None);
         self.homes.push(hub);
-        let at = self.clients.len() - 1;
-        self.connect(at);
-        at
+        self.clients.len() - 1
     }
 
     pub(crate) fn connect(&mut self, client: usize) {
@@ -154,6 +166,12 @@ impl World {
             self.inboxes[client].clear();
             self.settle_hub(hub);
         }
+    }
+
+    /// The client is gone, and nobody tells its hub: its socket looks like a quiet one.
+    pub(crate) fn vanish(&mut self, client: usize) {
+        self.places[client] = None;
+        self.clients[client].disconnected();
     }
 
     /// The hub gets the next frame of a client.
