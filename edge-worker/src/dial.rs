@@ -43,7 +43,8 @@ impl Dial {
         self.waiting.set(None);
     }
 
-    fn next_origin(&self) {
+    /// Whoever was asked is of no use: the next one is asked.
+    pub(crate) fn next_origin(&self) {
         self.waiting.set(None);
         self.origin.set(self.origin.get().wrapping_add(1));
     }

@@ -3,8 +3,8 @@
 
 import { createServer } from 'node:http';
 
-/** An origin that notes dials and repeats what it is asked. */
-export async function startMirror() {
+/** An origin that notes dials, calls `dialled` with each, and repeats what it is asked. */
+export async function startMirror(dialled = () => {}) {
   const dials = [];
   const server = createServer(async (request, response) => {
     const body = [];
@@ -12,8 +12,9 @@ export async function startMirror() {
     const text = Buffer.concat(body).toString();
     const { method, url, headers } = request;
     if (url.startsWith('/dial/')) {
-      dials.push({ method, url, headers, body: text });
+      dials.push({ method, url, headers, body: text, at: Date.now() });
       response.writeHead(202).end();
+      dialled(dials.at(-1));
       return;
     }
     if (url === '/readyz') {

@@ -191,18 +191,6 @@ describe('the Worker', () => {
     assert.equal((await newer.closed).code, 1000);
   });
 
-  test('ends a link that speaks another version and asks for a new one', async () => {
-    const { client, nonce, link } = await invite('versions');
-    const origin = await connect(link, signed('versions', 'weur', { nonce }));
-    origin.socket.send(Buffer.from([99]));
-    const { code, reason } = await origin.closed;
-    assert.equal(code, 4400);
-    assert.match(reason, /version 99/);
-    const asked = (dial) => dial.url === '/dial/versions/weur' && nonceOf(dial) !== nonce;
-    await until(() => mirror.dials.find(asked), 5_000, 'a second dial');
-    client.socket.close();
-  });
-
   test('keeps sessions and link while the object loses its memory', async () => {
     const { client, nonce, link } = await invite('asleep');
     const origin = await connect(link, signed('asleep', 'weur', { nonce }));

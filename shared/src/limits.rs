@@ -106,6 +106,8 @@ pub const LINK_STALLED_MS: u64 = 10_000;
 pub const DIAL_FIRST_MS: u64 = 200;
 /// See [`DIAL_FIRST_MS`].
 pub const DIAL_MAX_MS: u64 = 15_000;
+/// A link that has lasted so long was good: the next one is asked for at once.
+pub const LINK_LASTS_MS: u64 = 10_000;
 /// How long an origin may take to dial after it was asked.
 pub const DIAL_WAIT_MS: u64 = 5_000;
 /// How long the Worker's `/healthz` waits for an origin.

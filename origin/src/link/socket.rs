@@ -47,22 +47,34 @@ pub(super) async fn run(
     let attachment = match parts.rooms.attach(room, sender).await {
         Ok(attachment) => attachment,
         Err(error) => {
-            goodbye(&mut sink, code_of(&error)).await;
+            goodbye(&mut sink, code_of(&error).into()).await;
             return Err(error);
         }
     };
     let standing = Standing::new(&parts.metrics, region);
-    let code = tokio::select! {
-        code = read(&mut stream, &attachment, standing, parts.ping * PINGS) => code,
-        () = write(&mut sink, &mut outbox, parts.ping) => Some(CloseCode::Restart),
-        () = place.replaced() => Some(CloseCode::Restart),
-        () = parts.lifecycle.closing() => Some(CloseCode::Restart),
+    let end = tokio::select! {
+        end = read(&mut stream, &attachment, standing, parts.ping * PINGS) => end,
+        () = write(&mut sink, &mut outbox, parts.ping) => Some(CloseCode::Restart.into()),
+        () = place.replaced() => Some(CloseCode::Restart.into()),
+        () = parts.lifecycle.closing() => Some(CloseCode::Restart.into()),
     };
     drop(attachment);
-    if let Some(code) = code {
-        goodbye(&mut sink, code).await;
+    if let Some(end) = end {
+        goodbye(&mut sink, end).await;
     }
     Ok(())
+}
+
+/// What the edge is told at the end.
+struct End {
+    code: CloseCode,
+    reason: String,
+}
+
+impl From<CloseCode> for End {
+    fn from(code: CloseCode) -> Self {
+        Self { code, reason: code.word().to_owned() }
+    }
 }
 
 fn code_of(error: &RoomError) -> CloseCode {
@@ -79,7 +91,7 @@ async fn read(
     attachment: &Attachment,
     mut standing: Standing<'_>,
     silence: Duration,
-) -> Option<CloseCode> {
+) -> Option<End> {
     loop {
         let message = match timeout(silence, stream.next()).await {
             Ok(Some(Ok(message))) => message,
@@ -90,19 +102,19 @@ async fn read(
             Ok(None) => return None,
             Err(_) => {
                 tracing::info!("a link fell silent");
-                return Some(CloseCode::Restart);
+                return Some(CloseCode::Restart.into());
             }
         };
         match message {
             Message::Binary(frame) => match decode_hub(&frame) {
                 Ok(messages) => {
                     if attachment.send(standing.take(messages)).await.is_err() {
-                        return Some(CloseCode::Restart);
+                        return Some(CloseCode::Restart.into());
                     }
                 }
                 Err(error) => {
                     tracing::error!(%error, "a link speaks what this origin does not");
-                    return Some(CloseCode::BadFrame);
+                    return Some(End { code: CloseCode::BadFrame, reason: error.to_string() });
                 }
             },
             Message::Close(_) => return None,
@@ -154,8 +166,8 @@ fn frames(messages: &[OriginMessage]) -> Vec<Bytes> {
     [frames(first), frames(second)].concat()
 }
 
-async fn goodbye(sink: &mut (impl Sink<Message> + Unpin), code: CloseCode) {
-    let frame = CloseFrame { code: Code::from(code.as_u16()), reason: code.word().into() };
+async fn goodbye(sink: &mut (impl Sink<Message> + Unpin), end: End) {
+    let frame = CloseFrame { code: Code::from(end.code.as_u16()), reason: end.reason.into() };
     // Whoever is gone already needs no reason.
     drop(timeout(GOODBYE, sink.send(Message::Close(Some(frame)))).await);
 }

@@ -16,9 +16,14 @@ async fn with_keys() -> TestOrigin {
 }
 
 async fn closed_with(link: &mut WebSocketStream<TcpStream>) -> Option<u16> {
+    goodbye(link).await.map(|(code, _)| code)
+}
+
+/// Code and reason of the close.
+async fn goodbye(link: &mut WebSocketStream<TcpStream>) -> Option<(u16, String)> {
     while let Some(Ok(message)) = link.next().await {
         if let Message::Close(frame) = message {
-            return frame.map(|frame| frame.code.into());
+            return frame.map(|frame| (frame.code.into(), frame.reason.to_string()));
         }
     }
     None
@@ -91,12 +96,37 @@ async fn a_new_link_of_a_hub_ends_the_old_one() {
 }
 
 #[tokio::test]
-async fn a_frame_of_another_version_ends_the_link() {
+async fn a_frame_of_another_version_ends_the_link_and_the_edge_is_told_why() {
     let (origin, edge) = (with_keys().await, Edge::open("weur").await);
     edge.ask(origin.address, KEYS, "demo").await;
     let mut link = edge.link("demo").await;
     link.send(Message::Binary(vec![250].into())).await.unwrap();
-    assert_eq!(closed_with(&mut link).await, Some(CloseCode::BadFrame.as_u16()));
+    let reason = "the link speaks version 250, this side speaks 1".to_owned();
+    assert_eq!(goodbye(&mut link).await, Some((CloseCode::BadFrame.as_u16(), reason)));
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_of_an_unknown_kind_is_skipped_and_the_next_one_answered() {
+    let (origin, edge) = (with_keys().await, Edge::open("weur").await);
+    edge.ask(origin.address, KEYS, "demo").await;
+    let mut link = edge.link("demo").await;
+    let hello = HubMessage::Hello { hub: "demo~weur".to_owned(), position: None };
+    let known = encode_hub(&[hello, HubMessage::Ping]);
+    // Version, then a tag that nobody has given a meaning, with a body of three bytes.
+    let frame = [&known[..1], &[200, 3, 1, 2, 3], &known[1..]].concat();
+    link.send(Message::Binary(frame.into())).await.unwrap();
+    let answered = async {
+        loop {
+            let Some(Ok(message)) = link.next().await else { panic!("the link has ended") };
+            let Message::Binary(frame) = message else { continue };
+            if decode_origin(&frame).unwrap().contains(&OriginMessage::Pong) {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, answered).await.expect("an answer to what stands behind it");
+    drop(link);
     origin.stop().await;
 }
 

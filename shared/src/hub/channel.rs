@@ -219,6 +219,9 @@ impl Hub {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let Stage::Open(file) = channel.stage.clone() else { return };
         channel.clients.clear();
+        if file.is_room() {
+            self.end_visible_files(id);
+        }
         self.effects.push(Effect::DropChannel { channel: id });
         if let Some(document) = self.documents.get_mut(&file) {
             document.remove(id);

@@ -33,9 +33,7 @@ impl Hub {
         let out = match attributed.event {
             EventIn::Chat { .. } => return self.log_event(id, json, now),
             EventIn::VisibleFiles { files } => {
-                if let Some(session) = self.sessions.get_mut(&id.session()) {
-                    session.visible = Some(json.clone());
-                }
+                self.looks_at(id.session(), json.clone());
                 EventOut::VisibleFiles { member, files }
             }
             EventIn::Broadcast { data } => EventOut::Broadcast { member, data },
@@ -60,17 +58,6 @@ impl Hub {
         self.tell(Some(id), refusal.to_json().as_bytes());
     }
 
-    /// What the members of this hub look at, for a new link.
-    pub(super) fn visible_files(&self) -> Vec<HubMessage> {
-        let sessions = self.sessions.iter().filter_map(|(id, session)| Some((*id, session.visible.clone()?)));
-        sessions
-            .filter_map(|(session, json)| {
-                let channel = self.room_channel(session)?;
-                Some(HubMessage::Event { channel, hub_seq: 0, json })
-            })
-            .collect()
-    }
-
     /// Passes an event on to one channel, or to everybody who has the room's document open.
     pub(super) fn tell(&mut self, only: Option<ChannelId>, json: &[u8]) {
         let Some(only) = only else { return self.tell_others(ChannelId(0), json) };
@@ -84,7 +71,7 @@ impl Hub {
         }
     }
 
-    fn tell_others(&mut self, except: ChannelId, json: &[u8]) {
+    pub(super) fn tell_others(&mut self, except: ChannelId, json: &[u8]) {
         let Ok(payload) = std::str::from_utf8(json) else { return };
         let Some(document) = self.documents.get(&FileId::room()) else { return };
         for (one, to) in document.audience.receivers(except) {
@@ -114,7 +101,7 @@ impl Hub {
         }
     }
 
-    fn room_channel(&self, session: SessionId) -> Option<ChannelId> {
+    pub(super) fn room_channel(&self, session: SessionId) -> Option<ChannelId> {
         let keys: &BTreeMap<_, _> = &self.sessions.get(&session)?.keys;
         let room = |id: &&ChannelId| {
             self.channels.get(id).is_some_and(|channel| channel.file().is_some_and(FileId::is_room))

@@ -54,6 +54,8 @@ pub(super) struct ChannelFacts {
 pub(super) struct ChannelRow {
     pub(super) key: String,
     pub(super) file: FileId,
+    /// For the room's document: the files that the member looks at, as the room event that said so.
+    pub(super) visible: Option<Bytes>,
 }
 
 impl Facts {
@@ -138,6 +140,9 @@ impl ChannelRow {
         writer.u8(ROW_VERSION);
         writer.text(&self.key);
         writer.text(self.file.as_str());
+        if let Some(visible) = &self.visible {
+            writer.bytes(visible);
+        }
         writer.finish()
     }
 
@@ -150,7 +155,8 @@ impl ChannelRow {
         let file = reader.text().ok()?;
         let room = FileId::room();
         let file = if file == room.as_str() { room } else { FileId::parse(file).ok()? };
-        Some(Self { key, file })
+        let visible = reader.bytes().ok().map(Bytes::copy_from_slice);
+        Some(Self { key, file, visible })
     }
 }
 
@@ -158,7 +164,9 @@ impl Hub {
     pub(super) fn save_channel(&mut self, id: ChannelId) {
         let Some(channel) = self.channels.get(&id) else { return };
         let Stage::Open(file) = &channel.stage else { return };
-        let row = ChannelRow { key: channel.key.to_string(), file: file.clone() }.write();
+        let session = self.sessions.get(&id.session()).filter(|_| file.is_room());
+        let visible = session.and_then(|session| session.visible.clone());
+        let row = ChannelRow { key: channel.key.to_string(), file: file.clone(), visible }.write();
         self.effects.push(Effect::SaveChannel { channel: id, row });
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use super::{Effect, Hub, channel::Stage};
+use super::{Effect, Hub, NO_ANSWER, channel::Stage};
 use crate::{
     Millis,
     id::ChannelId,
@@ -17,18 +17,20 @@ use crate::{
     },
 };
 
+/// As many attempts at most count when a link has brought something.
+const HEARD_ATTEMPTS: u32 = 4;
+
 /// The connection to an origin, or the wish for one.
 #[derive(Debug)]
 pub(super) struct Link {
     up: bool,
     /// The origin takes nothing at the moment.
     held: bool,
-    /// This link has brought something.
-    heard: bool,
+    up_at: Millis,
     /// Since when a ping is not answered, and what of that is saved.
     pinged_at: Option<Millis>,
     saved_ping: Option<Millis>,
-    /// Attempts since the last link that brought something, and when the next one is due.
+    /// Attempts since the last link that lasted, and when the next one is due.
     attempts: u32,
     ask_at: Millis,
     /// Everything up to here has reached this hub's sessions.
@@ -45,7 +47,7 @@ impl Link {
         Self {
             up: false,
             held: false,
-            heard: false,
+            up_at: 0,
             pinged_at: None,
             saved_ping: None,
             attempts: 0,
@@ -62,7 +64,7 @@ impl Link {
     pub(super) fn restored(facts: &Bytes, now: Millis) -> Self {
         let (position, pinged_at) = read_facts(facts);
         let saved = position;
-        Self { up: true, heard: true, pinged_at, saved_ping: pinged_at, position, saved, ..Self::new(now) }
+        Self { up: true, pinged_at, saved_ping: pinged_at, position, saved, ..Self::new(now) }
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -118,10 +120,17 @@ impl Link {
         }
     }
 
-    fn heard(&mut self) {
-        self.heard = true;
-        self.attempts = 0;
+    /// A link that brings something is a good one, but only one that lasts is asked for again at once: what breaks
+    /// it may be in what it brings.
+    fn heard(&mut self, now: Millis) {
         self.pinged_at = None;
+        if now >= self.up_at + limits::LINK_LASTS_MS {
+            self.attempts = 0;
+            self.ask_at = self.ask_at.min(now);
+        } else {
+            self.attempts = self.attempts.min(HEARD_ATTEMPTS);
+            self.ask_at = self.ask_at.min(self.up_at + (limits::DIAL_FIRST_MS << HEARD_ATTEMPTS));
+        }
     }
 
     /// A ping without an answer must be remembered: between two of them the hub may sleep.
@@ -150,7 +159,7 @@ impl Hub {
     pub fn link_up(&mut self, now: Millis) {
         self.link.up = true;
         self.link.held = false;
-        self.link.heard = false;
+        self.link.up_at = now;
         self.link.pinged_at = None;
         self.link.saved_ping = None;
         self.link.next = None;
@@ -180,8 +189,8 @@ impl Hub {
         }
         self.link.up = false;
         self.link_out.clear();
-        // One that has brought nothing, as when the two sides speak different versions, is not asked for in a storm.
-        self.link.ask_at = if self.link.heard { now } else { self.link.ask_at.max(now) };
+        // One that ends soon, as when the two sides speak different versions, is not asked for in a storm.
+        self.link.ask_at = self.link.ask_at.max(now);
         self.store_outbox();
         self.tell_members(&EventOut::Link { state: LinkState::Down });
         self.watch_link(now);
@@ -189,7 +198,7 @@ impl Hub {
 
     /// A message of the origin.
     pub fn link_message(&mut self, message: OriginMessage, now: Millis) {
-        self.link.heard();
+        self.link.heard(now);
         match message {
             OriginMessage::Opened { channel, file, path: _, size, grant_version: _ } => {
                 self.opened(channel, file, size, now);
@@ -266,7 +275,7 @@ impl Hub {
             return;
         }
         if self.link.up {
-            self.effects.push(Effect::DropLink { reason: "no-answer".to_owned() });
+            self.effects.push(Effect::DropLink { reason: NO_ANSWER.to_owned() });
             self.link_down(now);
             return;
         }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{Hub, Session, channel::Channel, text};
+use super::{Hub, NO_ANSWER, Session, channel::Channel, text};
 use crate::{
     Millis,
     close::CloseCode,
@@ -149,7 +149,7 @@ impl Hub {
             }
         }
         for session in silent {
-            self.close(session, CloseCode::Restart, "no-answer", now);
+            self.close(session, CloseCode::Restart, NO_ANSWER, now);
         }
     }
 

@@ -22,6 +22,7 @@ mod opening;
 mod change;
 mod events;
 mod text;
+mod visible;
 mod backlog;
 mod pace;
 mod facts;
@@ -47,6 +48,9 @@ use crate::{
     limits,
     wire::link::HubMessage,
 };
+
+/// Why a client or a link is given up that gives no sign of life.
+pub const NO_ANSWER: &str = "no-answer";
 
 /// What a hub needs to know when it is made.
 #[derive(Clone, Debug)]

@@ -86,6 +86,7 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(&id.session()) else { return };
         let mut channel = Channel::new(row.key.into(), !session.is_hocuspocus());
         session.keys.insert(channel.key.clone(), id);
+        session.visible = row.visible.or(session.visible.take());
         channel.grant = session.grant.clone();
         channel.stage = Stage::Open(row.file.clone());
         channel.receipts = Receipts::restored(facts.owed, self.outbox.next());

@@ -79,6 +79,7 @@ impl Room {
     pub fn detach(&mut self, link: LinkId, now: shared::Millis) {
         let Some(gone) = self.links.remove(&link) else { return };
         self.orphan_presence(&gone.hub, now);
+        self.visible.orphan(&gone.hub, gone.visible);
         for waiting in self.claiming.values_mut() {
             waiting.retain(|(asker, _)| *asker != link);
         }

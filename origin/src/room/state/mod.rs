@@ -16,6 +16,7 @@ mod presence;
 mod events;
 mod past;
 mod text;
+mod visible;
 mod notes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +36,7 @@ use self::{
     commit::{Commit, What},
     links::Link,
     presence::Presence,
+    visible::Visible,
 };
 use crate::room_store::Batch;
 
@@ -114,8 +116,7 @@ pub struct Room {
     links: BTreeMap<LinkId, Link>,
     presence: Presence,
     gap: Gap,
-    /// What members at other origins look at, as room events.
-    elsewhere: BTreeMap<ChannelId, Bytes>,
+    visible: Visible,
     commit: Commit,
     /// Files that are not what clients of text frames have of them.
     due_texts: BTreeSet<FileId>,
@@ -143,7 +144,7 @@ impl Room {
             links: BTreeMap::new(),
             presence: Presence::default(),
             gap: Gap::default(),
-            elsewhere: BTreeMap::new(),
+            visible: Visible::default(),
             commit: Commit::default(),
             due_texts: BTreeSet::new(),
             batches: 0,
@@ -171,7 +172,7 @@ impl Room {
         self.catching_up = false;
         self.stale = false;
         self.greet_again();
-        self.elsewhere.clear();
+        self.visible.forget_elsewhere();
         self.ask_others();
     }
 

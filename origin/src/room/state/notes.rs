@@ -19,8 +19,6 @@ const VERSION: u8 = 1;
 const AWARENESS: u8 = 1;
 const EVENT: u8 = 2;
 const ASK: u8 = 3;
-/// Members of other origins whose visible files are remembered.
-const ELSEWHERE: usize = 10_000;
 
 /// What one origin tells the others.
 enum Note {
@@ -63,8 +61,8 @@ impl Room {
                 }
             }
             Note::Event { channel, keeps, json } => {
-                if keeps && self.elsewhere.len() < ELSEWHERE {
-                    self.elsewhere.insert(channel, json.clone());
+                if keeps {
+                    self.looks_at_elsewhere(channel, &json);
                 }
                 self.tell_all(&event(json));
             }

@@ -121,6 +121,7 @@ impl Room {
     /// The hub is back.
     pub(super) fn keep_presence(&mut self, hub: &str) {
         self.presence.orphans.remove(hub);
+        self.visible.keep(hub);
     }
 
     /// Ends what nobody speaks for any more: hubs that did not come back, members of origins that fell silent.
@@ -129,6 +130,7 @@ impl Room {
             self.presence.orphans.iter().filter(|(_, at)| **at <= now).map(|(hub, _)| hub.clone()).collect();
         for hub in due {
             self.presence.orphans.remove(&hub);
+            self.end_visible_files(&hub);
             for (file, bytes) in self.end_presence(|shown| shown.hub.as_deref() == Some(&hub)) {
                 self.announce_awareness(&file, &bytes);
             }

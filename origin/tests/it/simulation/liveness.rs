@@ -98,8 +98,12 @@ fn nobody_is_given_up_because_the_origin_is_away() {
             world.run();
             world.cut(0);
             for at in 0..200 {
+                if sleeps && at % SLEEP_S == SLEEP_S - 1 {
+                    world.lose_memory(0);
+                }
+                world.pass(1_000);
                 world.hubs[0].asked = false;
-                second(&mut world, at, &[], sleeps);
+                world.run();
             }
             assert!(world.places[member].is_some(), "{kind:?} {sleeps}");
         }
@@ -113,7 +117,7 @@ fn a_hub_that_is_woken_again_and_again_keeps_its_clients_alive() {
     world.run();
     let mut heard = 0;
     let mut silence = 0;
-    for at in 0..300 {
+    for at in 0_u64..300 {
         if at.is_multiple_of(RENEWAL_S) {
             world.clients[renews].show(r#"{"user":"ann"}"#);
         }
@@ -184,7 +188,7 @@ fn a_link_that_never_brings_anything_is_asked_for_less_and_less() {
     world.join(0, FILE, false);
     let mut dials = 0;
     for _ in 0..1_200 {
-        while world.deliver_from(0) {}
+        while world.deliver_from(0) | world.deliver_to(0) {}
         if world.hubs[0].asked {
             dials += 1;
             world.dial(0);
@@ -194,9 +198,83 @@ fn a_link_that_never_brings_anything_is_asked_for_less_and_less() {
     }
     // In two minutes: doubled from 200 ms to 15 s.
     assert!((8..20).contains(&dials), "{dials} dials");
+    // One that breaks on what it brings is no better.
+    dials = 0;
+    for _ in 0..1_200 {
+        while world.deliver_from(0) | world.deliver_to(0) {}
+        if world.hubs[0].asked {
+            dials += 1;
+            world.dial(0);
+            world.run();
+            world.cut(0);
+        }
+        world.pass(100);
+    }
+    assert!((20..60).contains(&dials), "{dials} dials");
     world.rest();
     assert!(world.clients[0].synced, "and as soon as one does, all is well");
     world.cut(0);
     world.pass(100);
     assert!(world.hubs[0].asked, "and the next one is asked for at once");
+}
+
+/// The files that a client was last told a member looks at.
+fn last_look(world: &World, client: usize) -> Option<&str> {
+    let looks = world.clients[client].events.iter().rev().find(|event| event.contains("visible-files"))?;
+    looks.split(r#""files":"#).nth(1)
+}
+
+#[test]
+fn what_a_member_looks_at_ends_with_the_session_that_said_so() {
+    for (hosts, sleeps) in [(1, false), (2, false), (1, true), (2, true)] {
+        for is_cut in [false, true] {
+            let mut world = World::new(&[FILE], 2, hosts);
+            let leaves = world.join(0, ".room", false);
+            let others = [world.join(0, ".room", false), world.join(1, ".room", false)];
+            world.run();
+            world.clients[leaves].stateless(r#"{"type":"visible-files","files":["src/main.js"]}"#);
+            (0..15).for_each(|at| second(&mut world, at, &[], sleeps));
+            for other in others {
+                assert_eq!(last_look(&world, other), Some(r#"["src/main.js"]}"#));
+            }
+            // It is said again over a new link, also by a hub that has lost its memory.
+            world.cut(0);
+            world.run();
+            let late = world.join(1, ".room", false);
+            world.run();
+            assert_eq!(last_look(&world, late), Some(r#"["src/main.js"]}"#), "{hosts} {sleeps} {is_cut}");
+            if is_cut {
+                world.vanish(leaves);
+            } else {
+                world.disconnect(leaves);
+            }
+            (0..60).for_each(|at| second(&mut world, at, &[], sleeps));
+            for other in others.into_iter().chain([late]) {
+                assert_eq!(last_look(&world, other), Some("[]}"), "{hosts} {sleeps} {is_cut}");
+            }
+            let later = world.join(1, ".room", false);
+            world.run();
+            assert_eq!(last_look(&world, later), None);
+        }
+    }
+}
+
+#[test]
+fn what_members_of_a_region_look_at_ends_when_that_does_not_come_back() {
+    for hosts in [1, 2] {
+        let mut world = World::new(&[FILE], 2, hosts);
+        let (lost, stays) = (world.join(0, ".room", false), world.join(1, ".room", false));
+        world.run();
+        world.clients[lost].stateless(r#"{"type":"visible-files","files":["src/main.js"]}"#);
+        world.run();
+        world.vanish(lost);
+        world.hubs[0].sockets.clear();
+        world.cut(0);
+        for _ in 0..15 {
+            world.pass(1_000);
+            world.hubs[0].asked = false;
+            world.run();
+        }
+        assert_eq!(last_look(&world, stays), Some("[]}"), "{hosts}");
+    }
 }
