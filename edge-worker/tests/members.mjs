@@ -16,6 +16,8 @@ export class Members {
   words = [];
   pages = [];
   providers = [];
+  /** So many of them type, the first ones; the others read. */
+  authors = Infinity;
 
   constructor(t, place, room) {
     this.place = place;
@@ -31,7 +33,7 @@ export class Members {
 
   /** Each types one word, at a place of their own. */
   typeOne() {
-    for (const [number, provider] of this.providers.entries()) {
+    for (const [number, provider] of this.providers.slice(0, this.authors).entries()) {
       const word = `<${number}:${this.words.length}>`;
       this.words.push(word);
       if (number % 2) type(provider, word);
@@ -54,11 +56,6 @@ export class Members {
     await ended;
   }
 
-  /** Whether somebody still waits for an acknowledgement. */
-  get owed() {
-    return this.providers.some((provider) => provider.hasUnsyncedChanges);
-  }
-
   /** Waits until a member sees the last word of another one. */
   async sees(reader, writer) {
     const last = this.words.findLast((word) => word.startsWith(`<${writer}:`));
@@ -66,16 +63,22 @@ export class Members {
     await until(() => text.toString().includes(last), PATIENCE_MS, `${last} at member ${reader}`);
   }
 
-  /** Waits until everybody has every word, once, and nothing is owed; gives the text. */
+  /** Waits until everybody has every word, once, and nothing is owed; gives the text. Nobody has lost a socket. */
   async agree() {
+    const text = await this.agreeAgain();
+    for (const [number, { wire }] of this.pages.entries()) {
+      assert.equal(wire.sockets.length, 1, `page ${number} kept its socket`);
+    }
+    return text;
+  }
+
+  /** The same, whatever became of their sockets. */
+  async agreeAgain() {
     const length = this.words.join('').length;
     const text = await converged(this.providers, (text) => text.length >= length);
     this.hasEveryWordOnce(text);
     assert.equal(await restText(this.place.origin.url, this.room, FILE), text, 'what is acknowledged is logged');
-    for (const [number, { wire }] of this.pages.entries()) {
-      assert.equal(wire.sockets.length, 1, `page ${number} kept its socket`);
-      assert.ok(this.providers[number].synced);
-    }
+    for (const provider of this.providers) assert.ok(provider.synced);
     return text;
   }
 
@@ -93,12 +96,12 @@ export class Members {
     }
   }
 
-  /** Makes the hub of a region sleep at once, so that it loses its memory and keeps its sockets. */
-  async evict(region) {
+  /** Makes the hub of a region sleep at once, so that it loses its memory, and keeps its sockets or closes them. */
+  async evict(region, webSockets) {
     const { edge } = this.place;
     const { made } = await edge.stats(this.room, region);
     // One with a request under way cannot be put to sleep yet.
-    const asleep = () => edge.evict(`${this.room}~${region}`).then(() => true, () => false);
+    const asleep = () => edge.evict(`${this.room}~${region}`, webSockets).then(() => true, () => false);
     await until(asleep, PATIENCE_MS, `the sleep of ${this.room}~${region}`);
     assert.notEqual((await edge.stats(this.room, region)).made, made);
   }

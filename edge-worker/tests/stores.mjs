@@ -87,6 +87,17 @@ export function replayed(log) {
   return document.getText('content').toString();
 }
 
+/** Whether every insertion of a log is in it once, and those of each author in the order in which they were made. */
+export function isInOrderOnce(log) {
+  const next = new Map();
+  for (const { seq, bytes } of log) {
+    for (const { id, length } of Y.decodeUpdate(bytes).structs) {
+      assert.equal(id.clock, next.get(id.client) ?? 0, `seq ${seq} brings what its author made next`);
+      next.set(id.client, id.clock + length);
+    }
+  }
+}
+
 /**
  * A server that speaks MongoDB's protocol: that of `MONGODB_URL`, else the program of `EDGEROOM_MONGO`, else a
  * `mongod`, else the image where a container engine runs. `file(shard, path)` is what is stored of a file.

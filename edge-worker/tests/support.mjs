@@ -51,12 +51,20 @@ export function sign(verb, edge, room, region, { nonce = randomNonce(), ts, keys
   return `Edgeroom kid=${kid},ts=${seconds},nonce=${nonce},sig=${sig}`;
 }
 
+/** How a hub of the edge at this address stands. */
+export async function hubStats(edge, room, region) {
+  const headers = { authorization: sign('link', edge, room, region) };
+  const answer = await fetch(`${edge}/internal/rooms/${room}/${region}/stats`, { headers });
+  assert.equal(answer.status, 200, await answer.clone().text());
+  return answer.json();
+}
+
 /**
  * Runs the built Worker.
  *
  * `vars` are added to those of a local Worker with `AUTH=open`; a var that is `undefined` is left out.
  * `build` is the folder of the built Worker. The answer has `url` (no slash at the end), `ws` (the same for
- * sockets), `evict('room~region')`, which makes the object sleep at once and lose its memory,
+ * sockets), `evict('room~region')`, which makes the object sleep at once and lose its memory (with `'close'` its sockets too),
  * `stats(room, region)`, `fetch()`, `logs()` and `close()`.
  */
 export async function startEdge({ vars = {}, build = join(TOP, 'edge-worker/build') } = {}) {
@@ -99,15 +107,10 @@ export async function startEdge({ vars = {}, build = join(TOP, 'edge-worker/buil
     ws: base.replace(/^http/, 'ws'),
     /** Like the global one, but the Worker sees the URL's host. */
     fetch: (...request) => harness.fetch(...request),
-    async evict(object) {
-      await harness.getWorker().evictDurableObject('Room', { name: object, webSockets: 'hibernate' });
+    async evict(object, webSockets = 'hibernate') {
+      await harness.getWorker().evictDurableObject('Room', { name: object, webSockets });
     },
-    async stats(room, region) {
-      const headers = { authorization: sign('link', base, room, region) };
-      const answer = await fetch(`${base}/internal/rooms/${room}/${region}/stats`, { headers });
-      assert.equal(answer.status, 200, await answer.clone().text());
-      return answer.json();
-    },
+    stats: (room, region) => hubStats(base, room, region),
     logs: () => harness.getLogs().map((log) => log.message),
     async close() {
       await harness.close();

@@ -19,6 +19,8 @@ export async function startTwoOrigins({ env = {} } = {}) {
   const all = {
     origins: [],
     doors: [],
+    /** Which origin lets in the dials of a region: its number, or several. */
+    homes: {},
     get origin() {
       return all.origins.find((origin) => origin?.runs());
     },
@@ -32,7 +34,7 @@ export async function startTwoOrigins({ env = {} } = {}) {
       for (const number of all.origins.keys()) if (!all.origins[number].runs()) await all.revive(number);
     },
     /** The value of a metric at each origin that runs. */
-    metric: (name) => Promise.all(all.origins.filter((one) => one.runs()).map(({ url }) => metric(url, name))),
+    metric: (name) => Promise.all(all.origins.filter((one) => one.runs()).map((one) => metric(one, name))),
     /** Waits until nothing of a room is left but what is in the database, and gives what is there of a file. */
     async stored(room, path) {
       const gone = async () => (await all.redis.keys(room)).length === 0;
@@ -49,7 +51,7 @@ export async function startTwoOrigins({ env = {} } = {}) {
     all.env = { REDIS_URL: all.redis.url, MONGODB_URL: all.mongo.url, FLUSH_LIMIT: '1000', ...env };
     all.origins = await Promise.all(REGIONS.map(() => startOrigin({ env: all.env })));
     await all.asAtFirst();
-    const at = ({ url }, number) => startDoor(url, (region) => all.homes[region] === number);
+    const at = ({ url }, number) => startDoor(url, (region) => [all.homes[region]].flat().includes(number));
     all.doors = await Promise.all(all.origins.map(at));
     all.edge = await startEdge({ vars: { ORIGIN_URLS: all.doors.map(({ url }) => url).join() } });
     return all;
@@ -59,7 +61,8 @@ export async function startTwoOrigins({ env = {} } = {}) {
   }
 }
 
-async function metric(url, name) {
+/** The value of a metric of an origin. */
+export async function metric({ url }, name) {
   const lines = (await (await fetch(`${url}/metrics`)).text()).split('\n');
   return Number(lines.find((line) => line.startsWith(`edgeroom_${name} `)).split(' ')[1]);
 }
@@ -77,7 +80,8 @@ async function startDoor(origin, lets) {
       answer.writeHead(given.statusCode, given.headers);
       given.pipe(answer);
     });
-    passed.on('error', () => answer.headersSent ? answer.destroy() : answer.writeHead(502).end());
+    // What the platform says of an origin that it cannot connect to.
+    passed.on('error', () => (answer.headersSent ? answer.destroy() : answer.writeHead(521).end()));
     asked.pipe(passed);
   });
   await new Promise((done) => server.listen(0, '127.0.0.1', done));

@@ -284,7 +284,7 @@ impl Hub {
         self.counters.dials += 1;
         self.effects.push(Effect::Dial);
         let backoff = (limits::DIAL_FIRST_MS << attempt).min(limits::DIAL_MAX_MS);
-        self.link.ask_at = now + backoff + self.jitter(backoff / 2);
+        self.link.ask_at = now + backoff - self.jitter(backoff / 2);
     }
 
     /// Spreads hubs that lost the same origin; from the name, since nothing here is random.
