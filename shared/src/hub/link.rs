@@ -120,12 +120,15 @@ impl Link {
         }
     }
 
-    /// A link that brings something is a good one, but only one that lasts is asked for again at once: what breaks
-    /// it may be in what it brings.
+    /// The next one is asked for at once when the first that brings something ends, and after any that lasts; else not:
+    /// what breaks it may be in what it brings.
     fn heard(&mut self, now: Millis) {
         self.pinged_at = None;
-        if now >= self.up_at + limits::LINK_LASTS_MS {
+        let lasts = now >= self.up_at + limits::LINK_LASTS_MS;
+        if lasts {
             self.attempts = 0;
+        }
+        if lasts || self.attempts <= 1 {
             self.ask_at = self.ask_at.min(now);
         } else {
             self.attempts = self.attempts.min(HEARD_ATTEMPTS);

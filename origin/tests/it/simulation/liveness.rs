@@ -196,9 +196,9 @@ fn a_link_that_never_brings_anything_is_asked_for_less_and_less() {
         }
         world.pass(100);
     }
-    // In two minutes: doubled from 200 ms to 15 s.
+    // In two minutes: doubled from 200 ms to 15 s, less up to half of that.
     assert!((8..20).contains(&dials), "{dials} dials");
-    // One that breaks on what it brings is no better.
+    // One that breaks on what it brings is little better: every 1.6 to 3.2 s.
     dials = 0;
     for _ in 0..1_200 {
         while world.deliver_from(0) | world.deliver_to(0) {}
@@ -210,7 +210,7 @@ fn a_link_that_never_brings_anything_is_asked_for_less_and_less() {
         }
         world.pass(100);
     }
-    assert!((20..60).contains(&dials), "{dials} dials");
+    assert!((20..80).contains(&dials), "{dials} dials");
     world.rest();
     assert!(world.clients[0].synced, "and as soon as one does, all is well");
     world.cut(0);

@@ -134,6 +134,7 @@ fn a_change_that_comes_again_through_another_origin_is_applied_once() {
         world.cut(1);
         let again =
             |world: &World| world.going_up(1).iter().filter(|m| matches!(m, HubMessage::Text { .. })).count();
+        world.pass(1_000);
         world.dial(1);
         assert_eq!(again(&world), 2, "the hub brings them again");
         let text = converged(&mut world);
