@@ -13,9 +13,13 @@ use crate::{
     data_dir::DataDir,
     direct::{self, DirectHubs},
     flush::{
-        FlushQueue, embedded,
+        self, FlushQueue, Work, attempt,
+        bullmq::{BullQueue, BullSettings},
         embedded::EmbeddedQueue,
-        worker::{self, FlushThreads, Flusher},
+        flusher::Flusher,
+        job::{FlushError, FlushReport},
+        sweep::Sweeper,
+        threads::{self, FlushThreads},
     },
     http::{self, Access, Pages},
     link::{self, Dialler},
@@ -105,6 +109,8 @@ impl Origin {
 
     /// The same, but what the fault says is published by Redis and not heard here: for tests.
     pub async fn open_losing(role: Role, settings: Settings, fault: Option<Fault>) -> anyhow::Result<Self> {
+        // Whoever speaks TLS takes this; the queue's crate panics if there is none. It may be there already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let connections = Connections::new();
         let data_dir = &settings.service.data_dir;
         let (data_dir, store): (_, Arc<dyn RoomStore>) = match redis(&settings.stores, fault) {
@@ -126,17 +132,17 @@ impl Origin {
             }
             None => Arc::new(SqliteArchive::open(&data_dir.archive()).context("archive")?),
         };
-        let (queue, metrics) =
-            (Arc::new(EmbeddedQueue::new((&settings.flush).into())), Arc::new(Metrics::new()));
+        let metrics = Arc::new(Metrics::new());
+        let origin_id = origin_id(&settings);
+        let queue = queue(&settings, &origin_id, &metrics, &connections)?;
         let flushing = match role.flushes(store.is_shared()) {
             true => {
                 let flusher = Arc::new(flusher(&store, &archive, &metrics));
-                let threads = worker::start(queue.clone(), flusher, settings.stores.sweep());
-                Some(threads.context("starting the threads that flush")?)
+                Some(flush(&settings, flusher, queue.clone(), &metrics)?)
             }
             false => None,
         };
-        let app = App::new(settings, store, archive, queue, metrics, connections)?;
+        let app = App::new(settings, origin_id, store, archive, queue, metrics, connections)?;
         Ok(Self { app, role, flushing, _data_dir: data_dir })
     }
 
@@ -178,6 +184,7 @@ impl Origin {
 impl App {
     fn new(
         settings: Settings,
+        origin_id: String,
         store: Arc<dyn RoomStore>,
         archive: Arc<dyn Archive>,
         queue: Arc<dyn FlushQueue>,
@@ -185,8 +192,6 @@ impl App {
         connections: Connections,
     ) -> anyhow::Result<Self> {
         let lifecycle = Lifecycle::default();
-        let made_up = || format!("origin-{:08x}", rand::random::<u32>());
-        let origin_id = settings.service.origin_id().map_or_else(made_up, str::to_owned);
         let rooms = Rooms::new(room::Parts {
             store: store.clone(),
             archive: archive.clone(),
@@ -240,23 +245,84 @@ fn redis(settings: &StoreSettings, fault: Option<Fault>) -> Option<RedisSettings
     Some(RedisSettings { url, deadline, replica, probe, fault })
 }
 
+fn origin_id(settings: &Settings) -> String {
+    let made_up = || format!("origin-{:08x}", rand::random::<u32>());
+    settings.service.origin_id().map_or_else(made_up, str::to_owned)
+}
+
+/// The queue of the Redis that has the rooms, else one in memory.
+fn queue(
+    settings: &Settings,
+    origin_id: &str,
+    metrics: &Arc<Metrics>,
+    connections: &Connections,
+) -> anyhow::Result<Arc<dyn FlushQueue>> {
+    let (stores, flush) = (&settings.stores, &settings.flush);
+    let Some(url) = stores.redis_url() else {
+        return Ok(Arc::new(EmbeddedQueue::new(flush.into())));
+    };
+    let settings = BullSettings {
+        url: url.clone(),
+        prefix: flush.queue_prefix.clone(),
+        name: flush.queue_name.clone(),
+        flush: flush.into(),
+        lock: flush.lock(),
+        stalled: flush.stalled(),
+        deadline: stores.redis_deadline(),
+        probe: stores.subscriber_probe(),
+        worker: format!("{origin_id}.{}", std::process::id()),
+    };
+    Ok(BullQueue::connect(settings, metrics.clone(), connections).context("flush queue")?)
+}
+
+/// Starts the threads that flush.
+fn flush(
+    settings: &Settings,
+    flusher: Arc<Flusher>,
+    queue: Arc<dyn FlushQueue>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<FlushThreads> {
+    let numbers = flush::FlushSettings::from(&settings.flush);
+    let work = guarded(flusher.work(), &numbers, metrics);
+    let sweeper = Sweeper { flusher, queue: queue.clone(), work: work.clone(), at_once: numbers.concurrency };
+    threads::start(queue, work, sweeper, settings.stores.sweep()).context("starting the threads that flush")
+}
+
+fn guarded(work: Arc<Work>, numbers: &flush::FlushSettings, metrics: &Arc<Metrics>) -> Arc<Work> {
+    let metrics = metrics.clone();
+    let ended = Box::new(move |room: &_, outcome: Result<(), &str>, took| {
+        metrics.flush_ended(outcome.is_ok(), took);
+        if let Err(error) = outcome {
+            tracing::warn!(room.id = %room, error, "a flush has failed");
+        }
+    });
+    attempt::guarded(work, numbers.timeout(), ended)
+}
+
 fn flusher(store: &Arc<dyn RoomStore>, archive: &Arc<dyn Archive>, metrics: &Arc<Metrics>) -> Flusher {
     let metrics = metrics.clone();
     Flusher {
         store: store.clone(),
         archive: archive.clone(),
         now_us: clock::now_us,
-        observe: Box::new(move |room, outcome| {
-            metrics.flush_ended(outcome.is_ok());
-            match outcome {
-                Ok(report) => metrics.files_flushed(report.written.len() as u64, report.bytes),
-                Err(error) => tracing::warn!(room.id = %room, %error, "a flush has failed"),
+        observe: Box::new(move |_, outcome| {
+            if let Some(report) = done(outcome) {
+                metrics.files_flushed(report.written.len() as u64, report.bytes);
             }
         }),
     }
 }
 
-impl From<&FlushSettings> for embedded::FlushSettings {
+/// What a flush has done, also if not all of it.
+fn done(outcome: &Result<FlushReport, FlushError>) -> Option<&FlushReport> {
+    match outcome {
+        Ok(report) => Some(report),
+        Err(FlushError::Unfinished { report, .. }) => Some(report),
+        Err(_) => None,
+    }
+}
+
+impl From<&FlushSettings> for flush::FlushSettings {
     fn from(settings: &FlushSettings) -> Self {
         let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         Self {

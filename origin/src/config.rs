@@ -95,6 +95,12 @@ pub enum SettingsError {
     /// An entry of `ALLOWED_ORIGINS` that no browser sends.
     #[error("ALLOWED_ORIGINS holds {0:?}, which is not an origin such as https://example.com")]
     AllowedOrigin(String),
+    /// A count that is too high to work.
+    #[error("{0} must be at most {1}")]
+    TooMany(&'static str, u32),
+    /// A part of the queue's keys that would not be one.
+    #[error("{0} must not be empty nor hold a colon")]
+    QueueName(&'static str),
     /// An interval or a count of zero.
     #[error("{0} must be above zero")]
     Zero(&'static str),

@@ -42,6 +42,9 @@ pub struct Metrics {
     flush_failures: Counter,
     flush_files: Counter,
     flush_bytes: Counter,
+    flush_seconds: Histogram,
+    flush_stalled: Counter,
+    flush_worker_errors: Counter,
     connections_up: Family<Vec<(&'static str, String)>, Gauge>,
     hubs: HubMetrics,
 }
@@ -89,6 +92,17 @@ impl Metrics {
             flush_bytes: names.add(
                 "flush_bytes",
                 "Bytes of text and state written to the archive",
+                Counter::default(),
+            ),
+            flush_seconds: names.add_seconds("flush", "Time of one attempt to flush a room", 0.001),
+            flush_stalled: names.add(
+                "flush_stalled",
+                "Jobs of dead workers that this process gave back to the queue",
+                Counter::default(),
+            ),
+            flush_worker_errors: names.add(
+                "flush_worker_errors",
+                "Times that the worker could not take, renew or end a job",
                 Counter::default(),
             ),
             connections_up: names.add(
@@ -156,9 +170,20 @@ impl Metrics {
         self.slow_consumers.inc();
     }
 
-    /// A flush job has ended, well or not.
-    pub fn flush_ended(&self, well: bool) {
+    /// The worker could not take, renew or end a job.
+    pub fn worker_failed(&self) {
+        self.flush_worker_errors.inc();
+    }
+
+    /// A job of a dead worker was given back to the queue.
+    pub fn job_stalled(&self) {
+        self.flush_stalled.inc();
+    }
+
+    /// An attempt to flush a room has ended, well or not.
+    pub fn flush_ended(&self, well: bool, took: Duration) {
         self.flush_jobs.inc();
+        self.flush_seconds.observe(took.as_secs_f64());
         if !well {
             self.flush_failures.inc();
         }

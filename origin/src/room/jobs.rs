@@ -88,7 +88,7 @@ pub(super) async fn let_go(inner: &Inner, room: &RoomId) {
     let epoch = store.dirty(room).await.map_or(Epoch(0), |dirty| dirty.epoch);
     // What is not ended now ends by itself, and the sweep finishes what is left.
     if let Ok(Left::Dirty(_)) = store.leave(room, origin_id, epoch).await {
-        queue.request_now(room).await;
+        queue.request_now(room);
     }
 }
 

@@ -334,7 +334,7 @@ impl Task {
             }
             Ok(Left::Dirty(_)) => {
                 if self.leave_at.is_none() {
-                    parts.queue.request_now(&self.id).await;
+                    parts.queue.request_now(&self.id);
                 }
                 self.leave_at = Some(Instant::now() + TRY_AGAIN);
             }
@@ -369,7 +369,7 @@ impl Task {
                     tracing::info!(room.id = %self.id, why, "a link is ended");
                     self.unlink(link);
                 }
-                Effect::Flush => self.request_flush(),
+                Effect::Flush => self.inner.parts.queue.request(&self.id),
                 Effect::Announce(note) => {
                     // A full queue drops it: nothing in it is durable.
                     let _ = self.notes.try_send(note);
@@ -387,11 +387,6 @@ impl Task {
         self.roll.changed(Instant::now());
         self.outboxes.remove(&link);
         self.room.detach(link, clock::now_ms());
-    }
-
-    fn request_flush(&self) {
-        let (inner, id) = (self.inner.clone(), self.id.clone());
-        self.inner.parts.tracker.spawn(async move { inner.parts.queue.request(&id).await });
     }
 
     fn count(&mut self) {

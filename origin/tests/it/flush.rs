@@ -8,9 +8,13 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 use origin::{
     archive::{Archive, Eol, FileWrite, NewShard, Saved},
     flush::{
-        embedded::{EmbeddedQueue, FlushSettings, JobState},
+        FlushQueue, FlushSettings, JobState,
+        attempt::guarded,
+        embedded::EmbeddedQueue,
+        flusher::Flusher,
         job::{FileError, FlushError},
-        worker::{self, Flusher},
+        sweep::{Sweeper, Swept},
+        threads,
     },
     project::text::{state_of, text_of},
     room_store::{Claimed, FlushAck, Joined, Left, Published, RoomStore, Source},
@@ -275,13 +279,17 @@ async fn the_flush_after_the_last_leaver_depopulates_the_room() {
 #[tokio::test]
 async fn the_sweep_asks_for_dirty_rooms_and_depopulates_clean_ones() {
     let bench = Bench::new().await;
-    let (idle, queue) = (any_room(), EmbeddedQueue::new(FlushSettings::default()));
+    let (idle, queue) = (any_room(), Arc::new(EmbeddedQueue::new(FlushSettings::default())));
     let epoch = populate(&*bench.store, &idle, vec![]).await.epoch;
     bench.store.join(&idle, "o1", Duration::ZERO).await.unwrap();
     bench.types(1, 7, "!").await;
-    assert_eq!(bench.flusher().sweep(&queue).await.unwrap(), 1);
-    assert_eq!(queue.state(&bench.room), Some(JobState::Delayed));
-    assert_eq!(queue.state(&idle), None);
+    let sweeper =
+        Sweeper { flusher: bench.flusher(), queue: queue.clone(), work: bench.flusher().work(), at_once: 3 };
+    let first = bench.store.dirty(&bench.room).await.unwrap().files[0].1;
+    let swept = sweeper.sweep().await.unwrap();
+    assert_eq!(swept, Swept { dirty: 1, without_queue: 0, oldest: Some(first) });
+    assert_eq!(queue.job(&bench.room).await.unwrap(), Some(JobState::Delayed));
+    assert_eq!(queue.job(&idle).await.unwrap(), None);
     assert_eq!(
         bench.store.rooms().await.unwrap(),
         std::slice::from_ref(&bench.room),
@@ -304,7 +312,10 @@ async fn the_threads_flush_what_they_find_and_stop_after_their_work() {
         }),
     };
     let queue = Arc::new(EmbeddedQueue::new(FlushSettings { delay_ms: 1, ..FlushSettings::default() }));
-    let threads = worker::start(queue, Arc::new(flusher), Duration::from_secs(60)).unwrap();
+    let flusher = Arc::new(flusher);
+    let work = guarded(flusher.work(), Duration::from_secs(60), Box::new(|_, _, _| {}));
+    let sweeper = Sweeper { flusher, queue: queue.clone(), work: work.clone(), at_once: 3 };
+    let threads = threads::start(queue, work, sweeper, Duration::from_secs(60)).unwrap();
     let (room, ok, thread) = done.recv().await.unwrap();
     assert_eq!((room, ok, &*thread), (bench.room.clone(), true, "flush"));
     assert!(threads.stop(Duration::from_secs(10)).await);

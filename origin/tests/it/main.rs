@@ -12,6 +12,7 @@ mod on_mongodb;
 mod on_redis;
 mod flush;
 mod flush_queue;
+mod flush_on_redis;
 mod simulation;
 mod support;
 mod settings;

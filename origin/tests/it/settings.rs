@@ -5,7 +5,7 @@ use std::time::Duration;
 use origin::{
     app::Role,
     config::{AllowedOrigins, Cli, Durability, Settings, SettingsError},
-    flush::embedded,
+    flush,
 };
 
 use secrecy::ExposeSecret;
@@ -49,7 +49,21 @@ fn a_link_is_pinged_every_20_s_by_default() {
 
 #[test]
 fn the_flush_has_the_defaults_of_its_queue() {
-    assert_eq!(embedded::FlushSettings::from(&defaults().flush), embedded::FlushSettings::default());
+    assert_eq!(flush::FlushSettings::from(&defaults().flush), flush::FlushSettings::default());
+}
+
+#[test]
+fn a_job_is_its_workers_for_30_s_and_the_dead_are_looked_for_every_15_s_by_default() {
+    let flush = defaults().flush;
+    assert_eq!((flush.lock(), flush.stalled()), (Duration::from_secs(30), Duration::from_secs(15)));
+    assert_eq!((&*flush.queue_name, &*flush.queue_prefix), ("flush", "bull"));
+}
+
+#[test]
+fn a_queue_that_could_not_work_is_refused() {
+    for flags in [["--queue-name=a:b"], ["--queue-prefix="], ["--flush-attempts=21"], ["--flush-lock-ms=0"]] {
+        assert!(read(&flags).is_err(), "{flags:?}");
+    }
 }
 
 #[test]

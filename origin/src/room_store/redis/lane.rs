@@ -184,8 +184,8 @@ impl Supervisor {
                 let run_id = Arc::from(run_id.unwrap_or_default().trim());
                 Ok((Live { wire: Wire::Single(wire), run_id, generation }, said))
             }
-            Address::Cluster(nodes) => {
-                let client = address::cluster(nodes, self.deadline, say)?;
+            Address::Cluster(nodes, certificates) => {
+                let client = address::cluster(nodes, certificates.as_ref(), self.deadline, say)?;
                 let wire = client.get_async_connection().await.map_err(failed)?;
                 Ok((Live { wire: Wire::Cluster(wire), run_id: Arc::from(""), generation }, said))
             }
@@ -246,7 +246,7 @@ fn is_not_allowed(error: &RedisError) -> bool {
 }
 
 /// How long to wait after so many failures in a row: at most 2 s, not all at the same time.
-pub(super) fn backoff(failures: u32) -> Duration {
+pub(crate) fn backoff(failures: u32) -> Duration {
     let most = Duration::from_millis(25 << failures.min(7)).min(Duration::from_secs(2));
     most.mul_f64(0.5 + rand::random::<f64>() / 2.0)
 }

@@ -6,6 +6,7 @@
 //! configuration: append-only file, `noeviction`.
 
 mod keys;
+mod trust;
 mod address;
 mod script;
 mod record;
@@ -39,6 +40,7 @@ use self::{
     subscriber::Subscriber,
 };
 pub use self::{permissions::PERMISSIONS, subscriber::Fault};
+pub(crate) use self::{address::Urls, lane::backoff};
 use super::{
     Backfill, Base, Batch, Claimed, Dirty, Entry, FileLog, FlushAck, Joined, LOADER_LEASE, Left, Listed,
     ListedMember, LoaderToken, Logged, Published, RoomStore, Source, StoreError, created_event, empty_base,
@@ -92,7 +94,7 @@ impl RedisStore {
             true => Some((lane("redis-appends", Purpose::Commands)?, deadline / 2)),
             false => None,
         };
-        let publish = if matches!(address, Address::Cluster(_)) { "SPUBLISH" } else { "PUBLISH" };
+        let publish = if matches!(address, Address::Cluster(..)) { "SPUBLISH" } else { "PUBLISH" };
         let settings =
             subscriber::Settings { address: address.clone(), deadline, probe, silence: probe * 2, fault };
         let subscriber = Subscriber::start(settings, commands.clone(), bulk.clone(), connections)?;

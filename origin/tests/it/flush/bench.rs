@@ -14,8 +14,8 @@ use origin::{
         sqlite::SqliteArchive,
     },
     flush::{
+        flusher::Flusher,
         job::{FlushError, FlushReport, flush_room},
-        worker::Flusher,
     },
     project::text::state_of,
     room_store::{Base, Entry, RoomStore, Source, embedded::EmbeddedStore},

@@ -18,6 +18,7 @@ use std::{
 
 use origin::{
     connections::Connections,
+    flush::bullmq,
     room_store::redis::{Fault, PERMISSIONS, RedisSettings, RedisStore},
 };
 use redis::{FromRedisValue, Value, aio::MultiplexedConnection};
@@ -143,8 +144,13 @@ pub(crate) async fn shared_store() -> Opened {
 
 /// A store on the shared cluster.
 pub(crate) async fn cluster_store() -> Opened {
+    open(&cluster_url().await)
+}
+
+/// The address of the shared cluster, with the user.
+pub(crate) async fn cluster_url() -> String {
     static SHARED: OnceLock<Cluster> = OnceLock::new();
-    open(&SHARED.get_or_init(Cluster::start).url().await)
+    SHARED.get_or_init(Cluster::start).url().await
 }
 
 /// A store with short intervals.
@@ -303,6 +309,7 @@ fn cluster_options(bus: &str) -> [&str; 6] {
 pub(crate) async fn with_user(url: &str) -> String {
     let mut words = vec!["ACL", "SETUSER", USER, "reset", "on", ">secret"];
     words.extend(PERMISSIONS);
+    words.extend(bullmq::PERMISSIONS);
     let _: Value = ask(url, &words).await;
     let (scheme, rest) = url.split_once("://").unwrap();
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
