@@ -161,6 +161,10 @@ impl Run<'_> {
         }
         if self.wants(Part::Kill) {
             self.step("kill", || node(tools, "tests/kill", 1, None))?;
+            self.step("queue", || {
+                tools.redis_server()?;
+                node(tools, "tests/queue", 1, None)
+            })?;
         }
         Ok(())
     }
