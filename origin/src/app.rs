@@ -18,6 +18,7 @@ use crate::{
         embedded::EmbeddedQueue,
         flusher::Flusher,
         job::{FlushError, FlushReport},
+        parking::Parking,
         sweep::Sweeper,
         threads::{self, FlushThreads},
     },
@@ -304,6 +305,7 @@ fn flusher(store: &Arc<dyn RoomStore>, archive: &Arc<dyn Archive>, metrics: &Arc
     Flusher {
         store: store.clone(),
         archive: archive.clone(),
+        parking: Parking::default(),
         now_us: clock::now_us,
         observe: Box::new(move |_, outcome| {
             if let Some(report) = done(outcome) {

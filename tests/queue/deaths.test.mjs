@@ -12,13 +12,16 @@ const [LOCK_MS, STALLED_MS] = [2000, 500];
 /** What two scans and the end of the lock may take, and a busy machine besides. */
 const TAKEN_OVER_MS = LOCK_MS + 2 * STALLED_MS + 5000;
 
-/** Where a flush is when its process dies: the request that it has not been able to send. */
+// `read.lua` is the first of a flush that names a base; `ack.lua` names a base and the dirty files.
+const READ = /c:\{doomed\}:b:f_/;
+const ACK = /c:\{doomed\}:b:f_[^]*c:\{doomed\}:d\r/;
+const DIRTY = /c:\{doomed\}:d\r/;
+
+/** Where a flush is when its process dies: the requests up to the one that it could not send any more. */
 const POINTS = [
-  // `read.lua` has no other key than the room's meta, the log and the base.
-  { where: 'before the archive is written', request: /c:\{doomed\}:b:f_/, ver: 2 },
-  // `ack.lua` is the one with a base and the dirty files.
-  { where: 'between archive and acknowledgement', request: /c:\{doomed\}:b:f_[^]*c:\{doomed\}:d\r/, ver: 2 },
-  { where: 'after the acknowledgement', request: /"type":"stored"/, ver: 2 },
+  { where: 'before the archive is written', requests: [READ], written: false, told: false },
+  { where: 'between archive and acknowledgement', requests: [ACK], written: true, told: true },
+  { where: 'after the acknowledgement', requests: [ACK, DIRTY], written: true, told: true },
 ];
 
 /** An origin that serves, a worker behind a proxy, and a room with one file. */
@@ -30,28 +33,34 @@ async function doom(t) {
   const worker = (url, name) => stage.origin({ REDIS_URL: url, ORIGIN_ID: name, ...timing }, 'flush');
   const first = await worker(proxy.url, 'first');
   await origin.create({ id: 'doomed', files: [{ path: 'a.txt', text: '' }] });
-  const file = stage.member(origin, 'doomed').begin('a.txt');
+  const member = stage.member(origin, 'doomed');
+  const [room, file] = [member.begin('.room'), member.begin('a.txt')];
   await file.saved();
-  return { redis, stage, proxy, origin, worker, first, file, queue: openQueue(redis) };
+  return { redis, stage, proxy, origin, worker, first, room, file, queue: openQueue(redis) };
 }
 
-for (const { where, request, ver } of POINTS) {
+for (const { where, requests, written, told } of POINTS) {
   test(`a worker that is killed ${where} leaves nothing undone`, async (t) => {
-    const { redis, stage, proxy, origin, worker, first, file, queue } = await doom(t);
-    const reached = proxy.holdAt(request);
+    const { redis, stage, proxy, origin, worker, first, room, file, queue } = await doom(t);
+    const archive = stage.archive();
+    const reached = proxy.holdAt(...requests);
     file.append('all of it');
     await file.saved();
     await reached;
     const [job] = await queue.getActive();
     assert.match(job.processedBy, /^first\./);
     await first.end('SIGKILL');
+    assert.equal(archive.file('doomed', 'a.txt').ver, written ? 2 : 1);
+    const stored = () => room.stateless.some(({ type }) => type === 'stored');
+    if (told) await until('members are told', stored);
+    else assert.ok(!stored());
     // What is judged later is not what a client gave back.
     stage.clear();
     await worker(redis.url, 'second');
     const gone = async () => (await redis.asking.keys('c:{doomed}:*')).length === 0;
     await until('the room is flushed and gone', gone, TAKEN_OVER_MS);
-    const stored = stage.archive().file('doomed', 'a.txt');
-    assert.deepEqual([stored.text, stored.ver], ['all of it', ver]);
+    const { text, ver } = archive.file('doomed', 'a.txt');
+    assert.deepEqual([text, ver], ['all of it', 2], 'written once');
     assert.equal(await origin.text('doomed', 'a.txt'), 'all of it');
   });
 }

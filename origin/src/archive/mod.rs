@@ -180,6 +180,9 @@ pub enum ArchiveError {
     /// What is stored was written by a newer version of this software.
     #[error("the record has version {0}, which this software does not read")]
     Version(u32),
+    /// The archive does not take this file, however often it is tried.
+    #[error("the archive refuses it: {0}")]
+    Refused(String),
     /// Anything else.
     #[error("archive: {0}")]
     Failed(String),

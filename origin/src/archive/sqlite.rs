@@ -236,6 +236,9 @@ fn write_file(to: &Transaction<'_>, id: &RoomId, version: u64, file: &FileWrite)
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
             Err(ArchiveError::Path(file.path.clone()))
         }
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::TooBig) => {
+            Err(ArchiveError::Refused(error.to_string()))
+        }
         written => Ok(written.map(drop)?),
     }
 }

@@ -8,6 +8,7 @@ use shared::{id::RoomId, position::Epoch};
 use super::{
     Work,
     job::{FlushError, FlushReport, flush_room},
+    parking::Parking,
 };
 use crate::{
     archive::Archive,
@@ -26,6 +27,8 @@ pub struct Flusher {
     pub store: Arc<dyn RoomStore>,
     /// Where they go.
     pub archive: Arc<dyn Archive>,
+    /// What cannot be flushed for now.
+    pub parking: Parking,
     /// The time in microseconds.
     pub now_us: fn() -> u64,
     /// Told of every flush that ended by itself.
@@ -35,7 +38,7 @@ pub struct Flusher {
 impl Flusher {
     /// Flushes a room, and depopulates it if it is clean and its last member left while it was not.
     pub async fn flush(&self, room: &RoomId) -> Result<FlushReport, FlushError> {
-        let outcome = flush_room(&*self.store, &*self.archive, room, (self.now_us)()).await;
+        let outcome = flush_room(&*self.store, &*self.archive, &self.parking, room, (self.now_us)()).await;
         (self.observe)(room, &outcome);
         let report = outcome?;
         if let Some(epoch) = report.epoch.filter(|_| report.clean) {

@@ -6,6 +6,8 @@
 
 pub mod settings;
 pub mod job;
+mod file;
+pub mod parking;
 pub mod flusher;
 pub mod attempt;
 pub mod embedded;

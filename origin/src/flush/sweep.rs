@@ -73,6 +73,9 @@ impl Sweeper {
                     swept.dirty += 1;
                     let first = dirty.files.iter().map(|(_, first)| *first).min();
                     swept.oldest = swept.oldest.into_iter().chain(first).min();
+                    if !self.is_due(&room, &dirty) {
+                        continue;
+                    }
                     // One refusal is enough: the next would only take its time as well.
                     if !left.is_empty() || !self.has_job(&room).await {
                         left.push(room);
@@ -100,6 +103,12 @@ impl Sweeper {
             return Ok(None);
         }
         Ok(Some(dirty))
+    }
+
+    /// Whether there is more in it than files that wait for their own time.
+    fn is_due(&self, room: &RoomId, dirty: &Dirty) -> bool {
+        let now = (self.flusher.now_us)();
+        dirty.files.iter().any(|(file, _)| self.flusher.parking.reason(room, file, now).is_none())
     }
 
     async fn has_job(&self, room: &RoomId) -> bool {

@@ -11,7 +11,10 @@ use futures_util::future::BoxFuture;
 use origin::{
     app::App,
     archive::{Archive, ArchiveError, FileWrite, Making, NewShard, Saved, Shard, StoredFile},
-    flush::job::{FlushError, flush_room},
+    flush::{
+        job::{FlushError, flush_room},
+        parking::Parking,
+    },
     http,
     room_store::{Joined, RoomStore, StoreError},
 };
@@ -134,7 +137,7 @@ async fn between_the_two_steps_of_a_deletion_nobody_joins_and_nothing_is_written
             Box::pin(async move {
                 assert_eq!(asks_for_a_file(address, &room).await.closed().await, 4410, "open: {is_open}");
                 if is_open {
-                    let flushed = flush_room(&*app.store, &*app.archive, &room, 1).await;
+                    let flushed = flush_room(&*app.store, &*app.archive, &Parking::default(), &room, 1).await;
                     assert!(matches!(flushed, Err(FlushError::NoShard)), "{flushed:?}");
                 }
                 assert_eq!(app.archive.find_by_id(&room).await.unwrap(), None, "open: {is_open}");

@@ -13,6 +13,7 @@ use origin::{
         embedded::EmbeddedQueue,
         flusher::Flusher,
         job::{FileError, FlushError},
+        parking::Parking,
         sweep::{Sweeper, Swept},
         threads,
     },
@@ -226,6 +227,78 @@ async fn a_file_that_the_archive_refuses_now_is_tried_again_and_the_others_are_s
 }
 
 #[tokio::test]
+async fn a_file_that_the_archive_refuses_for_good_is_parked_and_tried_again_in_its_own_time() {
+    let bench = Bench::new().await;
+    *bench.archive.refusing.lock().unwrap() = Some(file(1));
+    bench.types(1, 7, "!").await;
+    bench.types(2, 7, "!").await;
+    let saves = || bench.archive.saves.load(Relaxed);
+    let report = bench.flush().await.unwrap();
+    assert_eq!((report.written.len(), report.parked.len(), report.clean, saves()), (1, 1, false, 2));
+    assert_eq!(
+        (&report.parked[0].id, &*report.parked[0].reason),
+        (&file(1), "the archive refuses it: too large")
+    );
+
+    bench.types(2, 7, "?").await;
+    let report = bench.flush().await.unwrap();
+    assert_eq!(
+        (report.written.len(), report.parked.len(), saves()),
+        (1, 1, 3),
+        "it is not tried, and still told"
+    );
+    *bench.now.lock().unwrap() += 5_000_000;
+    assert_eq!((bench.flush().await.unwrap().parked.len(), saves()), (1, 4));
+    *bench.now.lock().unwrap() += 9_999_999;
+    assert_eq!((bench.flush().await.unwrap().parked.len(), saves()), (1, 4), "twice as long");
+
+    *bench.archive.refusing.lock().unwrap() = None;
+    *bench.now.lock().unwrap() += 1;
+    let report = bench.flush().await.unwrap();
+    assert_eq!((report.written.len(), report.parked.len(), report.clean), (1, 0, true));
+    assert_eq!((&*bench.stored(1).await.text, bench.parking.count()), ("one!", 0));
+}
+
+#[tokio::test]
+async fn what_is_parked_alone_is_given_no_job_by_the_sweep() {
+    let bench = Bench::new().await;
+    bench.types(1, 7, "!").await;
+    let queue = Arc::new(EmbeddedQueue::new(FlushSettings::default()));
+    let flusher = bench.flusher();
+    flusher.parking.park(&bench.room, &file(1), "broken", NOW);
+    let sweeper = Sweeper { work: flusher.work(), flusher, queue: queue.clone(), at_once: 3 };
+    assert_eq!(sweeper.sweep().await.unwrap().dirty, 1);
+    assert_eq!(queue.job(&bench.room).await.unwrap(), None);
+    bench.types(2, 7, "!").await;
+    sweeper.sweep().await.unwrap();
+    assert_eq!(queue.job(&bench.room).await.unwrap(), Some(JobState::Delayed));
+}
+
+#[tokio::test]
+async fn a_flush_that_died_after_the_last_ack_has_its_sync_timestamp_moved_by_the_next() {
+    let bench = Bench::new().await;
+    bench.types(1, 7, "!").await;
+    bench.flush().await.unwrap();
+    let synced = async || bench.archive.find_by_id(&bench.room).await.unwrap().unwrap().last_sync_timestamp;
+    let done = synced().await;
+    // As it is after a flush that wrote and acknowledged, and no more.
+    bench.types(1, 7, "?").await;
+    let log = bench.store.read(&bench.room, &file(1)).await.unwrap();
+    let state = load([log.base.clone(), log.updates[0].bytes.clone()], 9);
+    let ack = FlushAck {
+        file: file(1),
+        read_base_ts: log.base_ts,
+        merged_ts: log.updates[0].ts,
+        merged_seq: log.updates[0].seq,
+        state: state.transact().encode_state_as_update_v1(&Default::default()).into(),
+    };
+    bench.store.ack(&bench.room, bench.epoch, ack).await.unwrap();
+    assert!(bench.flush().await.unwrap().clean);
+    assert_eq!(synced().await, log.position.ts);
+    assert!(log.position.ts > done);
+}
+
+#[tokio::test]
 async fn a_shard_that_is_gone_is_reported_and_nothing_is_dropped() {
     let bench = Bench::new().await;
     bench.types(1, 7, "!").await;
@@ -305,6 +378,7 @@ async fn the_threads_flush_what_they_find_and_stop_after_their_work() {
     let flusher = Flusher {
         store: bench.store.clone(),
         archive: bench.archive.clone(),
+        parking: Parking::default(),
         now_us: || NOW,
         observe: Box::new(move |room, outcome| {
             let thread = std::thread::current().name().unwrap_or_default().to_owned();

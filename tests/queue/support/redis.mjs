@@ -40,7 +40,7 @@ export async function startRedis(t) {
   return { url: `redis://127.0.0.1:${port}`, port, address, asking, used };
 }
 
-/** A way to a port of this machine that can be stopped: `url`, `holdAt(pattern)`. */
+/** A way to a port of this machine that can be stopped: `url`, `holdAt(patterns)`. */
 export async function startProxy(t, port) {
   const sockets = new Set();
   let hold;
@@ -52,10 +52,11 @@ export async function startProxy(t, port) {
       socket.on('close', () => [client, upstream].forEach((one) => one.destroy()));
     }
     client.on('data', (bytes) => {
-      if (hold?.pattern.test(bytes.toString('latin1'))) {
+      if (hold?.patterns[0]?.test(bytes.toString('latin1'))) hold.patterns.shift();
+      if (hold && !hold.stopped && hold.patterns.length === 0) {
         // Neither this nor anything after it arrives, on any connection.
-        hold.reached();
         hold.stopped = true;
+        hold.reached();
       }
       if (!hold?.stopped) upstream.write(bytes);
     });
@@ -68,9 +69,9 @@ export async function startProxy(t, port) {
   });
   return {
     url: `redis://127.0.0.1:${server.address().port}`,
-    /** Ends when a request matches; it and all after it are held back for good. */
-    holdAt(pattern) {
-      return new Promise((reached) => (hold = { pattern, reached, stopped: false }));
+    /** Ends when requests have matched in this order; the last and all after it are held back for good. */
+    holdAt(...patterns) {
+      return new Promise((reached) => (hold = { patterns, reached, stopped: false }));
     },
   };
 }

@@ -39,8 +39,8 @@ use self::{
     script::Call,
     subscriber::Subscriber,
 };
-pub use self::{permissions::PERMISSIONS, subscriber::Fault};
 pub(crate) use self::{address::Urls, lane::backoff};
+pub use self::{permissions::PERMISSIONS, subscriber::Fault};
 use super::{
     Backfill, Base, Batch, Claimed, Dirty, Entry, FileLog, FlushAck, Joined, LOADER_LEASE, Left, Listed,
     ListedMember, LoaderToken, Logged, Published, RoomStore, Source, StoreError, created_event, empty_base,
