@@ -201,6 +201,7 @@ impl App {
             origin_id: origin_id.clone(),
             create_on_open: settings.access.create_on_open(),
             lease: settings.stores.lease(),
+            behind: settings.flush.behind(),
             metrics: metrics.clone(),
         });
         let access = Access::open();
@@ -285,7 +286,9 @@ fn flush(
 ) -> anyhow::Result<FlushThreads> {
     let numbers = flush::FlushSettings::from(&settings.flush);
     let work = guarded(flusher.work(), &numbers, metrics);
-    let sweeper = Sweeper { flusher, queue: queue.clone(), work: work.clone(), at_once: numbers.concurrency };
+    let (at_once, metrics) = (numbers.concurrency, metrics.clone());
+    let observe = Box::new(move |swept: &_| metrics.swept(swept));
+    let sweeper = Sweeper { flusher, queue: queue.clone(), work: work.clone(), at_once, observe };
     threads::start(queue, work, sweeper, settings.stores.sweep()).context("starting the threads that flush")
 }
 

@@ -4,7 +4,10 @@
 
 mod hubs;
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use prometheus_client::{
     encoding::text::encode,
@@ -20,7 +23,11 @@ use prometheus_client::{
 use shared::hub::Stats;
 
 use self::hubs::HubMetrics;
-use crate::{connections::ConnectionState, room::state::Counts};
+use crate::{
+    connections::ConnectionState,
+    flush::{Depth, sweep::Swept},
+    room::state::Counts,
+};
 
 /// The metrics of one origin.
 #[derive(Debug)]
@@ -45,6 +52,13 @@ pub struct Metrics {
     flush_seconds: Histogram,
     flush_stalled: Counter,
     flush_worker_errors: Counter,
+    flush_queue: Family<Vec<(&'static str, &'static str)>, Gauge>,
+    flush_parked: Gauge,
+    unstored_seconds: Gauge,
+    rooms_dirty: Gauge,
+    rooms_unstored_seconds: Gauge,
+    /// The timestamp (µs) of the oldest unflushed change that the last sweep saw; 0 for none.
+    oldest_unflushed: AtomicU64,
     connections_up: Family<Vec<(&'static str, String)>, Gauge>,
     hubs: HubMetrics,
 }
@@ -105,6 +119,30 @@ impl Metrics {
                 "Times that the worker could not take, renew or end a job",
                 Counter::default(),
             ),
+            flush_queue: names.add(
+                "flush_queue_jobs",
+                "Jobs in the queue of flushes, of all processes, by state",
+                Family::default(),
+            ),
+            flush_parked: names.add(
+                "flush_parked_files",
+                "Files that cannot be flushed and wait for their own time, as this process knows",
+                Gauge::default(),
+            ),
+            unstored_seconds: names.add_in_seconds(
+                "unstored",
+                "Age of the oldest change in rooms open here that is not in the archive; 0 if there is none",
+            ),
+            rooms_dirty: names.add(
+                "rooms_dirty",
+                "Rooms with files to flush, of all processes, when this one last swept",
+                Gauge::default(),
+            ),
+            rooms_unstored_seconds: names.add_in_seconds(
+                "rooms_unstored",
+                "Age of the oldest change of all rooms that was not in the archive at the last sweep",
+            ),
+            oldest_unflushed: AtomicU64::new(0),
             connections_up: names.add(
                 "connection_up",
                 "Whether a connection to a store is up, by name and purpose",
@@ -200,6 +238,38 @@ impl Metrics {
         self.hubs.reported(region, before, now);
     }
 
+    /// How many jobs the queue has.
+    pub fn queue(&self, depth: Depth) {
+        let states = [
+            ("waiting", depth.waiting),
+            ("delayed", depth.delayed),
+            ("active", depth.active),
+            ("failed", depth.failed),
+        ];
+        for (state, jobs) in states {
+            self.flush_queue
+                .get_or_create(&vec![("state", state)])
+                .set(i64::try_from(jobs).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// What a sweep has found.
+    pub fn swept(&self, swept: &Swept) {
+        self.rooms_dirty.set(i64::try_from(swept.dirty).unwrap_or(i64::MAX));
+        self.flush_parked.set(i64::try_from(swept.parked).unwrap_or(i64::MAX));
+        self.oldest_unflushed.store(swept.oldest.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// How long changes wait at `now_us` (µs): those of rooms open here since `oldest_ms`, and those of the last
+    /// sweep.
+    pub fn unstored(&self, oldest_ms: Option<u64>, now_us: u64) {
+        let seconds =
+            |since_us: u64| i64::try_from(now_us.saturating_sub(since_us) / 1_000_000).unwrap_or(i64::MAX);
+        self.unstored_seconds.set(oldest_ms.map_or(0, |since| seconds(since * 1000)));
+        let swept = self.oldest_unflushed.load(Ordering::Relaxed);
+        self.rooms_unstored_seconds.set(if swept == 0 { 0 } else { seconds(swept) });
+    }
+
     /// How the connections to the stores stand now; others are forgotten.
     pub fn connections(&self, states: &[ConnectionState]) {
         self.connections_up.clear();
@@ -230,6 +300,12 @@ impl Names {
     fn add<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
         self.0.register(name, help, metric.clone());
         metric
+    }
+
+    fn add_in_seconds(&mut self, name: &str, help: &str) -> Gauge {
+        let gauge = Gauge::default();
+        self.0.register_with_unit(name, help, Unit::Seconds, gauge.clone());
+        gauge
     }
 
     fn add_seconds(&mut self, name: &str, help: &str, first: f64) -> Histogram {

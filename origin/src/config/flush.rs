@@ -52,6 +52,11 @@ impl FlushSettings {
         Duration::from_millis(self.delay_ms)
     }
 
+    /// How long a change may wait for the archive until members are told.
+    pub fn behind(&self) -> Duration {
+        self.delay().saturating_mul(3) + Duration::from_secs(5)
+    }
+
     /// The window of the limit.
     pub fn window(&self) -> Duration {
         Duration::from_millis(self.window_ms)

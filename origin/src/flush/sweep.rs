@@ -24,6 +24,8 @@ pub struct Sweeper {
     pub work: Arc<Work>,
     /// Rooms that are flushed at once without the queue.
     pub at_once: usize,
+    /// Told of every sweep.
+    pub observe: Box<dyn Fn(&Swept) + Send + Sync>,
 }
 
 /// What a sweep has found.
@@ -33,6 +35,8 @@ pub struct Swept {
     pub dirty: usize,
     /// Those of them that were flushed without the queue, well or not.
     pub without_queue: usize,
+    /// Files that wait for their own time, as far as this process knows.
+    pub parked: usize,
     /// The timestamp of the oldest unflushed change of all.
     pub oldest: Option<u64>,
 }
@@ -85,6 +89,8 @@ impl Sweeper {
             }
         }
         swept.without_queue = left.len();
+        swept.parked = self.flusher.parking.count();
+        (self.observe)(&swept);
         // How each of them went is told by the guard of the work.
         stream::iter(left)
             .for_each_concurrent(self.at_once, async |room| drop((self.work)(room).await))

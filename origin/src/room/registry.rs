@@ -10,6 +10,7 @@ use std::{
 };
 
 use shared::{
+    Millis,
     id::{FileId, FilePath, RoomId},
     limits,
     wire::link::{HubMessage, OriginMessage},
@@ -44,6 +45,8 @@ pub struct Parts {
     pub create_on_open: bool,
     /// How long this origin's hold on a room lasts when it is not renewed.
     pub lease: Duration,
+    /// How long a change may wait for the archive until members are told.
+    pub behind: Duration,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -55,6 +58,8 @@ pub struct Rooms(Arc<Inner>);
 pub(super) struct Inner {
     pub(super) parts: Parts,
     open: Mutex<HashMap<RoomId, mpsc::Sender<Inbound>>>,
+    /// Since when a change of a room waits for the archive (ms).
+    unstored: Mutex<HashMap<RoomId, Millis>>,
     next_link: AtomicU64,
     draining: AtomicBool,
 }
@@ -99,6 +104,7 @@ impl Rooms {
         Self(Arc::new(Inner {
             parts,
             open: Mutex::default(),
+            unstored: Mutex::default(),
             next_link: AtomicU64::new(1),
             draining: AtomicBool::new(false),
         }))
@@ -189,6 +195,11 @@ impl Rooms {
         }
     }
 
+    /// Since when the oldest change of all open rooms waits for the archive (ms since the epoch); `None` if none does.
+    pub fn unstored_since(&self) -> Option<Millis> {
+        self.0.unstored().values().min().copied()
+    }
+
     /// How many rooms are open.
     pub fn count(&self) -> usize {
         self.0.open().len()
@@ -212,12 +223,26 @@ impl Inner {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn unstored(&self) -> std::sync::MutexGuard<'_, HashMap<RoomId, Millis>> {
+        self.unstored.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Since when a change of this room waits for the archive.
+    pub(super) fn room_unstored(&self, room: &RoomId, since: Option<Millis>) {
+        let mut unstored = self.unstored();
+        match since {
+            Some(since) => drop(unstored.insert(room.clone(), since)),
+            None => drop(unstored.remove(room)),
+        }
+    }
+
     /// Ends a room's entry if nobody can reach its task any more; then the task may end too.
     pub(super) fn close_if_unused(&self, room: &RoomId, inbox: &mpsc::Receiver<Inbound>) -> bool {
         let mut open = self.open();
         let unused = inbox.is_empty() && inbox.sender_strong_count() <= 1;
         if unused {
             open.remove(room);
+            self.room_unstored(room, None);
             self.parts.metrics.room_closed();
         }
         unused
@@ -226,6 +251,7 @@ impl Inner {
     /// Ends a room's entry whoever holds it.
     pub(super) fn close(&self, room: &RoomId) {
         if self.open().remove(room).is_some() {
+            self.room_unstored(room, None);
             self.parts.metrics.room_closed();
         }
     }

@@ -1,10 +1,13 @@
 //! A room's task: one loop over hubs, room store and time that carries out what the state machine asks for.
 
+mod counting;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use shared::{
+    Millis,
     close::CloseCode,
     id::RoomId,
     wire::link::{HubMessage, OriginMessage},
@@ -59,6 +62,8 @@ struct Task {
     /// It was given up without leaving, since its hubs usually come back at once.
     may_have_lease: bool,
     draining: bool,
+    /// Since when a change waits for the archive, as it was said last.
+    unstored: Option<Millis>,
     notes: mpsc::Sender<Bytes>,
 }
 
@@ -69,6 +74,7 @@ pub(super) async fn run(inner: Arc<Inner>, id: RoomId, inbox: mpsc::Receiver<Inb
         create_on_open: inner.parts.create_on_open,
         shared: inner.parts.store.is_shared(),
         confirm: inner.parts.store.confirms_by_append(),
+        behind: u64::try_from(inner.parts.behind.as_millis()).unwrap_or(u64::MAX),
     };
     let notes = announcer::start(&inner, &id);
     let mut task = Task {
@@ -85,6 +91,7 @@ pub(super) async fn run(inner: Arc<Inner>, id: RoomId, inbox: mpsc::Receiver<Inb
         leave_at: None,
         may_have_lease: false,
         draining: false,
+        unstored: None,
         notes,
     };
     while task.step().await {
@@ -387,9 +394,5 @@ impl Task {
         self.roll.changed(Instant::now());
         self.outboxes.remove(&link);
         self.room.detach(link, clock::now_ms());
-    }
-
-    fn count(&mut self) {
-        self.inner.parts.metrics.room_counted(self.room.counts());
     }
 }

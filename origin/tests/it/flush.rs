@@ -1,6 +1,7 @@
 //! Flushing a room: what reaches the archive, what stays dirty, and what the crash of any part leaves.
 
 mod bench;
+mod parked;
 mod races;
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
@@ -227,54 +228,6 @@ async fn a_file_that_the_archive_refuses_now_is_tried_again_and_the_others_are_s
 }
 
 #[tokio::test]
-async fn a_file_that_the_archive_refuses_for_good_is_parked_and_tried_again_in_its_own_time() {
-    let bench = Bench::new().await;
-    *bench.archive.refusing.lock().unwrap() = Some(file(1));
-    bench.types(1, 7, "!").await;
-    bench.types(2, 7, "!").await;
-    let saves = || bench.archive.saves.load(Relaxed);
-    let report = bench.flush().await.unwrap();
-    assert_eq!((report.written.len(), report.parked.len(), report.clean, saves()), (1, 1, false, 2));
-    assert_eq!(
-        (&report.parked[0].id, &*report.parked[0].reason),
-        (&file(1), "the archive refuses it: too large")
-    );
-
-    bench.types(2, 7, "?").await;
-    let report = bench.flush().await.unwrap();
-    assert_eq!(
-        (report.written.len(), report.parked.len(), saves()),
-        (1, 1, 3),
-        "it is not tried, and still told"
-    );
-    *bench.now.lock().unwrap() += 5_000_000;
-    assert_eq!((bench.flush().await.unwrap().parked.len(), saves()), (1, 4));
-    *bench.now.lock().unwrap() += 9_999_999;
-    assert_eq!((bench.flush().await.unwrap().parked.len(), saves()), (1, 4), "twice as long");
-
-    *bench.archive.refusing.lock().unwrap() = None;
-    *bench.now.lock().unwrap() += 1;
-    let report = bench.flush().await.unwrap();
-    assert_eq!((report.written.len(), report.parked.len(), report.clean), (1, 0, true));
-    assert_eq!((&*bench.stored(1).await.text, bench.parking.count()), ("one!", 0));
-}
-
-#[tokio::test]
-async fn what_is_parked_alone_is_given_no_job_by_the_sweep() {
-    let bench = Bench::new().await;
-    bench.types(1, 7, "!").await;
-    let queue = Arc::new(EmbeddedQueue::new(FlushSettings::default()));
-    let flusher = bench.flusher();
-    flusher.parking.park(&bench.room, &file(1), "broken", NOW);
-    let sweeper = Sweeper { work: flusher.work(), flusher, queue: queue.clone(), at_once: 3 };
-    assert_eq!(sweeper.sweep().await.unwrap().dirty, 1);
-    assert_eq!(queue.job(&bench.room).await.unwrap(), None);
-    bench.types(2, 7, "!").await;
-    sweeper.sweep().await.unwrap();
-    assert_eq!(queue.job(&bench.room).await.unwrap(), Some(JobState::Delayed));
-}
-
-#[tokio::test]
 async fn a_flush_that_died_after_the_last_ack_has_its_sync_timestamp_moved_by_the_next() {
     let bench = Bench::new().await;
     bench.types(1, 7, "!").await;
@@ -356,11 +309,16 @@ async fn the_sweep_asks_for_dirty_rooms_and_depopulates_clean_ones() {
     let epoch = populate(&*bench.store, &idle, vec![]).await.epoch;
     bench.store.join(&idle, "o1", Duration::ZERO).await.unwrap();
     bench.types(1, 7, "!").await;
-    let sweeper =
-        Sweeper { flusher: bench.flusher(), queue: queue.clone(), work: bench.flusher().work(), at_once: 3 };
+    let sweeper = Sweeper {
+        flusher: bench.flusher(),
+        queue: queue.clone(),
+        work: bench.flusher().work(),
+        at_once: 3,
+        observe: Box::new(|_| {}),
+    };
     let first = bench.store.dirty(&bench.room).await.unwrap().files[0].1;
     let swept = sweeper.sweep().await.unwrap();
-    assert_eq!(swept, Swept { dirty: 1, without_queue: 0, oldest: Some(first) });
+    assert_eq!(swept, Swept { dirty: 1, oldest: Some(first), ..Swept::default() });
     assert_eq!(queue.job(&bench.room).await.unwrap(), Some(JobState::Delayed));
     assert_eq!(queue.job(&idle).await.unwrap(), None);
     assert_eq!(
@@ -388,7 +346,8 @@ async fn the_threads_flush_what_they_find_and_stop_after_their_work() {
     let queue = Arc::new(EmbeddedQueue::new(FlushSettings { delay_ms: 1, ..FlushSettings::default() }));
     let flusher = Arc::new(flusher);
     let work = guarded(flusher.work(), Duration::from_secs(60), Box::new(|_, _, _| {}));
-    let sweeper = Sweeper { flusher, queue: queue.clone(), work: work.clone(), at_once: 3 };
+    let sweeper =
+        Sweeper { flusher, queue: queue.clone(), work: work.clone(), at_once: 3, observe: Box::new(|_| {}) };
     let threads = threads::start(queue, work, sweeper, Duration::from_secs(60)).unwrap();
     let (room, ok, thread) = done.recv().await.unwrap();
     assert_eq!((room, ok, &*thread), (bench.room.clone(), true, "flush"));

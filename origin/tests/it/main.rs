@@ -13,6 +13,7 @@ mod on_redis;
 mod flush;
 mod flush_queue;
 mod flush_on_redis;
+mod archive_away;
 mod simulation;
 mod support;
 mod settings;

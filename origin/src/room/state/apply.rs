@@ -65,6 +65,9 @@ impl Room {
             return self.catch_up();
         }
         self.position = Position { seq: entry.seq, ts: entry.ts, ..self.position };
+        if !entry.file.is_room() {
+            self.storing.logged(&entry.file, entry.seq);
+        }
         if let Some(live) = self.live.get_mut(&entry.file) {
             if live.past.is_some() {
                 self.due_texts.insert(entry.file.clone());
@@ -154,6 +157,7 @@ impl Room {
             Published::Erased => self.refuse(shared::close::CloseCode::Deleted, "deleted"),
             Published::Note(note) => self.take_note(&note, now),
         }
+        self.look_at_storing(now);
         self.commit_next();
     }
 

@@ -291,6 +291,7 @@ impl Room {
         if dirty {
             self.effects.push(Effect::Flush);
         }
+        self.look_at_storing(now);
     }
 
     fn logged(&mut self, change: Change, place: Logged, now: shared::Millis) {

@@ -18,6 +18,7 @@ mod past;
 mod text;
 mod visible;
 mod notes;
+mod storing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +37,7 @@ use self::{
     commit::{Commit, What},
     links::Link,
     presence::Presence,
+    storing::Storing,
     visible::Visible,
 };
 use crate::room_store::Batch;
@@ -99,6 +101,8 @@ pub struct Settings {
     pub shared: bool,
     /// Whether a change that the log has already is acknowledged only after an append has been answered.
     pub confirm: bool,
+    /// How long a change may wait for the archive until members are told.
+    pub behind: Millis,
 }
 
 /// A room that is open.
@@ -118,6 +122,7 @@ pub struct Room {
     gap: Gap,
     visible: Visible,
     commit: Commit,
+    storing: Storing,
     /// Files that are not what clients of text frames have of them.
     due_texts: BTreeSet<FileId>,
     batches: u64,
@@ -146,6 +151,7 @@ impl Room {
             gap: Gap::default(),
             visible: Visible::default(),
             commit: Commit::default(),
+            storing: Storing::default(),
             due_texts: BTreeSet::new(),
             batches: 0,
             reread: Vec::new(),
@@ -171,6 +177,7 @@ impl Room {
         self.gap = Gap::default();
         self.catching_up = false;
         self.stale = false;
+        self.begin_storing();
         self.greet_again();
         self.visible.forget_elsewhere();
         self.ask_others();

@@ -47,6 +47,7 @@ impl Room {
     /// A note has come. One that cannot be read is of a newer version: nothing in it is durable, so it is skipped.
     pub(super) fn take_note(&mut self, bytes: &Bytes, now: Millis) {
         if bytes.first() == Some(&b'{') {
+            self.take_stored(bytes, now);
             return self.tell_all(&event(bytes.clone()));
         }
         let Ok(Some(note)) = read(bytes, &self.settings.origin) else { return };
@@ -92,7 +93,7 @@ impl Room {
     }
 }
 
-fn event(json: Bytes) -> OriginMessage {
+pub(super) fn event(json: Bytes) -> OriginMessage {
     OriginMessage::Event { position: None, channel: None, json }
 }
 

@@ -89,6 +89,7 @@ impl World {
                 create_on_open: true,
                 shared: hosts > 1,
                 confirm: false,
+                behind: 20_000,
             };
             let mut room = Room::new(settings);
             let names = world.store.names.iter().map(|(id, path)| (id.clone(), path.clone())).collect();
