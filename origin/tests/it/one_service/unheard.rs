@@ -38,18 +38,26 @@ async fn members(origins: &[TestOrigin; 2], room: &str) -> [Client; 2] {
 async fn type_through(origins: &[TestOrigin; 2], room: &str, happens: impl AsyncFnOnce()) {
     let mut members = members(origins, room).await;
     type_words(&mut members, 0).await;
+    all_have(&mut members, 2 * WORDS).await;
     happens().await;
+    // First the second one only reads: no own change behind an unheard one tells that something was missed.
+    members[0].append(FILE, "alone;").await;
+    members[1].until(|member| member.text(FILE).contains("alone;")).await;
     type_words(&mut members, 1).await;
-    let all = 2 * 2 * WORDS;
-    for member in &mut members {
-        member.saved(FILE).await;
-        member.until(|member| member.text(FILE).split_inclusive(';').count() == all).await;
-    }
+    all_have(&mut members, 2 * 2 * WORDS + 1).await;
     let texts = members.map(|member| member.text(FILE));
     assert_eq!(texts[0], texts[1]);
     for origin in origins {
         let logged = origin.get(&format!("/api/v1/shards/{room}/files/{FILE}")).await.text;
         assert_eq!(logged, texts[0], "what the members saw is logged");
+    }
+}
+
+/// Waits until everybody has so many words and nothing is on its way.
+async fn all_have(members: &mut [Client; 2], words: usize) {
+    for member in members {
+        member.saved(FILE).await;
+        member.until(|member| member.text(FILE).split_inclusive(';').count() == words).await;
     }
 }
 
