@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use shared::wire::{
     hocuspocus::{ClientMessage, ServerMessage, read_server, write_client},
-    yjs::{EMPTY_STATE_VECTOR, EMPTY_UPDATE, SyncMessage},
+    yjs::{EMPTY_UPDATE, SyncMessage},
 };
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
@@ -44,24 +44,29 @@ pub(crate) async fn join_broadcast(url: &str) -> Result<Socket> {
 
 /// Connects to a room and opens the file; ready when a stock client would show it as saved.
 pub(crate) async fn join_room(url: &str) -> Result<Socket> {
-    open_file(connect(url).await?).await
+    open_file(connect(url).await?, &Doc::new()).await
 }
 
-/// The same over a connection that is there, wherever it leads: the server is told the address of `url`.
-pub(crate) async fn join_room_over(stream: TcpStream, url: &str) -> Result<Socket> {
+/// The same over a connection that is there, wherever it leads: the server is told the address of `url`. What the
+/// screen lacks is asked for and shown.
+pub(crate) async fn join_room_over(stream: TcpStream, url: &str, screen: &Doc) -> Result<Socket> {
     stream.set_nodelay(true)?;
     let connected = client_async(url, MaybeTlsStream::Plain(stream)).await;
-    open_file(connected.with_context(|| format!("connecting as if to {url}"))?.0).await
+    open_file(connected.with_context(|| format!("connecting as if to {url}"))?.0, screen).await
 }
 
-async fn open_file(mut socket: Socket) -> Result<Socket> {
+async fn open_file(mut socket: Socket, screen: &Doc) -> Result<Socket> {
+    let has = screen.transact().state_vector().encode_v1();
     send(&mut socket, write(&ClientMessage::Token { token: "", version: None })).await?;
-    send(&mut socket, write(&ClientMessage::Sync(SyncMessage::Step1(EMPTY_STATE_VECTOR)))).await?;
+    send(&mut socket, write(&ClientMessage::Sync(SyncMessage::Step1(&has)))).await?;
     let (mut has_state, mut is_saved) = (false, false);
     while !has_state || !is_saved {
         let frame = next_frame(&mut socket).await?;
         match read(&frame)? {
-            News::State => has_state = true,
+            News::State => {
+                show(screen, &frame)?;
+                has_state = true;
+            }
             News::Acknowledged => is_saved = true,
             News::Question => {
                 let answer = ClientMessage::Sync(SyncMessage::Step2(EMPTY_UPDATE));
@@ -112,13 +117,6 @@ pub(crate) fn show(screen: &Doc, frame: &[u8]) -> Result<()> {
         bail!("a frame that brings nothing of the file")
     };
     screen.transact_mut().apply_update(Update::decode_v1(update)?).context("showing an update")
-}
-
-/// Asks for what the screen lacks, and shows it.
-pub(crate) async fn catch_up(socket: &mut Socket, screen: &Doc) -> Result<()> {
-    let has = screen.transact().state_vector().encode_v1();
-    send(socket, write(&ClientMessage::Sync(SyncMessage::Step1(&has)))).await?;
-    show(screen, &until(socket, News::State).await?)
 }
 
 /// One keystroke after the other by one author, each as the frame that a client sends and a server passes on.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use yrs::Doc;
 
 use crate::{
     client::{self, Socket},
@@ -36,7 +37,7 @@ pub(crate) async fn run(options: Options) -> Result<Value> {
     let address = long_way.address()?;
     let join = async |room: &str, region: &str| -> Result<Socket> {
         let url = format!("ws://{address}/rooms/{room}?region={region}");
-        client::join_room_over(TcpStream::connect(&options.edge).await?, &url).await
+        client::join_room_over(TcpStream::connect(&options.edge).await?, &url, &Doc::new()).await
     };
     let measure = async {
         let within = Way::new(join("bench-within", "weur").await?, join("bench-within", "weur").await?);

@@ -17,6 +17,7 @@ use futures_util::{
 };
 use serde_json::{Value, json};
 use tokio::{
+    net::TcpSocket,
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval_at, sleep, timeout},
 };
@@ -30,6 +31,8 @@ use crate::{
 
 /// Whoever takes longer after the last keystroke is held up.
 const LIMIT: Duration = Duration::from_secs(20);
+/// What a client's system takes before it reads.
+const RECEIVE_BYTES: u32 = 32 << 10;
 const LOOK: Duration = Duration::from_millis(20);
 
 #[derive(clap::Args)]
@@ -51,16 +54,21 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 16)]
     seconds: usize,
     /// Keystrokes of each writer per second.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 25)]
     rate: u32,
-    /// Text of each.
+    /// Text of each. All of it is almost as much as a file may hold.
     #[arg(long, default_value_t = 4096)]
     bytes: usize,
 }
 
-/// What everybody but the stopped has got.
-#[derive(Default)]
-struct Arrived(AtomicU64);
+/// What each who reads has got.
+struct Arrived(Vec<AtomicU64>);
+
+impl Arrived {
+    fn each(&self) -> Vec<u64> {
+        self.0.iter().map(|arrived| arrived.load(Relaxed)).collect()
+    }
+}
 
 pub(crate) async fn run(options: Options) -> Result<Value> {
     let each = options.seconds * options.rate as usize;
@@ -71,18 +79,18 @@ pub(crate) async fn run(options: Options) -> Result<Value> {
 
     let mut stopped = Vec::new();
     for _ in 0..options.stopped {
-        stopped.push(client::join_room(&options.url).await?);
+        stopped.push(join(&options.url, &Doc::new()).await?);
     }
-    let arrived = Arc::new(Arrived::default());
+    let reading = options.clients - options.stopped;
+    let arrived = Arc::new(Arrived((0..reading).map(|_| AtomicU64::default()).collect()));
     let (mut readers, mut writers) = (JoinSet::new(), JoinSet::new());
     let mut typed = typed.into_iter();
     let before_kib = process::resident_kib(options.pid);
     let mut expected = 0;
     let begin = Instant::now() + Duration::from_secs(1);
     let every = Duration::from_secs(1) / options.rate;
-    let reading = options.clients - options.stopped;
     for place in 0..reading {
-        let (sink, stream) = client::join_room(&options.url).await?.split();
+        let (sink, stream) = join(&options.url, &Doc::new()).await?.split();
         let screen = Doc::new();
         let (updates, acknowledgements, sink) = match typed.next() {
             Some(typed) => {
@@ -95,7 +103,7 @@ pub(crate) async fn run(options: Options) -> Result<Value> {
             None => (all, 0, Some(sink)),
         };
         expected += updates as u64;
-        readers.spawn(read(stream, sink, screen, [updates, acknowledgements], arrived.clone()));
+        readers.spawn(read(stream, sink, screen, [updates, acknowledgements], (place, arrived.clone())));
     }
 
     let mut peak_kib = before_kib;
@@ -112,7 +120,7 @@ pub(crate) async fn run(options: Options) -> Result<Value> {
         }
         peak_kib = peak_kib.max(process::resident_kib(options.pid));
         if last_keystroke.is_some_and(|last| last.elapsed() > LIMIT) {
-            bail!("{:?} of {expected} updates have arrived", arrived.0);
+            bail!("of {all} updates (writers: {}) have arrived: {:?}", all - each, arrived.each());
         }
     }
     let settled = last_keystroke.context("the last reader was done before the last writer")?.elapsed();
@@ -140,6 +148,16 @@ pub(crate) async fn run(options: Options) -> Result<Value> {
     }))
 }
 
+/// Connects with a small buffer, so that what is not read is soon the server's to keep.
+async fn join(url: &str, screen: &Doc) -> Result<Socket> {
+    let host =
+        url.strip_prefix("ws://").and_then(|rest| rest.split('/').next()).context("no ws:// address")?;
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(RECEIVE_BYTES)?;
+    let stream = socket.connect(host.parse().context("reading the address")?).await?;
+    client::join_room_over(stream, url, screen).await
+}
+
 async fn write(
     typed: Vec<Bytes>,
     mut sink: SplitSink<Socket, Message>,
@@ -161,7 +179,7 @@ async fn read(
     sink: Option<SplitSink<Socket, Message>>,
     screen: Doc,
     [mut updates, mut acknowledgements]: [usize; 2],
-    arrived: Arc<Arrived>,
+    (place, arrived): (usize, Arc<Arrived>),
 ) -> Result<Doc> {
     while updates > 0 || acknowledgements > 0 {
         let message = stream.next().await.context("a client lost its server")?.context("receiving")?;
@@ -174,7 +192,7 @@ async fn read(
             News::Update => {
                 client::show(&screen, &frame)?;
                 updates -= 1;
-                arrived.0.fetch_add(1, Relaxed);
+                arrived.0[place].fetch_add(1, Relaxed);
             }
             News::Acknowledged => acknowledgements -= 1,
             News::State | News::Question | News::Other => {}
@@ -196,7 +214,7 @@ async fn resume(mut socket: Socket, screen: &Doc, all: usize, url: &str) -> Resu
                 }
             }
             Some(Ok(Message::Close(Some(frame)))) => {
-                client::catch_up(&mut client::join_room(url).await?, screen).await?;
+                join(url, screen).await?;
                 return Ok(Some(frame.code.into()));
             }
             Some(Ok(_)) => {}
