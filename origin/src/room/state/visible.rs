@@ -33,11 +33,6 @@ impl Visible {
         }
     }
 
-    /// The hub is back and says it anew.
-    pub(super) fn keep(&mut self, hub: &str) {
-        self.orphans.remove(hub);
-    }
-
     /// Others are asked anew.
     pub(super) fn forget_elsewhere(&mut self) {
         self.elsewhere.clear();
@@ -81,7 +76,7 @@ impl Room {
         }
     }
 
-    /// A hub did not come back: its members look at nothing any more.
+    /// A hub did not come back, or did not say it again: its members look at nothing any more.
     pub(super) fn end_visible_files(&mut self, hub: &str) {
         for (channel, json) in self.visible.orphans.remove(hub).unwrap_or_default() {
             let Some((member, _)) = event::visible_files(&json) else { continue };

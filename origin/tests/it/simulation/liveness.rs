@@ -278,3 +278,25 @@ fn what_members_of_a_region_look_at_ends_when_that_does_not_come_back() {
         assert_eq!(last_look(&world, stays), Some("[]}"), "{hosts}");
     }
 }
+
+#[test]
+fn who_leaves_while_the_link_is_down_is_gone_elsewhere_once_it_is_up() {
+    for hosts in [1, 2] {
+        let mut world = World::new(&[FILE], 2, hosts);
+        let (leaves, looks) = (world.join(0, FILE, false), world.join(0, ".room", false));
+        let stays = world.join(0, FILE, false);
+        let (sees, hears) = (world.join(1, FILE, false), world.join(1, ".room", false));
+        world.run();
+        world.clients[leaves].show(r#"{"user":"ann"}"#);
+        world.clients[stays].show(r#"{"user":"ben"}"#);
+        world.clients[looks].stateless(r#"{"type":"visible-files","files":["src/main.js"]}"#);
+        world.run();
+        world.pass(1_000);
+        world.cut(0);
+        world.disconnect(leaves);
+        world.disconnect(looks);
+        (0..15).for_each(|at| second(&mut world, at + 1, &[], false));
+        assert_eq!(world.clients[sees].sees(), [world.clients[stays].id], "{hosts}");
+        assert_eq!(last_look(&world, hears), Some("[]}"), "{hosts}");
+    }
+}
