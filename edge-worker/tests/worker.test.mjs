@@ -132,15 +132,23 @@ describe('the Worker', () => {
   });
 
   test('refuses an address that asks too often, and nobody else', async () => {
-    const ask = (address) => fetch(`${edge.url}/api/v1/templates`, { headers: { 'cf-connecting-ip': address } });
-    const statuses = await Promise.all(Array.from({ length: 700 }, () => ask('203.0.113.9').then((a) => a.status)));
-    assert.ok(statuses.includes(429), `${new Set(statuses)}`);
-    assert.ok(statuses.includes(201));
-    const refused = await ask('203.0.113.9');
+    const headers = (address) => ({ headers: { 'cf-connecting-ip': address } });
+    const ask = (address) => fetch(`${edge.url}/api/v1/templates`, headers(address));
+    // More than two windows take, wherever they begin.
+    const flood = () => Promise.all(Array.from({ length: 1300 }, () => ask('203.0.113.9')));
+    const answers = await flood();
+    assert.ok(answers.some(({ status }) => status === 201));
+    const refused = answers.find(({ status }) => status === 429);
     assert.equal((await refused.json()).code, 'rate-limited');
     assert.equal(refused.headers.get('retry-after'), '10');
-    const socket = await connect(`${edge.ws}/rooms/often`, { headers: { 'cf-connecting-ip': '203.0.113.9' } });
-    assert.deepEqual(await socket.closed, { code: 4529, reason: 'rate-limited' });
+    // A window may end between the flood and the socket.
+    const knock = async () => {
+      const { socket, closed } = await connect(`${edge.ws}/rooms/often`, headers('203.0.113.9'));
+      const first = await Promise.race([closed, new Promise((done) => setTimeout(done, 500))]);
+      socket.terminate();
+      return first ?? (await flood(), undefined);
+    };
+    assert.deepEqual(await until(knock, 60_000, 'a refusal'), { code: 4529, reason: 'rate-limited' });
     assert.equal((await ask('203.0.113.10')).status, 201);
   });
 
