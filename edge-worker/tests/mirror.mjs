@@ -39,7 +39,7 @@ export function nonceOf(dial) {
 }
 
 /** Reads one of lib0's numbers. */
-export function number(bytes, at) {
+function number(bytes, at) {
   let value = 0;
   for (let scale = 1; ; scale *= 128, at++) {
     value += (bytes[at] & 127) * scale;
@@ -55,7 +55,7 @@ function spelled(value) {
 }
 
 /** The messages of a link frame: a version, then tags with bodies. */
-export function messages(frame) {
+function messages(frame) {
   const found = [];
   for (let at = 1; at < frame.length; ) {
     const [length, body] = number(frame, at + 1);
@@ -69,8 +69,7 @@ const FILE = Buffer.from('f_0123456789abcdef');
 /** An update without content, an empty state vector, size 0, and a position. */
 const EMPTY = [2, 0, 0, 1, 0, 0, 1, 0, 1];
 
-/** A link frame of one message. */
-export function framed(tag, body) {
+function answer(tag, body) {
   return Buffer.from([1, tag, ...spelled(body.length), ...body]);
 }
 
@@ -80,10 +79,10 @@ export function answerEmpty({ socket, frames }) {
     for (const { tag, body } of messages(frame)) {
       const [channel, end] = number(body, 0);
       const head = [...spelled(channel), FILE.length, ...FILE];
-      if (tag === 2) socket.send(framed(1, [...head, 0, 0, 0]));
+      if (tag === 2) socket.send(answer(1, [...head, 0, 0, 0]));
       if (tag !== 5) continue;
       const [ask] = number(body, end + 1 + FILE.length);
-      socket.send(framed(8, [...head, ...spelled(ask), ...EMPTY]));
+      socket.send(answer(8, [...head, ...spelled(ask), ...EMPTY]));
     }
   };
   frames.forEach(respond);
