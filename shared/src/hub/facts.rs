@@ -3,18 +3,18 @@
 //! The facts of a session fit into the attachment of a hibernatable WebSocket. When there is too much for it,
 //! they say that they are partial, and the session is asked to come back instead.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 
 use super::{Dialect, Effect, Hub, Session, channel::Stage};
 use crate::{
     grant::Grant,
-    id::{ChannelId, FileId, SessionId},
+    id::{ChannelId, FileId, FilePath, SessionId},
     wire::varint::{ReadError, Reader, Writer},
 };
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Attachments hold 16,384 bytes; the shell adds some of its own.
 const FACTS_BYTES: usize = 12 << 10;
 
@@ -23,6 +23,8 @@ const FACTS_BYTES: usize = 12 << 10;
 pub(super) struct Facts {
     pub(super) dialect: Dialect,
     pub(super) grant: Option<Grant>,
+    /// The token of the grant, or of the upgrade.
+    pub(super) token: Option<Arc<str>>,
     pub(super) modern: bool,
     pub(super) next_index: u16,
     /// Something cannot be rebuilt: frames that wait, or more than fits.
@@ -47,6 +49,7 @@ pub(super) struct ChannelFacts {
 pub(super) struct ChannelRow {
     pub(super) key: String,
     pub(super) file: FileId,
+    pub(super) path: Option<FilePath>,
 }
 
 impl Facts {
@@ -71,6 +74,7 @@ impl Facts {
         }
         let grant = self.grant.as_ref().and_then(|grant| serde_json::to_vec(grant).ok());
         writer.bytes(&grant.unwrap_or_default());
+        writer.text(self.token.as_deref().unwrap_or_default());
         writer.var(self.next_index.into());
         for (index, facts) in &self.channels {
             writer.var((*index).into());
@@ -99,6 +103,7 @@ impl Facts {
             _ => Dialect::YWebsocket { document: reader.text()?.to_owned() },
         };
         let grant = serde_json::from_slice(reader.bytes()?).ok();
+        let token = Some(reader.text()?).filter(|token| !token.is_empty()).map(Arc::from);
         let next_index = reader.var(u16::MAX.into())? as u16;
         let mut channels = BTreeMap::new();
         while reader.left() > 0 {
@@ -114,7 +119,8 @@ impl Facts {
             }
             channels.insert(index, facts);
         }
-        Ok(Self { dialect, grant, modern: flags & 2 != 0, next_index, partial: flags & 1 != 0, channels })
+        let (partial, modern) = (flags & 1 != 0, flags & 2 != 0);
+        Ok(Self { dialect, grant, token, modern, next_index, partial, channels })
     }
 }
 
@@ -124,6 +130,7 @@ impl ChannelRow {
         writer.u8(VERSION);
         writer.text(&self.key);
         writer.text(self.file.as_str());
+        writer.text(self.path.as_ref().map_or("", FilePath::as_str));
         writer.finish()
     }
 
@@ -136,7 +143,8 @@ impl ChannelRow {
         let file = reader.text().ok()?;
         let room = FileId::room();
         let file = if file == room.as_str() { room } else { FileId::parse(file).ok()? };
-        Some(Self { key, file })
+        let path = FilePath::parse(reader.text().ok()?).ok();
+        Some(Self { key, file, path })
     }
 }
 
@@ -144,7 +152,8 @@ impl Hub {
     pub(super) fn save_channel(&mut self, id: ChannelId) {
         let Some(channel) = self.channels.get(&id) else { return };
         let Stage::Open(file) = &channel.stage else { return };
-        let row = ChannelRow { key: channel.key.to_string(), file: file.clone() }.write();
+        let (key, path) = (channel.key.to_string(), channel.path.clone());
+        let row = ChannelRow { key, file: file.clone(), path }.write();
         self.effects.push(Effect::SaveChannel { channel: id, row });
     }
 
@@ -166,7 +175,8 @@ impl Hub {
     }
 
     fn facts_of(&self, session: &Session) -> Facts {
-        let mut partial = false;
+        // A verdict to come would find nobody.
+        let mut partial = session.admission.verifying.is_some();
         let mut channels = BTreeMap::new();
         for id in session.keys.values() {
             let Some(channel) = self.channels.get(id) else { continue };
@@ -185,7 +195,8 @@ impl Hub {
         }
         Facts {
             dialect: session.dialect.clone(),
-            grant: session.grant.clone(),
+            grant: session.admission.grant.clone(),
+            token: session.admission.kept_token().cloned(),
             modern: session.modern,
             next_index: session.next_index,
             partial,

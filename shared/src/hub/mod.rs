@@ -10,6 +10,7 @@
 
 mod effect;
 mod session;
+mod admission;
 mod channel;
 mod receipts;
 mod document;
@@ -163,7 +164,7 @@ impl Hub {
             self.forget_gone_presence(now);
         }
         self.watch_link(now);
-        self.close_strangers(now);
+        self.watch_admissions(now);
         self.close_stuck(now);
         self.link.save_due_position(now, &mut self.effects);
         self.ask_again(now);
@@ -176,7 +177,7 @@ impl Hub {
             keepalive,
             self.outbox.late_at(),
             self.link_watch_at(),
-            self.strangers_at(),
+            self.admission_at(),
             self.stuck_at(),
             self.link.save_at(),
             self.ask_again_at(),

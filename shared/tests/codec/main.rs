@@ -12,3 +12,4 @@ mod golden_frames;
 mod hostile;
 mod link_frames;
 mod signature;
+mod tokens;

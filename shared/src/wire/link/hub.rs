@@ -1,6 +1,7 @@
 //! The frames of a hub.
 //!
-//! Tags: 1 hello, 2 open, 3 close, 4 update, 5 sync, 6 awareness, 7 event, 8 stats, 9 ping. A tag is never
+//! Tags: 1 hello, 2 open, 3 close, 4 update, 5 sync, 6 awareness, 7 event, 8 stats, 9 ping, 10
+//! token. A tag is never
 //! used again for something else; a body only ever grows at its end.
 
 use bytes::Bytes;
@@ -74,6 +75,11 @@ fn write(message: &HubMessage, body: &mut Writer) -> u8 {
             8
         }
         HubMessage::Ping => 9,
+        HubMessage::Token { session, token } => {
+            body.var(session.as_u64());
+            body.text(token);
+            10
+        }
     }
 }
 
@@ -105,6 +111,7 @@ fn read(tag: u8, body: &mut Body<'_>) -> Result<Option<HubMessage>, Unreadable> 
         7 => HubMessage::Event { channel: body.channel()?, hub_seq: body.number()?, json: body.bytes()? },
         8 => HubMessage::Stats { json: body.bytes()? },
         9 => HubMessage::Ping,
+        10 => HubMessage::Token { session: body.session()?, token: body.text()? },
         _ => return Ok(None),
     }))
 }

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::{LinkError, VERSION};
 use crate::{
     close::CloseCode,
-    grant::{Grant, Member, Role},
-    id::{ChannelId, FileId, FilePath},
+    grant::{Grant, Member, Role, Rule},
+    id::{ChannelId, FileId, FilePath, SessionId},
     position::{Epoch, Position},
     wire::varint::{ReadError, Reader, Writer},
 };
@@ -120,7 +120,18 @@ impl Body<'_> {
         let member = Member { id: self.reader.text()?.into(), name: self.reader.text()?.into() };
         let role = self.role()?;
         let expires = self.option(Self::number)?;
-        Ok(Grant { member, role, expires, version: self.small_number()? })
+        let version = self.small_number()?;
+        let mut rules = Vec::new();
+        if self.reader.left() > 0 {
+            for _ in 0..self.count(2)? {
+                rules.push(Rule { paths: self.text()?, role: self.role()? });
+            }
+        }
+        Ok(Grant { member, role, expires, version, rules: rules.into() })
+    }
+
+    pub(super) fn session(&mut self) -> Result<SessionId, Unreadable> {
+        self.number().map(SessionId::from_u64)
     }
 
     pub(super) fn position(&mut self) -> Result<Position, Unreadable> {
@@ -153,6 +164,14 @@ pub(super) fn write_grant(writer: &mut Writer, grant: &Grant) {
     write_role(writer, grant.role);
     write_option(writer, grant.expires, Writer::var);
     writer.var(grant.version.into());
+    // A grant is the end of its body: without rules it is written as before there were any.
+    if !grant.rules.is_empty() {
+        writer.var(grant.rules.len() as u64);
+        for rule in grant.rules.iter() {
+            writer.text(&rule.paths);
+            write_role(writer, rule.role);
+        }
+    }
 }
 
 pub(super) fn write_position(writer: &mut Writer, position: Position) {
