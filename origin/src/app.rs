@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 
 use crate::{
     archive::{Archive, mongo::MongoArchive, sqlite::SqliteArchive},
     clock,
-    config::{Auth, FlushSettings, Settings, StoreSettings},
+    config::{Auth, FlushSettings, Settings, SettingsError, StoreSettings},
     connections::Connections,
     data_dir::DataDir,
     direct::{self, DirectHubs},
@@ -27,6 +28,7 @@ use crate::{
         redis::{RedisSettings, RedisStore},
     },
     shutdown::Lifecycle,
+    tokens::Tokens,
 };
 
 /// What handlers and tasks share. Cheap to clone.
@@ -152,10 +154,10 @@ impl App {
             lease: settings.stores.lease(),
             metrics: metrics.clone(),
         });
-        let access = Access::open();
+        let access = access(&settings)?;
         let direct = DirectHubs::new(direct::Parts {
             rooms: rooms.clone(),
-            access,
+            access: access.clone(),
             lifecycle: lifecycle.clone(),
             metrics: metrics.clone(),
             origin_id,
@@ -165,6 +167,7 @@ impl App {
             edges: settings.edges.edge_urls().into_iter().map(str::to_owned).collect(),
             any_loopback: settings.access.auth == Auth::Open,
             ping: settings.edges.link_ping(),
+            access: access.clone(),
             rooms: rooms.clone(),
             lifecycle: lifecycle.clone(),
             metrics: metrics.clone(),
@@ -185,6 +188,17 @@ impl App {
             metrics,
             connections,
         })
+    }
+}
+
+fn access(settings: &Settings) -> anyhow::Result<Access> {
+    match (settings.access.auth, settings.access.jwt_keys()) {
+        (Auth::Jwt, Some(keys)) => {
+            let tokens = Tokens::open(keys.expose_secret()).context("JWT_KEYS")?;
+            Ok(Access::by_tokens(tokens, settings.service.admin_token.clone()))
+        }
+        (Auth::Jwt, None) => Err(SettingsError::NoKeys.into()),
+        (Auth::Open, _) => Ok(Access::open()),
     }
 }
 

@@ -8,6 +8,7 @@ mod edges;
 mod flush;
 mod service;
 mod stores;
+mod token;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -17,6 +18,7 @@ pub use self::{
     flush::FlushSettings,
     service::{AllowedOrigins, LogFormat, ServiceSettings},
     stores::StoreSettings,
+    token::TokenOrder,
 };
 
 /// The command line.
@@ -32,12 +34,14 @@ pub struct Cli {
 }
 
 /// What a process does when it is not to do everything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Role {
     /// Rooms, links, sockets and REST. On the embedded stores it also flushes: nobody else can.
     Serve,
     /// Only writes dirty files to the archive. Needs REDIS_URL.
     Flush,
+    /// Prints a token that is signed with the first private key of JWT_KEYS, and ends.
+    Token(TokenOrder),
 }
 
 /// All settings, one struct per concern.
@@ -66,9 +70,11 @@ pub enum SettingsError {
     /// Not a command line, or a value that does not parse. Also the answer to `--help`.
     #[error(transparent)]
     Usage(#[from] clap::Error),
-    /// `AUTH=jwt`, which this version does not have.
-    #[error("AUTH=jwt needs tokens, which come with a later version: set AUTH=open to let anybody edit")]
-    NoTokens,
+    /// `AUTH=jwt` without keys.
+    #[error(
+        "AUTH=jwt, the default, needs JWT_KEYS: a JWKS or the path of one. To let anybody edit, set AUTH=open"
+    )]
+    NoKeys,
     /// `AUTH=open` in reach of others.
     #[error(
         "AUTH=open lets anybody edit, so it does not listen on {0}: listen on 127.0.0.1 or set ALLOW_OPEN=1"
@@ -116,6 +122,10 @@ impl Cli {
     }
 
     fn check(&self) -> Result<(), SettingsError> {
+        if matches!(self.role, Some(Role::Token(_))) {
+            let keys = self.settings.access.jwt_keys();
+            return keys.map(drop).ok_or(SettingsError::NoKeys);
+        }
         if self.role == Some(Role::Flush) && self.settings.stores.redis_url().is_none() {
             return Err(SettingsError::FlushAlone);
         }

@@ -5,10 +5,13 @@ use std::process::ExitCode;
 use anyhow::Context;
 use origin::{
     app::Origin,
-    config::{Cli, SettingsError},
+    clock,
+    config::{Cli, Role, Settings, SettingsError, TokenOrder},
     shutdown::Signals,
     telemetry,
+    tokens::Tokens,
 };
+use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 
 #[tokio::main]
@@ -26,6 +29,9 @@ async fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
     let settings = cli.settings;
+    if let Some(Role::Token(order)) = cli.role {
+        return print_token(&settings, &order);
+    }
     telemetry::start(&settings.service)?;
     let signals = Signals::listen().context("listening for signals")?;
     let address = settings.service.listen();
@@ -36,6 +42,13 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     if !origin.serve(listener, signals.wanted()).await? {
         tracing::warn!("the grace has ended before everything was done");
     }
+    Ok(())
+}
+
+fn print_token(settings: &Settings, order: &TokenOrder) -> anyhow::Result<()> {
+    let keys = settings.access.jwt_keys().ok_or(SettingsError::NoKeys)?;
+    let tokens = Tokens::open(keys.expose_secret()).context("JWT_KEYS")?;
+    println!("{}", tokens.sign(&order.claims(clock::now_ms()))?);
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
 
 pub use self::{
-    claims::{AUDIENCE, Claims, EVERY_ROOM, Pass},
+    claims::{AUDIENCE, Audience, Claims, EVERY_ROOM, Pass},
     keys::{Algorithm, Key, KeySet, KeysError, Material},
 };
 use crate::{close::CloseCode, hub::Denial, limits};

@@ -5,6 +5,7 @@
 
 mod dial;
 mod live;
+mod doorman;
 mod socket;
 
 pub use self::dial::{Call, Dialler, Parts};

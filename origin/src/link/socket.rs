@@ -23,13 +23,15 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{dial::Parts, live::Place};
+use super::{dial::Parts, doorman::Doorman, live::Place};
 use crate::room::{Attachment, RoomError};
 
 /// A frame that is larger is split between messages.
 const FRAME_BYTES: usize = 16 << 20;
 /// Pings without an answer after which the edge is gone.
 const PINGS: u32 = 3;
+/// Answers to sessions without a good token that wait to be written; then the link is not read.
+const REFUSALS: usize = 16;
 /// How long the edge has to answer a close.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -51,9 +53,11 @@ pub(super) async fn run(
             return Err(error);
         }
     };
+    let mut doorman = Doorman::new(parts.access.clone(), room.clone());
+    let (refuse, mut refused) = mpsc::channel(REFUSALS);
     let code = tokio::select! {
-        code = read(&mut stream, &attachment, parts.ping * PINGS) => code,
-        () = write(&mut sink, &mut outbox, parts.ping) => Some(CloseCode::Restart),
+        code = read(&mut stream, &attachment, &mut doorman, &refuse, parts.ping * PINGS) => code,
+        () = write(&mut sink, &mut outbox, &mut refused, parts.ping) => Some(CloseCode::Restart),
         () = place.replaced() => Some(CloseCode::Restart),
         () = parts.lifecycle.closing() => Some(CloseCode::Restart),
     };
@@ -76,6 +80,8 @@ fn code_of(error: &RoomError) -> CloseCode {
 async fn read(
     stream: &mut (impl Stream<Item = Result<Message, Error>> + Unpin),
     attachment: &Attachment,
+    doorman: &mut Doorman,
+    refuse: &mpsc::Sender<Vec<OriginMessage>>,
     silence: Duration,
 ) -> Option<CloseCode> {
     loop {
@@ -94,6 +100,11 @@ async fn read(
         match message {
             Message::Binary(frame) => match decode_hub(&frame) {
                 Ok(messages) => {
+                    let mut refused = Vec::new();
+                    let messages = doorman.let_through(messages, &mut refused);
+                    if !refused.is_empty() && refuse.send(refused).await.is_err() {
+                        return Some(CloseCode::Restart);
+                    }
                     if attachment.send(messages).await.is_err() {
                         return Some(CloseCode::Restart);
                     }
@@ -113,6 +124,7 @@ async fn read(
 async fn write(
     sink: &mut (impl Sink<Message> + Unpin),
     outbox: &mut mpsc::Receiver<Vec<OriginMessage>>,
+    refused: &mut mpsc::Receiver<Vec<OriginMessage>>,
     ping: Duration,
 ) {
     let mut pings = interval(ping);
@@ -124,6 +136,7 @@ async fn write(
                 Some(messages) => messages,
                 None => return,
             },
+            Some(messages) = refused.recv() => messages,
             _ = pings.tick() => {
                 if sink.send(Message::Ping(Bytes::new())).await.is_err() {
                     return;

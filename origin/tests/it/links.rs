@@ -25,23 +25,26 @@ use tokio_tungstenite::{
 
 use crate::support::{Answer, PATIENCE, TestOrigin};
 
-const KEYS: &str = "k1:a secret of the link";
+pub(crate) const KEYS: &str = "k1:a secret of the link";
 const NONCE: &str = "0123456789abcdef";
 
+/// The edge's end of a link.
+pub(crate) type Link = WebSocketStream<TcpStream>;
+
 /// An edge that is nothing but a listener.
-struct Edge {
+pub(crate) struct Edge {
     listener: TcpListener,
-    base: String,
+    pub(crate) base: String,
 }
 
 impl Edge {
-    async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         Self { listener, base }
     }
 
-    async fn ask(&self, origin: &TestOrigin, keys: &str, room: &str) -> Answer {
+    pub(crate) async fn ask(&self, origin: &TestOrigin, keys: &str, room: &str) -> Answer {
         let keys = LinkKeys::parse(keys).unwrap();
         let subject = Subject { verb: Verb::Dial, edge: &self.base, room, region: "weur" };
         let signature = keys.sign(subject, clock::now_ms(), NONCE);
@@ -51,7 +54,7 @@ impl Edge {
     }
 
     /// Takes the link that the origin opens, after its signature was verified.
-    async fn link(&self, room: &str) -> WebSocketStream<TcpStream> {
+    pub(crate) async fn link(&self, room: &str) -> Link {
         let (stream, _) = self.listener.accept().await.unwrap();
         let subject = Subject { verb: Verb::Link, edge: &self.base, room, region: "weur" };
         let keys = LinkKeys::parse(KEYS).unwrap();
@@ -87,7 +90,7 @@ async fn a_hub_that_asks_is_dialled_and_served() {
     let mut link = edge.link("demo").await;
     let channel = SessionId::from_random(1 << 20).channel(1);
     let member = Member { id: "m".into(), name: "Ada".into() };
-    let grant = Grant { member, role: Role::Editor, expires: None, version: 0 };
+    let grant = Grant { member, role: Role::Editor, expires: None, version: 0, rules: [].into() };
     let hello = HubMessage::Hello { hub: "demo~weur".to_owned(), position: None };
     let open = HubMessage::Open { channel, name: "a.txt".to_owned(), grant };
     link.send(Message::Binary(encode_hub(&[hello, open, HubMessage::Ping]))).await.unwrap();

@@ -19,4 +19,5 @@ mod rest;
 mod templates;
 mod direct_sockets;
 mod links;
+mod tokens;
 mod two_origins;

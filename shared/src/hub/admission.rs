@@ -201,6 +201,13 @@ impl Hub {
         }
     }
 
+    /// The session is gone: its token need not be kept.
+    pub(super) fn forget_at_origin(&mut self, id: SessionId) {
+        if self.sessions.get(&id).is_some_and(|session| session.admission.token.is_some()) {
+            self.say(HubMessage::Token { session: id, token: String::new() });
+        }
+    }
+
     /// The session may be here: the origin is asked for the document.
     fn let_in(&mut self, id: ChannelId, now: Millis) {
         let Some(channel) = self.channels.get_mut(&id) else { return };

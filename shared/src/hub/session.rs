@@ -114,6 +114,7 @@ impl Hub {
         for channel in channels {
             self.leave(channel, now);
         }
+        self.forget_at_origin(session);
         self.sessions.remove(&session);
     }
 

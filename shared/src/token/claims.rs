@@ -35,9 +35,10 @@ pub struct Claims {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
     /// When it ends, in seconds since the Unix epoch.
+    #[serde(serialize_with = "whole")]
     pub exp: f64,
     /// When it begins, in seconds since the Unix epoch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "whole_if_any")]
     pub nbf: Option<f64>,
 }
 
@@ -112,6 +113,21 @@ fn shown(name: &str) -> String {
     let clean: String = name.chars().filter(|c| !c.is_control()).collect();
     let cut: String = clean.trim().chars().take(limits::NAME_CHARS).collect();
     cut.trim_end().to_owned()
+}
+
+/// Whole seconds are written as others expect to read them.
+fn whole<S: serde::Serializer>(seconds: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    match millis(*seconds) {
+        Some(millis) if millis % 1000 == 0 => serializer.serialize_u64(millis / 1000),
+        _ => serializer.serialize_f64(*seconds),
+    }
+}
+
+fn whole_if_any<S: serde::Serializer>(seconds: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match seconds {
+        Some(seconds) => whole(seconds, serializer),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// Seconds as milliseconds; `None` for what is no time.

@@ -114,7 +114,7 @@ pub enum HubMessage {
     Token {
         /// The session.
         session: SessionId,
-        /// The token as the client sent it.
+        /// The token as the client sent it; empty, once the session is gone.
         token: String,
     },
 }
