@@ -127,6 +127,13 @@ impl<'a> Presented<'a> {
     /// The key that must have signed it: the one of that id, or without an id the only one of its algorithm. The
     /// key decides on the algorithm, never the token.
     pub fn key<'k>(&self, keys: &'k KeySet) -> Result<&'k Key, TokenError> {
+        let key = self.named_key(keys)?;
+        // Not every platform takes a signature of another length for one that does not fit.
+        let is_one = self.signature.len() == key.algorithm().signature_bytes();
+        if is_one { Ok(key) } else { Err(TokenError::Signature) }
+    }
+
+    fn named_key<'k>(&self, keys: &'k KeySet) -> Result<&'k Key, TokenError> {
         let Some(id) = &self.key_id else {
             let mut fitting = keys.keys().iter().filter(|key| key.algorithm() == self.algorithm);
             return match (fitting.next(), fitting.next()) {

@@ -28,6 +28,14 @@ impl Algorithm {
         }
     }
 
+    /// How long its signatures are.
+    pub(super) fn signature_bytes(self) -> usize {
+        match self {
+            Self::EdDsa | Self::Es256 => 64,
+            Self::Hs256 => 32,
+        }
+    }
+
     /// RFC 9864 names EdDSA after its curve.
     pub(super) fn named(name: &str) -> Option<Self> {
         match name {

@@ -31,8 +31,10 @@ fn claims() -> Value {
     json!({ "sub": "ann", "name": "Ann", "aud": "edgeroom", "room": "demo", "role": "editor", "exp": 1_700_000_060 })
 }
 
+/// With something as long as the signature has to be.
 fn compact(header: &Value, claims: &Value) -> String {
-    format!("{}.{}.{}", b64(header.to_string()), b64(claims.to_string()), b64("signature"))
+    let bytes = if header["alg"] == "HS256" { 32 } else { 64 };
+    format!("{}.{}.{}", b64(header.to_string()), b64(claims.to_string()), b64(vec![0; bytes]))
 }
 
 fn key_of(header: &Value) -> Result<Algorithm, TokenError> {
@@ -76,6 +78,16 @@ fn no_other_algorithm_passes_for_that_of_the_key() {
     let keys = KeySet::parse(&without_secret.to_string()).unwrap();
     let token = compact(&json!({ "alg": "HS256" }), &claims());
     assert_eq!(Presented::read(&token).unwrap().key(&keys), Err(TokenError::Algorithm));
+}
+
+#[test]
+fn a_signature_of_another_length_does_not_fit() {
+    let good = compact(&json!({ "alg": "EdDSA", "kid": "ed" }), &claims());
+    let (signed, _) = good.rsplit_once('.').unwrap();
+    for bytes in [0, 32, 63, 65] {
+        let token = format!("{signed}.{}", b64(vec![0; bytes]));
+        assert_eq!(Presented::read(&token).unwrap().key(&keys()), Err(TokenError::Signature), "{bytes}");
+    }
 }
 
 #[test]
@@ -194,10 +206,11 @@ fn the_first_rule_that_fits_a_path_decides_on_it() {
 fn a_draft_is_what_its_reader_reads() {
     for key in keys().keys() {
         let claims: Claims = serde_json::from_value(claims()).unwrap();
-        let token = token::signed_with(&token::draft(key, &claims), b"over the first two parts");
+        let signature = vec![3; if key.algorithm() == Algorithm::Hs256 { 32 } else { 64 }];
+        let token = token::signed_with(&token::draft(key, &claims), &signature);
         let read = Presented::read(&token).unwrap();
         assert_eq!(read.key(&keys()), Ok(key));
-        assert_eq!(read.signature(), b"over the first two parts");
+        assert_eq!(read.signature(), signature);
         assert_eq!(read.claims(), Ok(claims));
     }
 }
