@@ -1,14 +1,12 @@
-//! REST passes through: to the first origin that takes the request, with a request id that the answer repeats.
+//! REST passes through: to the first origin that takes the request, under the same request id.
 
 use js_sys::Object;
 use shared::limits;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{Fetch, Headers, Request, Response, Url, console_warn, wasm_bindgen_futures::JsFuture, web_sys};
 
-use crate::{config::Config, error::Refusal, surroundings};
+use crate::{config::Config, error::Refusal, request::REQUEST_ID};
 
-const REQUEST_ID: &str = "x-request-id";
-const REQUEST_ID_BYTES: usize = 64;
 /// Headers that speak of one connection only, or that the platform sets anew.
 const HOP: [&str; 11] = [
     "connection",
@@ -28,15 +26,19 @@ const HOP: [&str; 11] = [
 const ABSENT: [u16; 7] = [503, 521, 522, 523, 525, 526, 530];
 
 /// Passes a request on.
-pub(crate) async fn pass(config: &Config, request: &Request, url: &Url) -> Result<Response, Refusal> {
+pub(crate) async fn pass(
+    config: &Config,
+    request: &Request,
+    url: &Url,
+    id: &str,
+) -> Result<Response, Refusal> {
     let length: Option<usize> =
         request.headers().get("content-length")?.and_then(|length| length.parse().ok());
     if length.is_some_and(|length| length > limits::BODY_BYTES) {
         return Err(Refusal::BodyTooLarge);
     }
-    let id = request_id(request.headers().get(REQUEST_ID)?);
     let headers = forwarded(request.headers())?;
-    headers.set(REQUEST_ID, &id)?;
+    headers.set(REQUEST_ID, id)?;
     let body = body(config, request).await?;
     let mut absent = None;
     for origin in &config.origins {
@@ -48,11 +50,11 @@ pub(crate) async fn pass(config: &Config, request: &Request, url: &Url) -> Resul
                 console_warn!("api.origin: {origin}: {} (request.id {id})", answer.status_code());
                 absent = Some(answer);
             }
-            Ok(answer) => return with_id(answer, &id),
+            Ok(answer) => return Ok(answer),
             Err(error) => console_warn!("api.origin: {origin}: {error} (request.id {id})"),
         }
     }
-    with_id(absent.ok_or(Refusal::NoOrigin)?, &id)
+    absent.ok_or(Refusal::NoOrigin)
 }
 
 /// The body: streamed to an only origin; kept, outside the module's memory, where another one may need it again.
@@ -89,19 +91,4 @@ fn forwarded(headers: &Headers) -> worker::Result<Headers> {
         }
     }
     Ok(copy)
-}
-
-fn with_id(answer: Response, id: &str) -> Result<Response, Refusal> {
-    let headers = answer.headers().clone();
-    headers.set(REQUEST_ID, id)?;
-    Ok(answer.with_headers(headers))
-}
-
-/// The caller's id if it can stand in a log, else a new one.
-fn request_id(given: Option<String>) -> String {
-    let stands = |id: &String| {
-        (1..=REQUEST_ID_BYTES).contains(&id.len())
-            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
-    };
-    given.filter(stands).unwrap_or_else(surroundings::random_hex)
 }

@@ -16,10 +16,10 @@ use shared::{
 use wasm_bindgen::JsValue;
 use worker::{
     AbortController, Delay, Fetch, Headers, Method, Request, RequestInit, Response, console_error,
-    console_warn, wasm_bindgen_futures::spawn_local,
+    console_log, console_warn, wasm_bindgen_futures::spawn_local,
 };
 
-use crate::{room_object::Shared, surroundings};
+use crate::{request::REQUEST_ID, room_object::Shared, surroundings};
 
 /// What is known about dials of one object.
 #[derive(Debug, Default)]
@@ -43,7 +43,8 @@ impl Dial {
         self.waiting.set(None);
     }
 
-    fn next_origin(&self) {
+    /// Whoever was asked is of no use: the next one is asked.
+    pub(crate) fn next_origin(&self) {
         self.waiting.set(None);
         self.origin.set(self.origin.get().wrapping_add(1));
     }
@@ -98,6 +99,9 @@ async fn send(shared: &Shared, base: &str, nonce: &str) -> worker::Result<()> {
     let headers = Headers::new();
     headers.set("authorization", &signed)?;
     headers.set("content-type", "application/json")?;
+    let id = surroundings::random_hex();
+    headers.set(REQUEST_ID, &id)?;
+    console_log!("link.dial: {room}~{region} asks {origin} (request.id {id})");
     let body = json!({ "edge": base }).to_string();
     let mut init = RequestInit::new();
     init.with_method(Method::Post).with_headers(headers).with_body(Some(JsValue::from_str(&body)));
@@ -105,7 +109,7 @@ async fn send(shared: &Shared, base: &str, nonce: &str) -> worker::Result<()> {
     let answer = within(limits::DIAL_WAIT_MS, request).await?;
     match answer.status_code() {
         200..=299 => Ok(()),
-        status => Err(format!("{origin} answers {status}").into()),
+        status => Err(format!("{origin} answers {status} (request.id {id})").into()),
     }
 }
 

@@ -36,6 +36,9 @@ pub(crate) enum Refusal {
     /// A link that this object has not asked for.
     #[error("the nonce is not that of a dial which this hub has asked for in the last minute")]
     Uninvited,
+    /// An address that asks more often than one may.
+    #[error("too many requests from this address: come back in 10 seconds")]
+    TooOften,
     /// A body above the limit.
     #[error("the body is larger than {} bytes", shared::limits::BODY_BYTES)]
     BodyTooLarge,
@@ -64,13 +67,14 @@ impl Refusal {
             Self::NotAnUpgrade => 426,
             Self::Signature(_) | Self::Uninvited => 401,
             Self::BodyTooLarge => 413,
+            Self::TooOften => 429,
             Self::NoOrigin => 502,
             Self::Failed(_) => 500,
         }
     }
 
     /// The stable word.
-    fn code(&self) -> &str {
+    pub(crate) fn code(&self) -> &str {
         match self {
             Self::OpenBeyondLoopback => "open-beyond-loopback",
             Self::Config(_) => "not-configured",
@@ -81,6 +85,7 @@ impl Refusal {
             Self::Signature(_) => "bad-signature",
             Self::Uninvited => "not-asked-for",
             Self::BodyTooLarge => "too-large",
+            Self::TooOften => "rate-limited",
             Self::NoOrigin => "no-origin",
             Self::Failed(_) => "failed",
         }
@@ -92,6 +97,7 @@ impl Refusal {
             Self::NoRoute(NoRoute::Room | NoRoute::Document) => Some(CloseCode::NotFound),
             Self::Page => Some(CloseCode::Forbidden),
             Self::Denied(denial) => Some(denial.code),
+            Self::TooOften => Some(CloseCode::RateLimited),
             Self::Failed(_) => Some(CloseCode::Failed),
             _ => None,
         }
@@ -118,7 +124,10 @@ impl Refusal {
             "detail": self.to_string(),
         });
         let builder = ResponseBuilder::new().with_status(status).with_header("cache-control", "no-store")?;
-        let builder = builder.with_header("content-type", "application/problem+json")?;
+        let mut builder = builder.with_header("content-type", "application/problem+json")?;
+        if matches!(self, Self::TooOften) {
+            builder = builder.with_header("retry-after", "10")?;
+        }
         Ok(builder.fixed(problem.to_string().into_bytes()))
     }
 

@@ -12,7 +12,9 @@ mod api;
 mod config;
 mod dial;
 mod error;
+mod health;
 mod link;
+mod pace;
 mod region;
 mod request;
 mod room_object;
@@ -24,16 +26,17 @@ mod turn;
 
 use std::{cell::RefCell, rc::Rc};
 
-use serde_json::json;
 use shared::id::RoomId;
-use worker::{Context, Env, Request, Response, Result as WorkerResult, console_error, console_warn, event};
+use worker::{
+    Context, Env, Request, Response, Result as WorkerResult, console_error, console_log, console_warn, event,
+};
 
 pub use crate::room_object::Room;
 use crate::{
     config::{Auth, Config, ConfigError},
     error::{Refusal, Upgrade},
     region::{Place, Region},
-    request::{base, query, signed_nonce},
+    request::{REQUEST_ID, base, query, request_id, signed_nonce},
     route::Route,
 };
 
@@ -53,17 +56,35 @@ fn start() {
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _context: Context) -> WorkerResult<Response> {
     let upgrade = Upgrade::of(request.headers())?;
-    match answer(request, &env, upgrade.as_ref()).await {
-        Ok(answer) => Ok(answer),
-        Err(refusal) => refusal.answer(upgrade.as_ref()),
-    }
+    let id = request_id(request.headers())?;
+    let line = format!("{} {}", request.method(), request.path());
+    let answer = match answer(request, &env, upgrade.as_ref(), &id).await {
+        Ok(answer) => answer,
+        Err(refusal) => {
+            console_log!("request.refused: {line}: {} (request.id {id})", refusal.code());
+            refusal.answer(upgrade.as_ref())?
+        }
+    };
+    console_log!("request: {line}: {} (request.id {id})", answer.status_code());
+    let headers = answer.headers().clone();
+    headers.set(REQUEST_ID, &id)?;
+    Ok(answer.with_headers(headers))
 }
 
-async fn answer(request: Request, env: &Env, upgrade: Option<&Upgrade>) -> Result<Response, Refusal> {
+async fn answer(
+    request: Request,
+    env: &Env,
+    upgrade: Option<&Upgrade>,
+    id: &str,
+) -> Result<Response, Refusal> {
     let url = request.url()?;
     let route = Route::parse(url.path());
     if route == Ok(Route::Health) {
-        return Ok(Response::from_json(&json!({ "ok": true, "version": env!("CARGO_PKG_VERSION") }))?);
+        return health::answer(env).await;
+    }
+    // Origins dial for all their rooms from one address, and sign.
+    if !matches!(route, Ok(Route::Internal { .. })) {
+        pace::keep(env, &request).await?;
     }
     let config = config(env)?;
     admit::open_door(&config, url.host_str().unwrap_or_default())?;
@@ -84,7 +105,7 @@ async fn answer(request: Request, env: &Env, upgrade: Option<&Upgrade>) -> Resul
             signed_nonce(&config, request.headers(), &url, &room, region)?;
             to_object(env, &room, region, request).await
         }
-        (Route::Api, _) => api::pass(&config, &request, &url).await,
+        (Route::Api, _) => api::pass(&config, &request, &url, id).await,
         (Route::Page | Route::Health, _) => Ok(env.assets(PAGE)?.fetch_request(request).await?),
         (Route::Room { .. } | Route::File { .. }, None) => Err(Refusal::NotAnUpgrade),
     }

@@ -31,6 +31,8 @@ pub(crate) struct Link {
     socket: Option<WebSocket>,
     since: Millis,
     lost: bool,
+    /// It has brought something that could be read.
+    heard: bool,
 }
 
 impl Link {
@@ -48,7 +50,7 @@ impl Link {
         }
         Ok(match newest {
             Some((socket, Attachment { since, facts })) => {
-                (Self { socket: Some(socket), since, lost: false }, Some(facts))
+                (Self { socket: Some(socket), since, lost: false, heard: true }, Some(facts))
             }
             None => (Self::default(), None),
         })
@@ -63,6 +65,7 @@ impl Link {
         }
         self.since = now;
         self.lost = false;
+        self.heard = false;
         self.keep(Bytes::new());
         Ok(pair.client)
     }
@@ -70,6 +73,16 @@ impl Link {
     /// Whether events of this socket are events of the link: those of a replaced one are not.
     pub(crate) fn is(&self, socket: &WebSocket) -> bool {
         self.socket.as_ref() == Some(socket)
+    }
+
+    /// Something has come that can be read.
+    pub(crate) fn hears(&mut self) {
+        self.heard = true;
+    }
+
+    /// Whether anything has.
+    pub(crate) fn has_heard(&self) -> bool {
+        self.heard
     }
 
     /// Whether there is a link.

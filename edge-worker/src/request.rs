@@ -8,6 +8,19 @@ use worker::{Headers, Url};
 
 use crate::{config::Config, error::Refusal, region::Region, surroundings};
 
+/// The header with the id under which one request stands in the logs of edge and origin.
+pub(crate) const REQUEST_ID: &str = "x-request-id";
+const REQUEST_ID_BYTES: usize = 64;
+
+/// The caller's id if it can stand in a log, else a new one.
+pub(crate) fn request_id(headers: &Headers) -> worker::Result<String> {
+    let stands = |id: &String| {
+        (1..=REQUEST_ID_BYTES).contains(&id.len())
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+    };
+    Ok(headers.get(REQUEST_ID)?.filter(stands).unwrap_or_else(surroundings::random_hex))
+}
+
 /// The base URL under which the Worker was reached: what an origin dials, and what both ends sign.
 pub(crate) fn base(url: &Url) -> String {
     url.origin().ascii_serialization()

@@ -19,7 +19,7 @@ use shared::{
 };
 use worker::{
     DurableObject, Env, Request, Response, Result, State, WebSocket, WebSocketIncomingMessage, console_error,
-    durable_object,
+    console_log, durable_object,
 };
 
 use crate::{
@@ -91,7 +91,11 @@ impl DurableObject for Room {
 
     async fn websocket_close(&self, ws: WebSocket, code: usize, reason: String, _clean: bool) -> Result<()> {
         reply_to_close(&ws, code, &reason);
-        self.shared()?.gone(&ws)
+        let shared = self.shared()?;
+        if shared.link.borrow().is(&ws) {
+            console_log!("link.ended: {code} {reason}");
+        }
+        shared.gone(&ws)
     }
 
     async fn websocket_error(&self, ws: WebSocket, _error: worker::Error) -> Result<()> {
@@ -167,9 +171,13 @@ impl Shared {
                 return;
             }
             match decode_origin(&bytes.into()) {
-                Ok(messages) => messages.into_iter().for_each(|message| hub.link_message(message, now)),
+                Ok(messages) => {
+                    self.link.borrow_mut().hears();
+                    messages.into_iter().for_each(|message| hub.link_message(message, now));
+                }
                 Err(error) => {
                     self.link.borrow_mut().break_off(&error);
+                    self.dial.next_origin();
                     hub.link_down(now);
                 }
             }
@@ -188,6 +196,9 @@ impl Shared {
             }
             None if self.link.borrow().is(socket) => {
                 self.link.borrow_mut().forget();
+                if !self.link.borrow().has_heard() {
+                    self.dial.next_origin();
+                }
                 hub.link_down(now);
             }
             None => {}

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use shared::{
     Millis,
-    hub::{Effect, Hub, Persisted, Settings},
+    hub::{Effect, Hub, NO_ANSWER, Persisted, Settings},
     id::ChannelId,
 };
 use worker::{Result, WebSocket, console_error, wasm_bindgen_futures::spawn_local};
@@ -131,7 +131,12 @@ impl Shared {
             Effect::Admit { channel, token } => later.tokens.push((channel, token)),
             Effect::Link(messages) => self.link.borrow_mut().send(&messages),
             Effect::Dial => later.dial = true,
-            Effect::DropLink { reason } => self.link.borrow_mut().leave(&reason),
+            Effect::DropLink { reason } => {
+                self.link.borrow_mut().leave(&reason);
+                if reason == NO_ANSWER {
+                    self.dial.next_origin();
+                }
+            }
             Effect::SaveSession { session, facts } => sockets.keep(session, facts),
             Effect::SaveLink { facts } => self.link.borrow().keep(facts),
             Effect::SaveChannel { channel, row } => later.writes.push(Write::Channel(channel, row)),

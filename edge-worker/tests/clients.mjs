@@ -46,7 +46,7 @@ export async function startBoth({ env = {}, vars = {} } = {}) {
 }
 
 /** The WebSocket class of a client. */
-class Socket extends WebSocket {
+export class Socket extends WebSocket {
   constructor(url, protocols) {
     // Locally, workerd keeps the connection after a close that comes from another event than the socket's own.
     super(url, protocols, { closeTimeout: 200 });
@@ -168,8 +168,9 @@ export class Page {
 
 /** A stock y-websocket client of one file. */
 export class Single {
-  constructor(at, room, path, { region, token, protocols } = {}) {
-    this.provider = new WebsocketProvider(`${at.replace(/^http/, 'ws')}/yjs/${room}`, path, new Y.Doc(), {
+  /** `Provider` is the class of another version. */
+  constructor(at, room, path, { region, token, protocols, Provider = WebsocketProvider } = {}) {
+    this.provider = new Provider(`${at.replace(/^http/, 'ws')}/yjs/${room}`, path, new Y.Doc(), {
       WebSocketPolyfill: Socket,
       params: { ...(region && { region }), ...(token && { token }) },
       protocols,

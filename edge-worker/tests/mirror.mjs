@@ -3,8 +3,8 @@
 
 import { createServer } from 'node:http';
 
-/** An origin that notes dials and repeats what it is asked. */
-export async function startMirror() {
+/** An origin that notes dials, calls `dialled` with each, and repeats what it is asked. */
+export async function startMirror(dialled = () => {}) {
   const dials = [];
   const server = createServer(async (request, response) => {
     const body = [];
@@ -12,8 +12,13 @@ export async function startMirror() {
     const text = Buffer.concat(body).toString();
     const { method, url, headers } = request;
     if (url.startsWith('/dial/')) {
-      dials.push({ method, url, headers, body: text });
+      dials.push({ method, url, headers, body: text, at: Date.now() });
       response.writeHead(202).end();
+      dialled(dials.at(-1));
+      return;
+    }
+    if (url === '/readyz') {
+      response.writeHead(200).end();
       return;
     }
     response.writeHead(201, { 'content-type': 'application/json', etag: '"1"' });
@@ -34,7 +39,7 @@ export function nonceOf(dial) {
 }
 
 /** Reads one of lib0's numbers. */
-function number(bytes, at) {
+export function number(bytes, at) {
   let value = 0;
   for (let scale = 1; ; scale *= 128, at++) {
     value += (bytes[at] & 127) * scale;
@@ -50,7 +55,7 @@ function spelled(value) {
 }
 
 /** The messages of a link frame: a version, then tags with bodies. */
-function messages(frame) {
+export function messages(frame) {
   const found = [];
   for (let at = 1; at < frame.length; ) {
     const [length, body] = number(frame, at + 1);
@@ -64,7 +69,8 @@ const FILE = Buffer.from('f_0123456789abcdef');
 /** An update without content, an empty state vector, size 0, and a position. */
 const EMPTY = [2, 0, 0, 1, 0, 0, 1, 0, 1];
 
-function answer(tag, body) {
+/** A link frame of one message. */
+export function framed(tag, body) {
   return Buffer.from([1, tag, ...spelled(body.length), ...body]);
 }
 
@@ -74,10 +80,10 @@ export function answerEmpty({ socket, frames }) {
     for (const { tag, body } of messages(frame)) {
       const [channel, end] = number(body, 0);
       const head = [...spelled(channel), FILE.length, ...FILE];
-      if (tag === 2) socket.send(answer(1, [...head, 0, 0, 0]));
+      if (tag === 2) socket.send(framed(1, [...head, 0, 0, 0]));
       if (tag !== 5) continue;
       const [ask] = number(body, end + 1 + FILE.length);
-      socket.send(answer(8, [...head, ...spelled(ask), ...EMPTY]));
+      socket.send(framed(8, [...head, ...spelled(ask), ...EMPTY]));
     }
   };
   frames.forEach(respond);

@@ -51,6 +51,16 @@ function member(room, name) {
   }
 }
 
+test('the origin shows how the hub stands', async () => {
+  const ann = member('presence-counted', 'ann')
+  try {
+    const shown = async () => (await (await fetch(`${origin.url}/metrics`)).text()).includes('edgeroom_hub_sessions{region="weur"} 1\n')
+    await until(shown, 10_000, 'the session in the metrics')
+  } finally {
+    ann.leave()
+  }
+})
+
 for (const [how, end] of [
   ['leaves', (who) => who.leave()],
   ['vanishes', (who) => who.vanish()],

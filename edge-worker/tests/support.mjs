@@ -51,12 +51,20 @@ export function sign(verb, edge, room, region, { nonce = randomNonce(), ts, keys
   return `Edgeroom kid=${kid},ts=${seconds},nonce=${nonce},sig=${sig}`;
 }
 
+/** How a hub of the edge at this address stands. */
+export async function hubStats(edge, room, region) {
+  const headers = { authorization: sign('link', edge, room, region) };
+  const answer = await fetch(`${edge}/internal/rooms/${room}/${region}/stats`, { headers });
+  assert.equal(answer.status, 200, await answer.clone().text());
+  return answer.json();
+}
+
 /**
  * Runs the built Worker.
  *
  * `vars` are added to those of a local Worker with `AUTH=open`; a var that is `undefined` is left out.
  * `build` is the folder of the built Worker. The answer has `url` (no slash at the end), `ws` (the same for
- * sockets), `evict('room~region')`, which makes the object sleep at once and lose its memory,
+ * sockets), `evict('room~region')`, which makes the object sleep at once and lose its memory (with `'close'` its sockets too),
  * `stats(room, region)`, `fetch()`, `logs()` and `close()`.
  */
 export async function startEdge({ vars = {}, build = join(TOP, 'edge-worker/build') } = {}) {
@@ -64,7 +72,7 @@ export async function startEdge({ vars = {}, build = join(TOP, 'edge-worker/buil
   assert.ok(existsSync(main), `${main} is not there: the Worker is built by \`cargo xtask build-worker\``);
   const scratch = mkdtempSync(join(tmpdir(), 'edgeroom-edge-'));
   writeFileSync(join(scratch, 'index.html'), '<!doctype html><title>the page</title>');
-  const { compatibility_date, durable_objects, migrations, assets } = unstable_readConfig({
+  const { compatibility_date, durable_objects, migrations, assets, ratelimits } = unstable_readConfig({
     config: join(TOP, 'wrangler.toml'),
   });
   const local = {
@@ -85,6 +93,7 @@ export async function startEdge({ vars = {}, build = join(TOP, 'edge-worker/buil
           compatibility_date,
           durable_objects: { bindings: durable_objects.bindings },
           migrations,
+          ratelimits,
           assets: { ...assets, directory: scratch },
           vars: Object.fromEntries(given),
         },
@@ -98,15 +107,10 @@ export async function startEdge({ vars = {}, build = join(TOP, 'edge-worker/buil
     ws: base.replace(/^http/, 'ws'),
     /** Like the global one, but the Worker sees the URL's host. */
     fetch: (...request) => harness.fetch(...request),
-    async evict(object) {
-      await harness.getWorker().evictDurableObject('Room', { name: object, webSockets: 'hibernate' });
+    async evict(object, webSockets = 'hibernate') {
+      await harness.getWorker().evictDurableObject('Room', { name: object, webSockets });
     },
-    async stats(room, region) {
-      const headers = { authorization: sign('link', base, room, region) };
-      const answer = await fetch(`${base}/internal/rooms/${room}/${region}/stats`, { headers });
-      assert.equal(answer.status, 200, await answer.clone().text());
-      return answer.json();
-    },
+    stats: (room, region) => hubStats(base, room, region),
     logs: () => harness.getLogs().map((log) => log.message),
     async close() {
       await harness.close();
@@ -119,7 +123,7 @@ export async function startEdge({ vars = {}, build = join(TOP, 'edge-worker/buil
  * Starts the origin of `EDGEROOM_ORIGIN` and waits until it is ready.
  *
  * `edge` is the Worker's URL, `dataDir` keeps what it stores (by default a folder that goes with it), `port`
- * its port. The answer has `url`, `pid`, `output()`, `kill(signal)` and `close()`.
+ * its port. The answer has `url`, `pid`, `runs()`, `output()`, `kill(signal)` and `close()`.
  */
 export async function startOrigin({ edge = '', dataDir, env = {}, port } = {}) {
   const binary = process.env.EDGEROOM_ORIGIN;
@@ -150,13 +154,14 @@ export async function startOrigin({ edge = '', dataDir, env = {}, port } = {}) {
   const origin = {
     url: `http://${listen}`,
     pid: child.pid,
+    runs: () => child.exitCode === null && child.signalCode === null,
     output: () => output,
     async kill(signal = 'SIGKILL') {
       child.kill(signal);
       await ended;
     },
     async close() {
-      if (child.exitCode === null && child.signalCode === null) await origin.kill();
+      if (origin.runs()) await origin.kill();
       if (scratch) rmSync(scratch, { recursive: true, force: true });
     },
   };

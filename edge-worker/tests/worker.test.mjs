@@ -47,6 +47,8 @@ describe('the Worker', () => {
     const health = await (await fetch(`${edge.url}/healthz`)).json();
     assert.equal(health.ok, true);
     assert.match(health.version, /^\d+\.\d+\.\d+$/);
+    // In the order of ORIGIN_URLS: one drains, one takes traffic.
+    assert.deepEqual(health.origins, [{ ready: false }, { ready: true }]);
     assert.match(await (await fetch(`${edge.url}/`)).text(), /the page/);
     assert.equal((await fetch(`${edge.url}/rooms/demo`)).status, 426);
     const missing = await fetch(`${edge.url}/internal/elsewhere`);
@@ -100,6 +102,8 @@ describe('the Worker', () => {
     const id = given.headers.get('x-request-id');
     assert.match(id, /^[0-9a-f]{32}$/);
     assert.equal((await given.json()).headers['x-request-id'], id);
+    const line = (log) => log.includes('GET /api/v1/templates: 201') && log.includes(id);
+    await until(() => edge.logs().some(line), 2_000, 'its line in the log');
     const large = await fetch(`${edge.url}/api/v1/shards`, { method: 'POST', body: Buffer.alloc((16 << 20) + 1) });
     assert.equal(large.status, 413);
     assert.equal((await large.json()).code, 'too-large');
@@ -127,11 +131,27 @@ describe('the Worker', () => {
     assert.equal((await edge.stats('signed', 'weur')).hub.sessions, 0);
   });
 
+  test('refuses an address that asks too often, and nobody else', async () => {
+    const ask = (address) => fetch(`${edge.url}/api/v1/templates`, { headers: { 'cf-connecting-ip': address } });
+    const statuses = await Promise.all(Array.from({ length: 700 }, () => ask('203.0.113.9').then((a) => a.status)));
+    assert.ok(statuses.includes(429), `${new Set(statuses)}`);
+    assert.ok(statuses.includes(201));
+    const refused = await ask('203.0.113.9');
+    assert.equal((await refused.json()).code, 'rate-limited');
+    assert.equal(refused.headers.get('retry-after'), '10');
+    const socket = await connect(`${edge.ws}/rooms/often`, { headers: { 'cf-connecting-ip': '203.0.113.9' } });
+    assert.deepEqual(await socket.closed, { code: 4529, reason: 'rate-limited' });
+    assert.equal((await ask('203.0.113.10')).status, 201);
+  });
+
   test('asks an origin to dial with a signature for this object only', async () => {
     const { client, dial, nonce } = await invite('dialled');
     assert.equal(dial.method, 'POST');
     assert.equal(dial.url, '/dial/dialled/weur');
     assert.deepEqual(JSON.parse(dial.body), { edge: edge.url });
+    const id = dial.headers['x-request-id'];
+    assert.match(id, /^[0-9a-f]{32}$/);
+    await until(() => edge.logs().some((line) => line.includes('link.dial') && line.includes(id)), 2_000, 'its line');
     const ts = /ts=(\d+)/.exec(dial.headers.authorization)[1];
     assert.equal(dial.headers.authorization, sign('dial', edge.url, 'dialled', 'weur', { nonce, ts }));
     client.socket.close();
@@ -169,18 +189,6 @@ describe('the Worker', () => {
     assert.deepEqual([up, hub.link_up], [true, true]);
     for (const { socket } of [client, again]) socket.close();
     assert.equal((await newer.closed).code, 1000);
-  });
-
-  test('ends a link that speaks another version and asks for a new one', async () => {
-    const { client, nonce, link } = await invite('versions');
-    const origin = await connect(link, signed('versions', 'weur', { nonce }));
-    origin.socket.send(Buffer.from([99]));
-    const { code, reason } = await origin.closed;
-    assert.equal(code, 4400);
-    assert.match(reason, /version 99/);
-    const asked = (dial) => dial.url === '/dial/versions/weur' && nonceOf(dial) !== nonce;
-    await until(() => mirror.dials.find(asked), 5_000, 'a second dial');
-    client.socket.close();
   });
 
   test('keeps sessions and link while the object loses its memory', async () => {

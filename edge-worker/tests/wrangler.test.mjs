@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -79,5 +79,23 @@ test('wrangler deploy --dry-run bundles the Worker with its Durable Object and a
   assert.equal(code, 0, deploy.output());
   assert.match(deploy.output(), /env\.ROOM \(Room\)/);
   assert.match(deploy.output(), /env\.ASSETS/);
+  assert.match(deploy.output(), /env\.ADDRESS_RATE/);
   assert.ok((await stat(join(out, 'index.js'))).size > 0);
+  const [, upload] = /gzip: ([\d.]+) KiB/.exec(deploy.output());
+  assert.ok(Number(upload) <= 600, `${upload} KiB to upload`);
+});
+
+test('wrangler check startup runs the Worker to its first request', { timeout: limit }, async (t) => {
+  const out = await mkdtemp(join(tmpdir(), 'edgeroom-startup-'));
+  const profile = join(out, 'startup.cpuprofile');
+  const check = wrangler('check', 'startup', '--outfile', profile);
+  t.after(async () => {
+    await check.stop();
+    await rm(out, { recursive: true, force: true });
+  });
+
+  const [code] = await check.ended;
+  assert.equal(code, 0, check.output());
+  const { nodes, timeDeltas } = JSON.parse(await readFile(profile, 'utf8'));
+  assert.ok(nodes.length > 0 && timeDeltas.length > 0);
 });

@@ -9,14 +9,19 @@ use tokio::net::TcpListener;
 use crate::{
     archive::{Archive, mongo::MongoArchive, sqlite::SqliteArchive},
     clock,
-    config::{Auth, FlushSettings, Settings, SettingsError, StoreSettings},
+    config::{Auth, Durability, FlushSettings, Settings, StoreSettings},
     connections::Connections,
     data_dir::DataDir,
     direct::{self, DirectHubs},
     flush::{
-        FlushQueue, embedded,
+        self, FlushQueue, Work, attempt,
+        bullmq::{BullQueue, BullSettings},
         embedded::EmbeddedQueue,
-        worker::{self, FlushThreads, Flusher},
+        flusher::Flusher,
+        job::{FlushError, FlushReport},
+        parking::Parking,
+        sweep::Sweeper,
+        threads::{self, FlushThreads},
     },
     http::{self, Access, Pages},
     link::{self, Dialler},
@@ -25,11 +30,36 @@ use crate::{
     room_store::{
         RoomStore,
         embedded::EmbeddedStore,
-        redis::{RedisSettings, RedisStore},
+        redis::{Fault, RedisSettings, RedisStore},
     },
     shutdown::Lifecycle,
     tokens::Tokens,
 };
+
+/// What a process does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Everything.
+    #[default]
+    Both,
+    /// Rooms, links, sockets and REST.
+    Serve,
+    /// Only writes dirty files to the archive: it has no rooms and takes nobody.
+    Flush,
+}
+
+impl Role {
+    /// Whether it has rooms and takes members.
+    pub fn serves(self) -> bool {
+        self != Self::Flush
+    }
+
+    /// Whether it writes dirty files to the archive: always where nobody else can, since the room store is not
+    /// shared.
+    pub fn flushes(self, store_is_shared: bool) -> bool {
+        self != Self::Serve || !store_is_shared
+    }
+}
 
 /// What handlers and tasks share. Cheap to clone.
 #[derive(Clone)]
@@ -64,16 +94,29 @@ pub struct App {
 pub struct Origin {
     /// The application.
     pub app: App,
-    flushing: FlushThreads,
+    role: Role,
+    flushing: Option<FlushThreads>,
     _data_dir: DataDir,
 }
 
 impl Origin {
-    /// Opens the stores, starts to flush and puts everything together. Nothing listens yet.
+    /// [`Self::open_as`] one that does everything.
     pub async fn open(settings: Settings) -> anyhow::Result<Self> {
+        Self::open_as(Role::Both, settings).await
+    }
+
+    /// Opens the stores, starts to flush if that is its role, and puts everything together. Nothing listens yet.
+    pub async fn open_as(role: Role, settings: Settings) -> anyhow::Result<Self> {
+        Self::open_losing(role, settings, None).await
+    }
+
+    /// The same, but what the fault says is published by Redis and not heard here: for tests.
+    pub async fn open_losing(role: Role, settings: Settings, fault: Option<Fault>) -> anyhow::Result<Self> {
+        // Whoever speaks TLS takes this; the queue's crate panics if there is none. It may be there already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let connections = Connections::new();
         let data_dir = &settings.service.data_dir;
-        let (data_dir, store): (_, Arc<dyn RoomStore>) = match redis(&settings.stores) {
+        let (data_dir, store): (_, Arc<dyn RoomStore>) = match redis(&settings.stores, fault) {
             Some(redis) => {
                 let store = RedisStore::connect(redis, &connections).context("room store")?;
                 (DataDir::share(data_dir)?, store)
@@ -92,13 +135,18 @@ impl Origin {
             }
             None => Arc::new(SqliteArchive::open(&data_dir.archive()).context("archive")?),
         };
-        let (queue, metrics) =
-            (Arc::new(EmbeddedQueue::new((&settings.flush).into())), Arc::new(Metrics::new()));
-        let flusher = flusher(&store, &archive, &metrics);
-        let flushing = worker::start(queue.clone(), Arc::new(flusher), settings.stores.sweep())
-            .context("starting the threads that flush")?;
-        let app = App::new(settings, store, archive, queue, metrics, connections)?;
-        Ok(Self { app, flushing, _data_dir: data_dir })
+        let metrics = Arc::new(Metrics::new());
+        let origin_id = origin_id(&settings);
+        let queue = queue(&settings, &origin_id, &metrics, &connections)?;
+        let flushing = match role.flushes(store.is_shared()) {
+            true => {
+                let flusher = Arc::new(flusher(&store, &archive, &metrics));
+                Some(flush(&settings, flusher, queue.clone(), &metrics)?)
+            }
+            false => None,
+        };
+        let app = App::new(settings, origin_id, store, archive, queue, metrics, connections)?;
+        Ok(Self { app, role, flushing, _data_dir: data_dir })
     }
 
     /// Serves on the listener until `stop` ends, then drains within the grace. Whether all of it was done in
@@ -111,7 +159,8 @@ impl Origin {
             let _ = stream.set_nodelay(true);
         });
         let closing = lifecycle.clone();
-        let server = axum::serve(listener, http::router(self.app.clone()))
+        let routes = if self.role.serves() { http::router } else { http::health_only };
+        let server = axum::serve(listener, routes(self.app.clone()))
             .with_graceful_shutdown(async move { closing.closing().await });
         let grace = settings.service.shutdown_grace();
         let mut serving = lifecycle.tracker().spawn(server.into_future());
@@ -122,7 +171,10 @@ impl Origin {
         };
         let begun = tokio::time::Instant::now();
         let drained = lifecycle.drain(&rooms, grace).await;
-        let stopped = self.flushing.stop(grace.saturating_sub(begun.elapsed())).await;
+        let stopped = match self.flushing {
+            Some(flushing) => flushing.stop(grace.saturating_sub(begun.elapsed())).await,
+            None => true,
+        };
         // Last, since everything before may still have something to say to the stores.
         let closed = self.app.connections.close_all(grace.saturating_sub(begun.elapsed())).await;
         if let Some(ended) = failed {
@@ -135,6 +187,7 @@ impl Origin {
 impl App {
     fn new(
         settings: Settings,
+        origin_id: String,
         store: Arc<dyn RoomStore>,
         archive: Arc<dyn Archive>,
         queue: Arc<dyn FlushQueue>,
@@ -142,8 +195,6 @@ impl App {
         connections: Connections,
     ) -> anyhow::Result<Self> {
         let lifecycle = Lifecycle::default();
-        let made_up = || format!("origin-{:08x}", rand::random::<u32>());
-        let origin_id = settings.service.origin_id().map_or_else(made_up, str::to_owned);
         let rooms = Rooms::new(room::Parts {
             store: store.clone(),
             archive: archive.clone(),
@@ -152,6 +203,7 @@ impl App {
             origin_id: origin_id.clone(),
             create_on_open: settings.access.create_on_open(),
             lease: settings.stores.lease(),
+            behind: settings.flush.behind(),
             metrics: metrics.clone(),
         });
         let access = access(&settings)?;
@@ -191,21 +243,79 @@ impl App {
     }
 }
 
+/// Without keys nobody comes in: only a process that serves nobody starts so.
 fn access(settings: &Settings) -> anyhow::Result<Access> {
     match (settings.access.auth, settings.access.jwt_keys()) {
         (Auth::Jwt, Some(keys)) => {
             let tokens = Tokens::open(keys.expose_secret()).context("JWT_KEYS")?;
             Ok(Access::by_tokens(tokens, settings.service.admin_token.clone()))
         }
-        (Auth::Jwt, None) => Err(SettingsError::NoKeys.into()),
+        (Auth::Jwt, None) => Ok(Access::nobody()),
         (Auth::Open, _) => Ok(Access::open()),
     }
 }
 
-fn redis(settings: &StoreSettings) -> Option<RedisSettings> {
+fn redis(settings: &StoreSettings, fault: Option<Fault>) -> Option<RedisSettings> {
     let url = settings.redis_url()?.clone();
     let (deadline, probe) = (settings.redis_deadline(), settings.subscriber_probe());
-    Some(RedisSettings { url, deadline, probe, fault: None })
+    let replica = settings.durability == Durability::Replica;
+    Some(RedisSettings { url, deadline, replica, probe, fault })
+}
+
+fn origin_id(settings: &Settings) -> String {
+    let made_up = || format!("origin-{:08x}", rand::random::<u32>());
+    settings.service.origin_id().map_or_else(made_up, str::to_owned)
+}
+
+/// The queue of the Redis that has the rooms, else one in memory.
+fn queue(
+    settings: &Settings,
+    origin_id: &str,
+    metrics: &Arc<Metrics>,
+    connections: &Connections,
+) -> anyhow::Result<Arc<dyn FlushQueue>> {
+    let (stores, flush) = (&settings.stores, &settings.flush);
+    let Some(url) = stores.redis_url() else {
+        return Ok(Arc::new(EmbeddedQueue::new(flush.into())));
+    };
+    let settings = BullSettings {
+        url: url.clone(),
+        prefix: flush.queue_prefix.clone(),
+        name: flush.queue_name.clone(),
+        flush: flush.into(),
+        lock: flush.lock(),
+        stalled: flush.stalled(),
+        deadline: stores.redis_deadline(),
+        probe: stores.subscriber_probe(),
+        worker: format!("{origin_id}.{}", std::process::id()),
+    };
+    Ok(BullQueue::connect(settings, metrics.clone(), connections).context("flush queue")?)
+}
+
+/// Starts the threads that flush.
+fn flush(
+    settings: &Settings,
+    flusher: Arc<Flusher>,
+    queue: Arc<dyn FlushQueue>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<FlushThreads> {
+    let numbers = flush::FlushSettings::from(&settings.flush);
+    let work = guarded(flusher.work(), &numbers, metrics);
+    let (at_once, metrics) = (numbers.concurrency, metrics.clone());
+    let observe = Box::new(move |swept: &_| metrics.swept(swept));
+    let sweeper = Sweeper { flusher, queue: queue.clone(), work: work.clone(), at_once, observe };
+    threads::start(queue, work, sweeper, settings.stores.sweep()).context("starting the threads that flush")
+}
+
+fn guarded(work: Arc<Work>, numbers: &flush::FlushSettings, metrics: &Arc<Metrics>) -> Arc<Work> {
+    let metrics = metrics.clone();
+    let ended = Box::new(move |room: &_, outcome: Result<(), &str>, took| {
+        metrics.flush_ended(outcome.is_ok(), took);
+        if let Err(error) = outcome {
+            tracing::warn!(room.id = %room, error, "a flush has failed");
+        }
+    });
+    attempt::guarded(work, numbers.timeout(), ended)
 }
 
 fn flusher(store: &Arc<dyn RoomStore>, archive: &Arc<dyn Archive>, metrics: &Arc<Metrics>) -> Flusher {
@@ -213,18 +323,26 @@ fn flusher(store: &Arc<dyn RoomStore>, archive: &Arc<dyn Archive>, metrics: &Arc
     Flusher {
         store: store.clone(),
         archive: archive.clone(),
+        parking: Parking::default(),
         now_us: clock::now_us,
-        observe: Box::new(move |room, outcome| {
-            metrics.flush_ended(outcome.is_ok());
-            match outcome {
-                Ok(report) => metrics.files_flushed(report.written.len() as u64, report.bytes),
-                Err(error) => tracing::warn!(room.id = %room, %error, "a flush has failed"),
+        observe: Box::new(move |_, outcome| {
+            if let Some(report) = done(outcome) {
+                metrics.files_flushed(report.written.len() as u64, report.bytes);
             }
         }),
     }
 }
 
-impl From<&FlushSettings> for embedded::FlushSettings {
+/// What a flush has done, also if not all of it.
+fn done(outcome: &Result<FlushReport, FlushError>) -> Option<&FlushReport> {
+    match outcome {
+        Ok(report) => Some(report),
+        Err(FlushError::Unfinished { report, .. }) => Some(report),
+        Err(_) => None,
+    }
+}
+
+impl From<&FlushSettings> for flush::FlushSettings {
     fn from(settings: &FlushSettings) -> Self {
         let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         Self {

@@ -12,12 +12,14 @@ mod token;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::app::Role;
+
 pub use self::{
     access::{AccessSettings, Auth},
     edges::EdgeSettings,
     flush::FlushSettings,
     service::{AllowedOrigins, LogFormat, ServiceSettings},
-    stores::StoreSettings,
+    stores::{Durability, StoreSettings},
     token::TokenOrder,
 };
 
@@ -25,9 +27,8 @@ pub use self::{
 #[derive(Clone, Debug, Parser)]
 #[command(name = "origin", version, about = "The origin of Edgeroom: rooms, log, archive, flush, REST")]
 pub struct Cli {
-    /// What this process does; both roles if none is named.
     #[command(subcommand)]
-    pub role: Option<Role>,
+    command: Option<Command>,
     /// Everything else.
     #[command(flatten)]
     pub settings: Settings,
@@ -35,7 +36,7 @@ pub struct Cli {
 
 /// What a process does when it is not to do everything.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
-pub enum Role {
+enum Command {
     /// Rooms, links, sockets and REST. On the embedded stores it also flushes: nobody else can.
     Serve,
     /// Only writes dirty files to the archive. Needs REDIS_URL.
@@ -88,6 +89,9 @@ pub enum SettingsError {
         "origin flush needs REDIS_URL: the embedded stores are flushed by the process that has them open"
     )]
     FlushAlone,
+    /// `DURABILITY=replica` on the embedded stores.
+    #[error("DURABILITY=replica needs REDIS_URL: the embedded room store has no replica")]
+    NoReplica,
     /// `LINK_KEYS` that do not parse.
     #[error("LINK_KEYS is a list of id:secret, separated by commas")]
     LinkKeys,
@@ -97,6 +101,12 @@ pub enum SettingsError {
     /// An entry of `ALLOWED_ORIGINS` that no browser sends.
     #[error("ALLOWED_ORIGINS holds {0:?}, which is not an origin such as https://example.com")]
     AllowedOrigin(String),
+    /// A count that is too high to work.
+    #[error("{0} must be at most {1}")]
+    TooMany(&'static str, u32),
+    /// A part of the queue's keys that would not be one.
+    #[error("{0} must not be empty nor hold a colon")]
+    QueueName(&'static str),
     /// An interval or a count of zero.
     #[error("{0} must be above zero")]
     Zero(&'static str),
@@ -121,22 +131,41 @@ impl Cli {
         Ok(cli)
     }
 
+    /// The token that is wanted, if that is all.
+    pub fn token_order(&self) -> Option<&TokenOrder> {
+        match &self.command {
+            Some(Command::Token(order)) => Some(order),
+            _ => None,
+        }
+    }
+
+    /// What this process does; both roles if none is named.
+    pub fn role(&self) -> Role {
+        match self.command {
+            None | Some(Command::Token(_)) => Role::Both,
+            Some(Command::Serve) => Role::Serve,
+            Some(Command::Flush) => Role::Flush,
+        }
+    }
+
     fn check(&self) -> Result<(), SettingsError> {
-        if matches!(self.role, Some(Role::Token(_))) {
+        if self.token_order().is_some() {
             let keys = self.settings.access.jwt_keys();
             return keys.map(drop).ok_or(SettingsError::NoKeys);
         }
-        if self.role == Some(Role::Flush) && self.settings.stores.redis_url().is_none() {
+        let (role, settings) = (self.role(), &self.settings);
+        if !role.serves() && settings.stores.redis_url().is_none() {
             return Err(SettingsError::FlushAlone);
         }
-        self.settings.check()
+        settings.check()?;
+        // Who lets nobody in has nothing to open.
+        if role.serves() { settings.access.check(settings.service.listen()) } else { Ok(()) }
     }
 }
 
 impl Settings {
     fn check(&self) -> Result<(), SettingsError> {
         self.stores.check()?;
-        self.access.check(self.service.listen())?;
         self.service.check()?;
         self.edges.check()?;
         self.flush.check()

@@ -1,16 +1,17 @@
 //! The connections to the stores: each has a name and a purpose, is made once, and shows whether it is up.
 //! All are closed together.
 
+mod health;
+
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use self::health::Health;
 
 /// What a connection is for: what is slow must not sit in front of what is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -48,7 +49,7 @@ pub struct ConnectionState {
     pub name: String,
     /// What it is for.
     pub purpose: Purpose,
-    /// Whether it can be used now.
+    /// Whether it can be used now: it is connected, and the server refuses its user nothing.
     pub up: bool,
 }
 
@@ -63,7 +64,7 @@ pub struct Connections(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    all: Mutex<BTreeMap<String, (Purpose, Arc<AtomicBool>)>>,
+    all: Mutex<BTreeMap<String, (Purpose, Health)>>,
     closing: CancellationToken,
     tracker: TaskTracker,
 }
@@ -72,7 +73,7 @@ struct Inner {
 #[derive(Debug)]
 pub struct Connection {
     name: String,
-    up: Arc<AtomicBool>,
+    health: Health,
     all: Connections,
 }
 
@@ -84,22 +85,23 @@ impl Connections {
 
     /// Enters a connection under a name that no other has; it is not up yet.
     pub fn enter(&self, name: impl Into<String>, purpose: Purpose) -> Result<Connection, NameTaken> {
-        let (name, up) = (name.into(), Arc::new(AtomicBool::new(false)));
+        let name = name.into();
+        let health = Health::new(name.clone());
         let mut all = self.all();
         if all.contains_key(&name) {
             return Err(NameTaken(name));
         }
-        all.insert(name.clone(), (purpose, up.clone()));
+        all.insert(name.clone(), (purpose, health.clone()));
         drop(all);
-        Ok(Connection { name, up, all: self.clone() })
+        Ok(Connection { name, health, all: self.clone() })
     }
 
     /// How every connection stands, by name.
     pub fn states(&self) -> Vec<ConnectionState> {
-        let state = |(name, (purpose, up)): (&String, &(Purpose, Arc<AtomicBool>))| ConnectionState {
+        let state = |(name, (purpose, health)): (&String, &(Purpose, Health))| ConnectionState {
             name: name.clone(),
             purpose: *purpose,
-            up: up.load(Ordering::Acquire),
+            up: health.is_usable(),
         };
         self.all().iter().map(state).collect()
     }
@@ -121,7 +123,7 @@ impl Connections {
         tokio::time::timeout(grace, self.0.tracker.wait()).await.is_ok()
     }
 
-    fn all(&self) -> MutexGuard<'_, BTreeMap<String, (Purpose, Arc<AtomicBool>)>> {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, (Purpose, Health)>> {
         self.0.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -132,11 +134,14 @@ impl Connection {
         &self.name
     }
 
-    /// Says whether it can be used now.
+    /// Says whether it is connected.
     pub fn is_up(&self, up: bool) {
-        if self.up.swap(up, Ordering::AcqRel) != up {
-            tracing::info!(connection.name = %self.name, up, "a connection has changed");
-        }
+        self.health.connected(up);
+    }
+
+    /// Where failures and refusals are told.
+    pub fn health(&self) -> &Health {
+        &self.health
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::Context;
 use origin::{
     app::Origin,
     clock,
-    config::{Cli, Role, Settings, SettingsError, TokenOrder},
+    config::{Cli, Settings, SettingsError, TokenOrder},
     shutdown::Signals,
     telemetry,
     tokens::Tokens,
@@ -28,17 +28,17 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
-    let settings = cli.settings;
-    if let Some(Role::Token(order)) = cli.role {
-        return print_token(&settings, &order);
+    if let Some(order) = cli.token_order() {
+        return print_token(&cli.settings, order);
     }
+    let (role, settings) = (cli.role(), cli.settings);
     telemetry::start(&settings.service)?;
     let signals = Signals::listen().context("listening for signals")?;
     let address = settings.service.listen();
     let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
     let address = listener.local_addr()?;
-    let origin = Origin::open(settings).await?;
-    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+    let origin = Origin::open_as(role, settings).await?;
+    tracing::info!(%address, ?role, version = env!("CARGO_PKG_VERSION"), "listening");
     if !origin.serve(listener, signals.wanted()).await? {
         tracing::warn!("the grace has ended before everything was done");
     }

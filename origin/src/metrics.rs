@@ -2,7 +2,12 @@
 //!
 //! Each doc comment is the help text. Everybody else calls a method and knows no name. The registry is a value.
 
-use std::time::Duration;
+mod hubs;
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use prometheus_client::{
     encoding::text::encode,
@@ -15,7 +20,14 @@ use prometheus_client::{
     registry::{Metric, Registry, Unit},
 };
 
-use crate::connections::ConnectionState;
+use shared::hub::Stats;
+
+use self::hubs::HubMetrics;
+use crate::{
+    connections::ConnectionState,
+    flush::{Depth, sweep::Swept},
+    room::state::Counts,
+};
 
 /// The metrics of one origin.
 #[derive(Debug)]
@@ -37,7 +49,18 @@ pub struct Metrics {
     flush_failures: Counter,
     flush_files: Counter,
     flush_bytes: Counter,
+    flush_seconds: Histogram,
+    flush_stalled: Counter,
+    flush_worker_errors: Counter,
+    flush_queue: Family<Vec<(&'static str, &'static str)>, Gauge>,
+    flush_parked: Gauge,
+    unstored_seconds: Gauge,
+    rooms_dirty: Gauge,
+    rooms_unstored_seconds: Gauge,
+    /// The timestamp (µs) of the oldest unflushed change that the last sweep saw; 0 for none.
+    oldest_unflushed: AtomicU64,
     connections_up: Family<Vec<(&'static str, String)>, Gauge>,
+    hubs: HubMetrics,
 }
 
 impl Metrics {
@@ -85,18 +108,49 @@ impl Metrics {
                 "Bytes of text and state written to the archive",
                 Counter::default(),
             ),
+            flush_seconds: names.add_seconds("flush", "Time of one attempt to flush a room", 0.001),
+            flush_stalled: names.add(
+                "flush_stalled",
+                "Jobs of dead workers that this process gave back to the queue",
+                Counter::default(),
+            ),
+            flush_worker_errors: names.add(
+                "flush_worker_errors",
+                "Times that the worker could not take, renew or end a job",
+                Counter::default(),
+            ),
+            flush_queue: names.add(
+                "flush_queue_jobs",
+                "Jobs in the queue of flushes, of all processes, by state",
+                Family::default(),
+            ),
+            flush_parked: names.add(
+                "flush_parked_files",
+                "Files that cannot be flushed and wait for their own time, as this process knows",
+                Gauge::default(),
+            ),
+            unstored_seconds: names.add_in_seconds(
+                "unstored",
+                "Age of the oldest change in rooms open here that is not in the archive; 0 if there is none",
+            ),
+            rooms_dirty: names.add(
+                "rooms_dirty",
+                "Rooms with files to flush, of all processes, when this one last swept",
+                Gauge::default(),
+            ),
+            rooms_unstored_seconds: names.add_in_seconds(
+                "rooms_unstored",
+                "Age of the oldest change of all rooms that was not in the archive at the last sweep",
+            ),
+            oldest_unflushed: AtomicU64::new(0),
             connections_up: names.add(
                 "connection_up",
                 "Whether a connection to a store is up, by name and purpose",
                 Family::default(),
             ),
+            hubs: HubMetrics::register(&mut names),
             registry: names.0,
         }
-    }
-
-    /// Changes came from a hub.
-    pub fn updates_received(&self, count: u64) {
-        self.updates_received.inc_by(count);
     }
 
     /// One group commit was answered: so many changes are logged.
@@ -106,19 +160,12 @@ impl Metrics {
         self.append_seconds.observe(took.as_secs_f64());
     }
 
-    /// A change was refused for good.
-    pub fn update_refused(&self) {
-        self.updates_refused.inc();
-    }
-
-    /// A change was not logged because what it depends on is missing.
-    pub fn update_missing(&self) {
-        self.updates_missing.inc();
-    }
-
-    /// A room has read the log again.
-    pub fn backfilled(&self) {
-        self.backfills.inc();
+    /// What a room has counted since the last time.
+    pub fn room_counted(&self, counts: Counts) {
+        self.updates_received.inc_by(counts.received);
+        self.updates_refused.inc_by(counts.refused);
+        self.updates_missing.inc_by(counts.missing);
+        self.backfills.inc_by(counts.backfills);
     }
 
     /// A room was opened here.
@@ -161,9 +208,20 @@ impl Metrics {
         self.slow_consumers.inc();
     }
 
-    /// A flush job has ended, well or not.
-    pub fn flush_ended(&self, well: bool) {
+    /// The worker could not take, renew or end a job.
+    pub fn worker_failed(&self) {
+        self.flush_worker_errors.inc();
+    }
+
+    /// A job of a dead worker was given back to the queue.
+    pub fn job_stalled(&self) {
+        self.flush_stalled.inc();
+    }
+
+    /// An attempt to flush a room has ended, well or not.
+    pub fn flush_ended(&self, well: bool, took: Duration) {
         self.flush_jobs.inc();
+        self.flush_seconds.observe(took.as_secs_f64());
         if !well {
             self.flush_failures.inc();
         }
@@ -173,6 +231,43 @@ impl Metrics {
     pub fn files_flushed(&self, files: u64, bytes: u64) {
         self.flush_files.inc_by(files);
         self.flush_bytes.inc_by(bytes);
+    }
+
+    /// A hub in `region` that stood as `before` stands as `now`.
+    pub fn hub_reported(&self, region: &str, before: &Stats, now: &Stats) {
+        self.hubs.reported(region, before, now);
+    }
+
+    /// How many jobs the queue has.
+    pub fn queue(&self, depth: Depth) {
+        let states = [
+            ("waiting", depth.waiting),
+            ("delayed", depth.delayed),
+            ("active", depth.active),
+            ("failed", depth.failed),
+        ];
+        for (state, jobs) in states {
+            self.flush_queue
+                .get_or_create(&vec![("state", state)])
+                .set(i64::try_from(jobs).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// What a sweep has found.
+    pub fn swept(&self, swept: &Swept) {
+        self.rooms_dirty.set(i64::try_from(swept.dirty).unwrap_or(i64::MAX));
+        self.flush_parked.set(i64::try_from(swept.parked).unwrap_or(i64::MAX));
+        self.oldest_unflushed.store(swept.oldest.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// How long changes wait at `now_us` (µs): those of rooms open here since `oldest_ms`, and those of the last
+    /// sweep.
+    pub fn unstored(&self, oldest_ms: Option<u64>, now_us: u64) {
+        let seconds =
+            |since_us: u64| i64::try_from(now_us.saturating_sub(since_us) / 1_000_000).unwrap_or(i64::MAX);
+        self.unstored_seconds.set(oldest_ms.map_or(0, |since| seconds(since * 1000)));
+        let swept = self.oldest_unflushed.load(Ordering::Relaxed);
+        self.rooms_unstored_seconds.set(if swept == 0 { 0 } else { seconds(swept) });
     }
 
     /// How the connections to the stores stand now; others are forgotten.
@@ -205,6 +300,12 @@ impl Names {
     fn add<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
         self.0.register(name, help, metric.clone());
         metric
+    }
+
+    fn add_in_seconds(&mut self, name: &str, help: &str) -> Gauge {
+        let gauge = Gauge::default();
+        self.0.register_with_unit(name, help, Unit::Seconds, gauge.clone());
+        gauge
     }
 
     fn add_seconds(&mut self, name: &str, help: &str, first: f64) -> Histogram {

@@ -42,6 +42,12 @@ pub const MEMBER_ID_BYTES: usize = 128;
 pub const NAME_CHARS: usize = 64;
 /// Longest room event in JSON.
 pub const EVENT_BYTES: usize = 64 << 10;
+/// Edits in one change of a text frame.
+pub const TEXT_EDITS: usize = 256;
+/// Updates of a file that are kept so that a text change can be based on them; between this many and twice as many.
+pub const TEXT_PAST: usize = 200;
+/// Bytes of the same.
+pub const TEXT_PAST_BYTES: usize = 1 << 20;
 /// Longest text of a chat message.
 pub const CHAT_BYTES: usize = 8 << 10;
 /// Longest awareness frame.
@@ -53,6 +59,25 @@ pub const AWARENESS_CLIENTS: usize = 64;
 /// Deepest nesting of JSON that comes from clients.
 pub const JSON_DEPTH: usize = 32;
 
+/// What one member may ask of one hub: so many at once, then so many in each second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// At once.
+    pub burst: u64,
+    /// In each second after that.
+    pub per_second: u64,
+}
+
+/// Frames of any kind. Beyond it the session is closed with 4529.
+pub const RATE_FRAMES: Rate = Rate { burst: 20_000, per_second: 2_000 };
+/// Their bytes. Beyond it the session is closed with 4529.
+pub const RATE_BYTES: Rate = Rate { burst: 64 << 20, per_second: 4 << 20 };
+/// Documents opened. Beyond it a document is refused.
+pub const RATE_OPENS: Rate = Rate { burst: 2_000, per_second: 100 };
+/// Room events. Beyond it an event is refused.
+pub const RATE_EVENTS: Rate = Rate { burst: 200, per_second: 20 };
+/// Awareness updates. Beyond it they are dropped; the next one that is not says the same and more.
+pub const RATE_PRESENCE: Rate = Rate { burst: 1_000, per_second: 100 };
 /// Channels (open documents) of one session.
 pub const CHANNELS: usize = 1000;
 /// Sessions of one hub.
@@ -88,16 +113,22 @@ pub const BACKLOG_HUB_BYTES: usize = 32 << 20;
 
 /// How often a hub with sessions pings its link and its clients.
 pub const KEEPALIVE_MS: u64 = 20_000;
-/// Silence of the link after which a hub asks for a new one.
-pub const LINK_SILENT_MS: u64 = 45_000;
+/// How long a client, or a link, that was asked for a sign of life may be silent.
+pub const ANSWER_MS: u64 = 25_000;
 /// Age of an unacknowledged change after which a hub asks for a new link.
 pub const LINK_STALLED_MS: u64 = 10_000;
 /// First delay before an origin is asked again to dial; doubled up to [`DIAL_MAX_MS`].
 pub const DIAL_FIRST_MS: u64 = 200;
 /// See [`DIAL_FIRST_MS`].
 pub const DIAL_MAX_MS: u64 = 15_000;
+/// A link that has lasted so long was good: the next one is asked for at once.
+pub const LINK_LASTS_MS: u64 = 10_000;
 /// How long an origin may take to dial after it was asked.
 pub const DIAL_WAIT_MS: u64 = 5_000;
+/// How long the Worker's `/healthz` waits for an origin.
+pub const HEALTH_WAIT_MS: u64 = 2_000;
+/// How long it repeats what the origins have answered.
+pub const HEALTH_FRESH_MS: u64 = 5_000;
 /// How long a nonce or a signature is good for.
 pub const SIGNATURE_MS: u64 = 60_000;
 /// How often a hub saves its position.

@@ -7,7 +7,7 @@ use std::alloc::System;
 use bytes::Bytes;
 use shared::{
     update::{Ahead, History, StateVector, check},
-    wire::{event, hocuspocus, link, varint::Writer, yjs},
+    wire::{event, hocuspocus, link, text as text_frame, varint::Writer, yjs},
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -89,12 +89,13 @@ fn allocation_is_bounded_by_what_was_sent() {
             ("bare frame", 0, allocated(|| yjs::read_y(&bytes))),
             ("shape", 8, allocated(|| check(&bytes))),
             ("event", 8, allocated(|| event::read(&text))),
+            ("text frame", 8, allocated(|| text_frame::read(&text))),
             ("awareness", 32, allocated(|| yjs::read_relayed_awareness(&bytes))),
             ("state vector", 32, allocated(|| StateVector::read(&bytes))),
             ("news", 8, allocated(|| history.brings_new(&bytes))),
             ("causality", 64, allocated(|| history.admit(&Ahead::default(), &bytes))),
             ("history", 128, allocated(|| History::of(&bytes))),
-            ("hub frame", 192, allocated(|| link::decode_hub(&frame))),
+            ("hub frame", 224, allocated(|| link::decode_hub(&frame))),
             ("origin frame", 192, allocated(|| link::decode_origin(&frame))),
         ];
         for (parser, times, bytes_allocated) in measured {

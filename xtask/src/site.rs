@@ -89,6 +89,11 @@ impl Site {
         &self.origins
     }
 
+    /// The key of the link, for a Worker that is started elsewhere.
+    pub(crate) fn link_keys(&self) -> &str {
+        &self.link_keys
+    }
+
     /// Starts the origins, the first of the parts.
     pub(crate) fn start(&self, tools: &Toolbox, origin: &Path) -> Result<Parts> {
         let start = |port: &u16| self.start_origin(tools, origin, *port);

@@ -113,7 +113,7 @@ impl Run<'_> {
     /// Unit and integration tests in one invocation, since a second one with other targets may build again.
     fn cargo_tests(&mut self) -> Result<()> {
         let tools = self.tools;
-        let others = integration_tests(tools.top(), &["shared", "origin", "xtask"])?;
+        let others = integration_tests(tools.top(), &["shared", "shared/fuzz", "origin", "xtask"])?;
         let others = others.iter().filter(|name| *name != "it").flat_map(|name| ["--test", name]);
         let (name, choice): (_, Vec<&str>) = match (self.wants(Part::Unit), self.wants(Part::It)) {
             (true, true) => ("unit, it", Vec::new()),
@@ -149,13 +149,22 @@ impl Run<'_> {
             return Ok(());
         }
         if self.wants(Part::Worker) {
-            self.step("worker", || node(tools, "edge-worker/tests", 2, None))?;
+            self.step("worker", || {
+                tools.redis_server()?;
+                let server = tools.mongo_server()?;
+                let stores = server.map(|server| ("EDGEROOM_MONGO", server));
+                node(tools, "edge-worker/tests", 2, stores)
+            })?;
         }
         if self.wants(Part::Browser) {
-            self.step("browser", || node(tools, "demo/tests", 1, Some(&tools.chromium()?)))?;
+            self.step("browser", || node(tools, "demo/tests", 1, Some(("CHROMIUM", tools.chromium()?))))?;
         }
         if self.wants(Part::Kill) {
             self.step("kill", || node(tools, "tests/kill", 1, None))?;
+            self.step("queue", || {
+                tools.redis_server()?;
+                node(tools, "tests/queue", 1, None)
+            })?;
         }
         Ok(())
     }
@@ -186,15 +195,15 @@ fn cargo_command(tools: &Toolbox, args: &[&str]) -> Command {
     command
 }
 
-/// Runs the node tests of a folder, `at_once` files at a time.
-fn node(tools: &Toolbox, folder: &str, at_once: u32, chromium: Option<&Path>) -> Result<()> {
+/// Runs the node tests of a folder, `at_once` files at a time, with one more program that they need.
+fn node(tools: &Toolbox, folder: &str, at_once: u32, program: Option<(&'static str, PathBuf)>) -> Result<()> {
     let files = files_with(&tools.top().join(folder), ".test.mjs")?;
     let mut node = tools.command("node")?;
     node.arg("--test").arg(format!("--test-timeout={NODE_LIMIT_MS}"));
     node.arg(format!("--test-concurrency={at_once}")).args(files);
     node.env("EDGEROOM_ORIGIN", target_dir().join("debug/origin"));
-    if let Some(chromium) = chromium {
-        node.env("CHROMIUM", chromium);
+    if let Some((name, path)) = program {
+        node.env(name, path);
     }
     Toolbox::keep_wrangler_local(&mut node, &target_dir().join("test/wrangler"));
     run_within(&mut node, tools.stop(), STEP_LIMIT)

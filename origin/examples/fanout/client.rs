@@ -1,15 +1,20 @@
-//! Clients: of a room in the Hocuspocus envelope, or of the raw broadcast; and what they type.
+//! Clients: of a room in the Hocuspocus envelope, or of the raw broadcast; what they type, and what they see.
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use shared::wire::{
     hocuspocus::{ClientMessage, ServerMessage, read_server, write_client},
-    yjs::{EMPTY_STATE_VECTOR, EMPTY_UPDATE, SyncMessage},
+    yjs::{EMPTY_UPDATE, SyncMessage},
 };
 use tokio::net::TcpStream;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config, tungstenite::Message};
-use yrs::{ClientID, Doc, Options, Text, Transact};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, client_async, connect_async_with_config, tungstenite::Message,
+};
+use yrs::{
+    ClientID, Doc, Options, ReadTxn, Text, Transact, Update,
+    updates::{decoder::Decode, encoder::Encode},
+};
 
 /// The file that everybody has open; it is created when it is first opened.
 pub(crate) const FILE: &str = "main.txt";
@@ -39,14 +44,29 @@ pub(crate) async fn join_broadcast(url: &str) -> Result<Socket> {
 
 /// Connects to a room and opens the file; ready when a stock client would show it as saved.
 pub(crate) async fn join_room(url: &str) -> Result<Socket> {
-    let mut socket = connect(url).await?;
+    open_file(connect(url).await?, &Doc::new()).await
+}
+
+/// The same over a connection that is there, wherever it leads: the server is told the address of `url`. What the
+/// screen lacks is asked for and shown.
+pub(crate) async fn join_room_over(stream: TcpStream, url: &str, screen: &Doc) -> Result<Socket> {
+    stream.set_nodelay(true)?;
+    let connected = client_async(url, MaybeTlsStream::Plain(stream)).await;
+    open_file(connected.with_context(|| format!("connecting as if to {url}"))?.0, screen).await
+}
+
+async fn open_file(mut socket: Socket, screen: &Doc) -> Result<Socket> {
+    let has = screen.transact().state_vector().encode_v1();
     send(&mut socket, write(&ClientMessage::Token { token: "", version: None })).await?;
-    send(&mut socket, write(&ClientMessage::Sync(SyncMessage::Step1(EMPTY_STATE_VECTOR)))).await?;
+    send(&mut socket, write(&ClientMessage::Sync(SyncMessage::Step1(&has)))).await?;
     let (mut has_state, mut is_saved) = (false, false);
     while !has_state || !is_saved {
         let frame = next_frame(&mut socket).await?;
         match read(&frame)? {
-            News::State => has_state = true,
+            News::State => {
+                show(screen, &frame)?;
+                has_state = true;
+            }
             News::Acknowledged => is_saved = true,
             News::Question => {
                 let answer = ClientMessage::Sync(SyncMessage::Step2(EMPTY_UPDATE));
@@ -89,16 +109,31 @@ pub(crate) fn read(frame: &[u8]) -> Result<News> {
     })
 }
 
+/// Shows what a frame brings of the file.
+pub(crate) fn show(screen: &Doc, frame: &[u8]) -> Result<()> {
+    let (_, ServerMessage::Sync(SyncMessage::Update(update) | SyncMessage::Step2(update))) =
+        read_server(frame)?
+    else {
+        bail!("a frame that brings nothing of the file")
+    };
+    screen.transact_mut().apply_update(Update::decode_v1(update)?).context("showing an update")
+}
+
 /// One keystroke after the other by one author, each as the frame that a client sends and a server passes on.
 pub(crate) fn keystrokes(author: u64, count: usize) -> Vec<Bytes> {
+    typed(author, count, "x")
+}
+
+/// The same, where each keystroke puts a whole text at the end.
+pub(crate) fn typed(author: u64, count: usize, keystroke: &str) -> Vec<Bytes> {
     let doc = Doc::with_options(Options { client_id: ClientID::new(author), ..Options::default() });
     let text = doc.get_or_insert_text("content");
-    let mut keystroke = |_| {
+    let mut press = |_| {
         let mut change = doc.transact_mut();
-        text.push(&mut change, "x");
+        text.push(&mut change, keystroke);
         write(&ClientMessage::Sync(SyncMessage::Update(&change.encode_update_v1())))
     };
-    (0..count).map(&mut keystroke).collect()
+    (0..count).map(&mut press).collect()
 }
 
 async fn connect(url: &str) -> Result<Socket> {

@@ -6,12 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use serde_json::{Value, json};
-use shared::wire::{
-    hocuspocus::{ServerMessage, read_server},
-    yjs::SyncMessage,
-};
 use tokio::time::{Instant, sleep};
-use yrs::{Doc, GetString, Transact, Update, updates::decoder::Decode};
+use yrs::{Doc, GetString, Transact};
 
 use crate::client::{self, News, Socket};
 
@@ -34,7 +30,8 @@ pub(crate) struct Options {
     pause_ms: u64,
 }
 
-struct Way {
+/// A way from one member to another.
+pub(crate) struct Way {
     writer: Socket,
     reader: Socket,
     screen: Doc,
@@ -44,28 +41,48 @@ struct Way {
 }
 
 pub(crate) async fn run(options: Options) -> Result<Value> {
-    let all = FIRST + options.keystrokes;
-    let mut ways = [Way::open(&options.direct, all).await?, Way::open(&options.edge, all).await?];
+    let direct =
+        Way::new(client::join_room(&options.direct).await?, client::join_room(&options.direct).await?);
+    let edge = Way::new(client::join_room(&options.edge).await?, client::join_room(&options.edge).await?);
+    let pause = Duration::from_millis(options.pause_ms);
+    let [direct, edge] = in_turn([direct, edge], options.keystrokes, pause).await?;
+    Ok(json!({ "direct": direct, "edge": edge }))
+}
+
+/// Types on these ways in turn, so many keystrokes on each beside the first ones, which do not count.
+pub(crate) async fn in_turn<const N: usize>(
+    mut ways: [Way; N],
+    keystrokes: usize,
+    pause: Duration,
+) -> Result<[Value; N]> {
+    let all = FIRST + keystrokes;
+    for way in &mut ways {
+        way.typed = client::keystrokes(1, all).into_iter();
+    }
     for _ in 0..all {
         for way in &mut ways {
             way.type_one().await?;
-            sleep(Duration::from_millis(options.pause_ms)).await;
+            sleep(pause).await;
         }
     }
-    let [direct, edge] = ways.map(|way| way.finish(all));
-    Ok(json!({ "direct": direct?, "edge": edge? }))
+    let mut measured = [const { Value::Null }; N];
+    for (way, measured) in ways.into_iter().zip(&mut measured) {
+        *measured = way.finish(all)?;
+    }
+    Ok(measured)
 }
 
 impl Way {
-    async fn open(url: &str, keystrokes: usize) -> Result<Self> {
-        Ok(Self {
-            writer: client::join_room(url).await?,
-            reader: client::join_room(url).await?,
+    /// Both have the file open.
+    pub(crate) fn new(writer: Socket, reader: Socket) -> Self {
+        Self {
+            writer,
+            reader,
             screen: Doc::new(),
-            typed: client::keystrokes(1, keystrokes).into_iter(),
+            typed: Vec::new().into_iter(),
             shown_ms: Vec::new(),
             acknowledged_ms: Vec::new(),
-        })
+        }
     }
 
     async fn type_one(&mut self) -> Result<()> {
@@ -75,7 +92,7 @@ impl Way {
         client::send(&mut self.writer, frame).await?;
         let shown = async {
             let frame = client::until(&mut self.reader, News::Update).await?;
-            show(&self.screen, &frame)?;
+            client::show(&self.screen, &frame)?;
             Ok::<_, anyhow::Error>(since())
         };
         let acknowledged = async {
@@ -102,13 +119,6 @@ impl Way {
             "logged_p50_ms": quantile(acknowledged, 0.5),
         }))
     }
-}
-
-fn show(screen: &Doc, frame: &[u8]) -> Result<()> {
-    let (_, ServerMessage::Sync(SyncMessage::Update(update))) = read_server(frame)? else {
-        bail!("no update")
-    };
-    screen.transact_mut().apply_update(Update::decode_v1(update)?).context("showing an update")
 }
 
 fn quantile(values: &mut [f64], part: f64) -> f64 {

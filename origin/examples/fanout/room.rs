@@ -25,7 +25,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
     client::{self, News, Socket},
-    cpu,
+    process,
 };
 
 /// A load that takes longer has lost something.
@@ -80,7 +80,7 @@ pub(crate) async fn run(options: Options) -> Result<Value> {
     let expected = sent * (options.clients as u64 - 1);
     let acknowledgements = if options.raw { 0 } else { sent };
 
-    let cpu_before = cpu::used_ms(options.pid);
+    let cpu_before = process::cpu_ms(options.pid);
     let begun = Instant::now();
     let writers = typed.into_iter().zip(&mut sinks).enumerate();
     let writing =
@@ -100,7 +100,7 @@ pub(crate) async fn run(options: Options) -> Result<Value> {
         sleep(LOOK).await;
     }
     let seconds = begun.elapsed().as_secs_f64();
-    let cpu_ms = cpu::used_ms(options.pid).zip(cpu_before).map(|(after, before)| after - before);
+    let cpu_ms = process::cpu_ms(options.pid).zip(cpu_before).map(|(after, before)| after - before);
     Ok(json!({
         "deliveries": expected,
         "bytes": arrived.bytes.load(Relaxed),

@@ -17,6 +17,9 @@ pub trait Archive: Send + Sync + 'static {
     /// The shard without its files' contents. Only a successful read that finds nothing gives `None`.
     async fn find_by_id(&self, id: &RoomId) -> Result<Option<Shard>, ArchiveError>;
 
+    /// Which making of a shard there is, without reading more; `None` as for [`Self::find_by_id`].
+    async fn making(&self, id: &RoomId) -> Result<Option<Making>, ArchiveError>;
+
     /// Creates a shard with all its files, or nothing: [`ArchiveError::Taken`] if the id exists.
     async fn create(&self, shard: NewShard) -> Result<(), ArchiveError>;
 
@@ -29,7 +32,7 @@ pub trait Archive: Send + Sync + 'static {
     /// Writes one file if its stored version is still `known` (`None`: it is not stored yet), and makes the
     /// version one higher. A miss answers what is stored instead; the caller merges it and tries again.
     /// If what is stored has this write's id, an earlier try succeeded and its version is the answer. A file
-    /// that is not stored any more is written anew. [`ArchiveError::Path`] if another file has the path.
+    /// that is not stored any more is written anew. A shard of another making than the write's is no shard to it. [`ArchiveError::Path`] if another file has the path.
     async fn save_file(
         &self,
         id: &RoomId,
@@ -43,6 +46,10 @@ pub trait Archive: Send + Sync + 'static {
     /// Removes a shard and its files. Whether there was one.
     async fn delete(&self, id: &RoomId) -> Result<bool, ArchiveError>;
 }
+
+/// Tells a shard from one of the same id that was deleted before it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Making(pub u64);
 
 /// A stored project: metadata and tree.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -119,6 +126,8 @@ pub struct FileWrite {
     pub seq: u64,
     /// Its line ends outside.
     pub eol: Eol,
+    /// The making of the shard that it is meant for; `None` for any.
+    pub making: Option<Making>,
     /// An id of this write, so that a repeated one is known as its own.
     pub write_id: String,
     /// When it is written (µs).
@@ -171,6 +180,9 @@ pub enum ArchiveError {
     /// What is stored was written by a newer version of this software.
     #[error("the record has version {0}, which this software does not read")]
     Version(u32),
+    /// The archive does not take this file, however often it is tried.
+    #[error("the archive refuses it: {0}")]
+    Refused(String),
     /// Anything else.
     #[error("archive: {0}")]
     Failed(String),

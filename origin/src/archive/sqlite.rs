@@ -17,7 +17,7 @@ use rusqlite::{
 };
 use shared::id::{FileId, FilePath, IdError, RoomId};
 
-use super::{Archive, ArchiveError, Eol, FileEntry, FileWrite, NewShard, Saved, Shard, StoredFile};
+use super::{Archive, ArchiveError, Eol, FileEntry, FileWrite, Making, NewShard, Saved, Shard, StoredFile};
 
 /// The format of the records that this code writes.
 const FORMAT: u32 = 1;
@@ -91,6 +91,11 @@ impl Archive for SqliteArchive {
         self.run(move |connection| find(&*connection.transaction()?, id)).await
     }
 
+    async fn making(&self, id: &RoomId) -> Result<Option<Making>, ArchiveError> {
+        let id = id.clone();
+        self.run(move |connection| making(connection, &id)).await
+    }
+
     async fn create(&self, shard: NewShard) -> Result<(), ArchiveError> {
         self.change(move |to| create(to, &shard)).await
     }
@@ -122,7 +127,8 @@ impl Archive for SqliteArchive {
     ) -> Result<Saved, ArchiveError> {
         let id = id.clone();
         self.change(move |to| {
-            if shard_format(to, &id)?.is_none() {
+            let Some(making) = making(to, &id)? else { return Ok(Saved::NoShard) };
+            if file.making.is_some_and(|meant| meant != making) {
                 return Ok(Saved::NoShard);
             }
             match read_file(to, &id, &file.id)? {
@@ -161,7 +167,7 @@ impl Archive for SqliteArchive {
 }
 
 fn find(from: &Connection, id: RoomId) -> Result<Option<Shard>, ArchiveError> {
-    if shard_format(from, &id)?.is_none() {
+    if making(from, &id)?.is_none() {
         return Ok(None);
     }
     let mut select = from.prepare_cached(
@@ -230,14 +236,19 @@ fn write_file(to: &Transaction<'_>, id: &RoomId, version: u64, file: &FileWrite)
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
             Err(ArchiveError::Path(file.path.clone()))
         }
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::TooBig) => {
+            Err(ArchiveError::Refused(error.to_string()))
+        }
         written => Ok(written.map(drop)?),
     }
 }
 
-fn shard_format(from: &Connection, id: &RoomId) -> Result<Option<u32>, ArchiveError> {
-    let mut select = from.prepare_cached("SELECT format FROM shards WHERE id = ?1")?;
-    let format: Option<u32> = select.query_row([id.as_str()], |row| row.get(0)).optional()?;
-    format.map(readable).transpose()
+/// A shard is made at most once in a microsecond.
+fn making(from: &Connection, id: &RoomId) -> Result<Option<Making>, ArchiveError> {
+    let mut select = from.prepare_cached("SELECT format, created_at FROM shards WHERE id = ?1")?;
+    let found: Option<(u32, u64)> =
+        select.query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    found.map(|(format, created_at)| readable(format).map(|_| Making(created_at))).transpose()
 }
 
 fn stored_file(row: &Row<'_>) -> Result<StoredFile, ArchiveError> {

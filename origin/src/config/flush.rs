@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::{SettingsError, above_zero};
 
+/// The pauses between attempts are doubled each time: the last one of so many takes days.
+const MOST_ATTEMPTS: u32 = 20;
+
 /// When and how files are written to the archive.
 #[derive(Clone, Debug, clap::Args)]
 pub struct FlushSettings {
@@ -29,12 +32,29 @@ pub struct FlushSettings {
     /// How long one flush may take, in milliseconds. FLUSH_TIMEOUT_MS, default 60000.
     #[arg(long = "flush-timeout-ms", env = "FLUSH_TIMEOUT_MS", default_value_t = 60_000)]
     timeout_ms: u64,
+    /// How long a job belongs to its worker without being renewed, in milliseconds. FLUSH_LOCK_MS, default 30000.
+    #[arg(long = "flush-lock-ms", env = "FLUSH_LOCK_MS", default_value_t = 30_000)]
+    lock_ms: u64,
+    /// How often jobs of dead workers are looked for, in milliseconds. FLUSH_STALLED_MS, default 15000.
+    #[arg(long = "flush-stalled-ms", env = "FLUSH_STALLED_MS", default_value_t = 15_000)]
+    stalled_ms: u64,
+    /// The name of the queue in Redis. QUEUE_NAME, default flush.
+    #[arg(long, env = "QUEUE_NAME", default_value = "flush")]
+    pub queue_name: String,
+    /// How the queue's keys in Redis begin. QUEUE_PREFIX, default bull.
+    #[arg(long, env = "QUEUE_PREFIX", default_value = "bull")]
+    pub queue_prefix: String,
 }
 
 impl FlushSettings {
     /// From the first change to the flush.
     pub fn delay(&self) -> Duration {
         Duration::from_millis(self.delay_ms)
+    }
+
+    /// How long a change may wait for the archive until members are told.
+    pub fn behind(&self) -> Duration {
+        self.delay().saturating_mul(3) + Duration::from_secs(5)
     }
 
     /// The window of the limit.
@@ -52,11 +72,31 @@ impl FlushSettings {
         Duration::from_millis(self.timeout_ms)
     }
 
+    /// How long a job belongs to its worker without being renewed.
+    pub fn lock(&self) -> Duration {
+        Duration::from_millis(self.lock_ms)
+    }
+
+    /// How often jobs of dead workers are looked for.
+    pub fn stalled(&self) -> Duration {
+        Duration::from_millis(self.stalled_ms)
+    }
+
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         above_zero("FLUSH_CONCURRENCY", self.concurrency as u64)?;
         above_zero("FLUSH_LIMIT", self.limit as u64)?;
         above_zero("FLUSH_WINDOW_MS", self.window_ms)?;
         above_zero("FLUSH_ATTEMPTS", u64::from(self.attempts))?;
+        if self.attempts > MOST_ATTEMPTS {
+            return Err(SettingsError::TooMany("FLUSH_ATTEMPTS", MOST_ATTEMPTS));
+        }
+        for (name, value) in [("QUEUE_NAME", &self.queue_name), ("QUEUE_PREFIX", &self.queue_prefix)] {
+            if value.is_empty() || value.contains(':') {
+                return Err(SettingsError::QueueName(name));
+            }
+        }
+        above_zero("FLUSH_LOCK_MS", self.lock_ms)?;
+        above_zero("FLUSH_STALLED_MS", self.stalled_ms)?;
         above_zero("FLUSH_TIMEOUT_MS", self.timeout_ms)
     }
 }

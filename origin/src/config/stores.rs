@@ -31,12 +31,25 @@ pub struct StoreSettings {
     /// An alias of MONGODB_URL, which goes first. DATABASE_URL, default none.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<SecretString>,
+    /// When an edit counts as saved: once Redis has logged it, or only once a replica of Redis has it too.
+    /// DURABILITY, default log.
+    #[arg(long, env = "DURABILITY", value_enum, default_value_t = Durability::Log)]
+    pub durability: Durability,
     /// How long an origin keeps a room without renewing, in milliseconds. LEASE_MS, default 30000.
     #[arg(long, env = "LEASE_MS", default_value_t = 30_000)]
     lease_ms: u64,
     /// How often rooms that were left behind are looked for, in milliseconds. SWEEP_MS, default 60000.
     #[arg(long, env = "SWEEP_MS", default_value_t = 60_000)]
     sweep_ms: u64,
+}
+
+/// When an edit counts as saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Durability {
+    /// Once the room store has logged it.
+    Log,
+    /// Once a replica of Redis has it too.
+    Replica,
 }
 
 impl StoreSettings {
@@ -85,6 +98,9 @@ impl StoreSettings {
             if !url.is_empty() && !url.starts_with("mongodb://") && !url.starts_with("mongodb+srv://") {
                 return Err(SettingsError::StoreAddress(name, "mongodb://host/database"));
             }
+        }
+        if self.durability == Durability::Replica && self.redis_url().is_none() {
+            return Err(SettingsError::NoReplica);
         }
         above_zero("REDIS_DEADLINE_MS", self.redis_deadline_ms)?;
         above_zero("SUBSCRIBER_PROBE_MS", self.subscriber_probe_ms)?;

@@ -6,7 +6,6 @@
 
 use std::{
     collections::HashMap,
-    future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -19,64 +18,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{FlushQueue, worker::attempt};
-
-/// How often and how many. Times are milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FlushSettings {
-    /// From the first change to the flush.
-    pub delay_ms: u64,
-    /// Jobs at once.
-    pub concurrency: usize,
-    /// Attempts that may begin in one window.
-    pub limit: usize,
-    /// The length of the window, which begins with the first attempt in it.
-    pub window_ms: u64,
-    /// Attempts before a job has failed.
-    pub attempts: u32,
-    /// From the first failed attempt to the second; doubled each time.
-    pub backoff_ms: u64,
-    /// How long one attempt may take.
-    pub timeout_ms: u64,
-}
-
-impl Default for FlushSettings {
-    fn default() -> Self {
-        Self {
-            delay_ms: 5000,
-            concurrency: 3,
-            limit: 10,
-            window_ms: 10_000,
-            attempts: 5,
-            backoff_ms: 1000,
-            timeout_ms: 60_000,
-        }
-    }
-}
-
-/// Where a job is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobState {
-    /// Due, but others come first.
-    Waiting,
-    /// Not due yet.
-    Delayed,
-    /// Being flushed.
-    Active,
-    /// Given up; only a new request brings it back.
-    Failed,
-}
-
-/// A job that has used all its attempts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FailedJob {
-    /// The room.
-    pub room: RoomId,
-    /// How many attempts there were.
-    pub attempts: u32,
-    /// Why the last one failed.
-    pub reason: String,
-}
+use super::{Depth, FailedJob, FlushQueue, FlushSettings, JobState, QueueError, Work};
 
 /// The decisions of the queue, without a clock: times (ms) come in, due rooms go out.
 #[derive(Debug)]
@@ -201,8 +143,15 @@ impl Lanes {
             Some(job) if job.active => Some(JobState::Active),
             Some(job) if job.due <= now => Some(JobState::Waiting),
             Some(_) => Some(JobState::Delayed),
-            None => self.failed.contains_key(room).then_some(JobState::Failed),
+            None => None,
         }
+    }
+
+    /// How many jobs there are.
+    pub fn depth(&self, now: u64) -> Depth {
+        let waiting = self.jobs.values().filter(|job| !job.active && job.due <= now).count() as u64;
+        let (all, active) = (self.jobs.len() as u64, self.active as u64);
+        Depth { waiting, delayed: all - active - waiting, active, failed: self.failed.len() as u64 }
     }
 
     /// The jobs that have used all their attempts and were not made good since.
@@ -226,7 +175,6 @@ impl Lanes {
 #[derive(Debug)]
 pub struct EmbeddedQueue {
     lanes: Mutex<Lanes>,
-    settings: FlushSettings,
     began: Instant,
     changed: Notify,
 }
@@ -234,27 +182,54 @@ pub struct EmbeddedQueue {
 impl EmbeddedQueue {
     /// An empty queue.
     pub fn new(settings: FlushSettings) -> Self {
-        let lanes = Mutex::new(Lanes::new(settings));
-        Self { lanes, settings, began: Instant::now(), changed: Notify::new() }
+        Self { lanes: Mutex::new(Lanes::new(settings)), began: Instant::now(), changed: Notify::new() }
     }
 
-    /// The jobs that have used all their attempts and were not made good since.
-    pub fn failed(&self) -> Vec<FailedJob> {
-        self.lanes().failed()
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where the room's job is; `None` if it has none.
-    pub fn state(&self, room: &RoomId) -> Option<JobState> {
-        self.lanes().state(room, self.now())
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[async_trait]
+impl FlushQueue for EmbeddedQueue {
+    fn request(&self, room: &RoomId) {
+        self.lanes().request(room, self.now());
+        self.changed.notify_one();
     }
 
-    /// Runs what is due until `stop`, then waits for what is running. `flush` does the work of one attempt.
-    pub async fn run<F>(self: &Arc<Self>, stop: &CancellationToken, flush: impl Fn(RoomId) -> F)
-    where
-        F: Future<Output = Result<(), String>> + Send + 'static,
-    {
+    fn request_now(&self, room: &RoomId) {
+        self.lanes().request_now(room, self.now());
+        self.changed.notify_one();
+    }
+
+    async fn ensure(&self, room: &RoomId) -> Result<(), QueueError> {
+        self.request(room);
+        Ok(())
+    }
+
+    async fn job(&self, room: &RoomId) -> Result<Option<JobState>, QueueError> {
+        Ok(self.lanes().state(room, self.now()))
+    }
+
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        Ok(self.lanes().depth(self.now()))
+    }
+
+    async fn failed(&self) -> Result<Vec<FailedJob>, QueueError> {
+        Ok(self.lanes().failed())
+    }
+
+    async fn refused(&self) {
+        // Memory takes everything.
+        std::future::pending().await
+    }
+
+    async fn run(self: Arc<Self>, work: Arc<Work>, stop: CancellationToken) {
         let running = TaskTracker::new();
-        let timeout = Duration::from_millis(self.settings.timeout_ms);
         while !stop.is_cancelled() {
             let (due, next) = {
                 let now = self.now();
@@ -262,10 +237,9 @@ impl EmbeddedQueue {
                 (lanes.take_due(now), lanes.next_due(now))
             };
             for room in due {
-                let work = attempt(&running, flush(room.clone()), timeout);
-                let queue = Arc::clone(self);
+                let (attempt, queue) = (work(room.clone()), self.clone());
                 running.spawn(async move {
-                    let outcome = work.await;
+                    let outcome = attempt.await.map(drop);
                     queue.lanes().finished(&room, outcome, queue.now());
                     queue.changed.notify_one();
                 });
@@ -284,26 +258,5 @@ impl EmbeddedQueue {
         }
         running.close();
         running.wait().await;
-    }
-
-    fn lanes(&self) -> MutexGuard<'_, Lanes> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
-#[async_trait]
-impl FlushQueue for EmbeddedQueue {
-    async fn request(&self, room: &RoomId) {
-        self.lanes().request(room, self.now());
-        self.changed.notify_one();
-    }
-
-    async fn request_now(&self, room: &RoomId) {
-        self.lanes().request_now(room, self.now());
-        self.changed.notify_one();
     }
 }

@@ -1,29 +1,27 @@
-//! One flush of one room: dirty files to the archive, then the room store told what the archive has.
+//! One flush of one room: dirty files to the archive, then its members and the room store told what the archive has.
 //!
-//! Promise: the room store is told only after the archive has answered, so a flush that dies anywhere leaves
-//! its files dirty and the next one finds what was written. A file that cannot be flushed is parked with its
-//! reason; the others go on.
+//! Promise: the room store is told last, after the archive has answered and the members were told, so a flush that
+//! dies anywhere leaves its files dirty, and the next one finds what was written and says so again. A file that
+//! cannot be flushed is parked with its reason; the others go on.
 
-use bytes::Bytes;
-use futures_util::{StreamExt, stream};
-use serde_json::json;
+use futures_util::{StreamExt, future::join_all, stream};
 use shared::{
     id::{FileId, FilePath, RoomId},
     position::Epoch,
 };
 
+use super::{
+    file::{Flush, Stored, TRIES},
+    parking::Parking,
+};
 use crate::{
-    archive::{Archive, ArchiveError, Eol, FileWrite, Saved, Shard, StoredFile},
-    project::text::{Merged, TextError},
-    room_store::{Batch, Entry, FileLog, FlushAck, RoomStore, Source, StoreError},
+    archive::{Archive, ArchiveError},
+    project::text::TextError,
+    room_store::{RoomStore, StoreError},
 };
 
 /// Files of one room that are written at the same time.
 const FILES_AT_ONCE: usize = 8;
-/// How often a file is read and merged again because somebody else wrote it meanwhile.
-const TRIES: usize = 5;
-/// The name under which a flush appends what only the archive had.
-const ORIGIN: &str = "flush";
 
 /// What a flush did.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,6 +49,8 @@ pub struct FlushedFile {
     pub path: FilePath,
     /// The room's seq of its last change in the archive.
     pub seq: u64,
+    /// The timestamp of that change.
+    pub ts: u64,
 }
 
 /// A file that cannot be flushed.
@@ -68,8 +68,8 @@ pub enum FlushError {
     /// The room store failed before any file was touched.
     #[error("reading what is dirty: {0}")]
     Store(#[from] StoreError),
-    /// The archive failed before any file was touched.
-    #[error("reading the shard: {0}")]
+    /// The archive failed before or after the files.
+    #[error("the shard's record: {0}")]
     Archive(#[from] ArchiveError),
     /// The room is open and dirty, but the archive has no such shard. Nothing is dropped.
     #[error("the room is dirty but the archive has no shard for it")]
@@ -108,49 +108,44 @@ pub enum FileError {
 
 impl FileError {
     /// Whether trying again soon is no use.
-    fn parks(&self) -> bool {
-        matches!(self, Self::Text(_) | Self::Archive(ArchiveError::Version(_) | ArchiveError::Path(_)))
+    pub(super) fn parks(&self) -> bool {
+        use ArchiveError::{Path, Refused, Version};
+        matches!(self, Self::Text(_) | Self::Archive(Version(_) | Path(_) | Refused(_)))
     }
 }
 
-/// Flushes what is dirty in a room. `now_us` is the time that the archive and the members are told.
+/// Flushes what is dirty in a room, but for what is parked. `now_us` is the time that the archive and the members are
+/// told.
 pub async fn flush_room(
     store: &dyn RoomStore,
     archive: &dyn Archive,
+    parking: &Parking,
     room: &RoomId,
     now_us: u64,
 ) -> Result<FlushReport, FlushError> {
     let dirty = match store.dirty(room).await {
-        Err(StoreError::Cold) => return Ok(FlushReport { clean: true, ..FlushReport::default() }),
+        Err(StoreError::Cold) => {
+            parking.forget(room);
+            return Ok(FlushReport { clean: true, ..FlushReport::default() });
+        }
         dirty => dirty?,
     };
     let mut report = FlushReport { epoch: Some(dirty.epoch), ..FlushReport::default() };
-    if dirty.files.is_empty() {
-        report.clean = true;
-        return Ok(report);
-    }
-    let shard = archive.find_by_id(room).await?.ok_or(FlushError::NoShard)?;
-    let flush = Flush { store, archive, room, epoch: dirty.epoch, now_us };
-    let one = |id: FileId| {
-        let (flush, eol) = (&flush, eol_of(&shard, &id));
-        async move { (flush.file(&id, eol).await, id) }
-    };
-    let outcomes: Vec<_> =
-        stream::iter(dirty.files).map(|(id, _)| one(id)).buffer_unordered(FILES_AT_ONCE).collect().await;
-
-    let mut failed = None;
-    for (outcome, id) in outcomes {
-        match outcome {
-            Ok((file, None)) => report.unchanged.push(file),
-            Ok((file, Some(bytes))) => {
-                report.written.push(file);
-                report.bytes += bytes;
-            }
-            Err(error) if error.parks() => report.parked.push(ParkedFile { id, reason: error.to_string() }),
-            Err(FileError::NoShard) => failed = Some((id, FileError::NoShard)),
-            Err(error) => failed = failed.or(Some((id, error))),
+    let mut due = Vec::new();
+    for (file, _) in &dirty.files {
+        match parking.reason(room, file, now_us) {
+            Some(reason) => report.parked.push(ParkedFile { id: file.clone(), reason }),
+            None => due.push(file.clone()),
         }
     }
+    // After what is dirty and before what is read: what the room holds of a deleted shard stays out of a new one.
+    let making = match archive.making(room).await? {
+        Some(making) => making,
+        None if dirty.files.is_empty() => return Ok(FlushReport { clean: true, ..report }),
+        None => return Err(FlushError::NoShard),
+    };
+    let flush = Flush { store, archive, room, epoch: dirty.epoch, making, now_us };
+    let failed = flush.files(due, parking, &mut report).await;
     let settled = flush.settle(&mut report).await;
     match (failed, settled) {
         (None, Ok(())) => Ok(report),
@@ -160,118 +155,72 @@ pub async fn flush_room(
     }
 }
 
-fn eol_of(shard: &Shard, id: &FileId) -> Eol {
-    shard.files.iter().find(|file| file.id == *id).map(|file| file.eol).unwrap_or_default()
-}
-
-struct Flush<'a> {
-    store: &'a dyn RoomStore,
-    archive: &'a dyn Archive,
-    room: &'a RoomId,
-    epoch: Epoch,
-    now_us: u64,
-}
-
 impl Flush<'_> {
-    /// Flushes one file; the answer is what the archive now has and how much was written, `None` if nothing.
-    async fn file(&self, id: &FileId, eol: Eol) -> Result<(FlushedFile, Option<u64>), FileError> {
-        let mut bytes = None;
-        for _ in 0..TRIES {
-            let log = self.store.read(self.room, id).await?;
-            let stored = self.archive.file(self.room, id).await?;
-            let plan = plan(&log, stored.as_ref())?;
-            if let Some(update) = plan.lacked {
-                self.give_back(id, update).await?;
-                continue;
+    /// Flushes these files; the answer is the first that failed and is to be tried again soon.
+    async fn files(
+        &self,
+        files: Vec<FileId>,
+        parking: &Parking,
+        report: &mut FlushReport,
+    ) -> Option<(FileId, FileError)> {
+        let mut failed = None;
+        let mut fail = |id: FileId, error: FileError, report: &mut FlushReport| {
+            if error.parks() {
+                let reason = error.to_string();
+                parking.park(self.room, &id, &reason, self.now_us);
+                report.parked.push(ParkedFile { id, reason });
+            } else if failed.is_none() || matches!(error, FileError::NoShard) {
+                failed = Some((id, error));
             }
-            let (ts, seq) =
-                log.updates.last().map_or((log.base_ts, log.base_seq), |last| (last.ts, last.seq));
-            if let Some(text) = plan.text {
-                let known = stored.as_ref().map(|stored| stored.version);
-                let size = (text.len() + plan.state.len()) as u64;
-                let write = FileWrite {
-                    id: id.clone(),
-                    path: log.path.clone(),
-                    text,
-                    state: plan.state.clone(),
-                    ts: stored.as_ref().map_or(ts, |stored| ts.max(stored.ts)),
-                    seq,
-                    eol: stored.as_ref().map_or(eol, |stored| stored.eol),
-                    write_id: format!("{:032x}", rand::random::<u128>()),
-                    now: self.now_us,
-                };
-                match self.archive.save_file(self.room, known, write).await? {
-                    Saved::Written(_) => bytes = Some(bytes.unwrap_or(0) + size),
-                    Saved::Miss(_) => continue,
-                    Saved::NoShard => return Err(FileError::NoShard),
+        };
+        let stored = stream::iter(files).map(|id| async move { (self.stored(&id).await, id) });
+        let mut stored = stored.buffer_unordered(FILES_AT_ONCE).ready_chunks(FILES_AT_ONCE);
+        while let Some(some) = stored.next().await {
+            let mut told = Vec::new();
+            for (outcome, id) in some {
+                match outcome {
+                    Ok(stored) => told.push(stored),
+                    Err(error) => fail(id, error, report),
                 }
             }
-            let ack = FlushAck {
-                file: id.clone(),
-                read_base_ts: log.base_ts,
-                merged_ts: ts,
-                merged_seq: seq,
-                state: plan.state,
-            };
-            match self.store.ack(self.room, self.epoch, ack).await {
-                Err(StoreError::Conflict) => continue,
-                acked => acked?,
+            if let Err(error) = self.announce(&told).await {
+                let why = error.to_string();
+                for stored in told {
+                    fail(stored.file.id, FileError::Store(StoreError::Failed(why.clone())), report);
+                }
+                continue;
             }
-            return Ok((FlushedFile { id: id.clone(), path: log.path, seq }, bytes));
+            let acknowledged = join_all(told.into_iter().map(|stored| self.acknowledged(stored))).await;
+            for outcome in acknowledged {
+                match outcome {
+                    Ok(Stored { file, bytes, .. }) => {
+                        parking.release(self.room, &file.id);
+                        report.bytes += bytes.unwrap_or(0);
+                        if bytes.is_some() { &mut report.written } else { &mut report.unchanged }.push(file);
+                    }
+                    Err((id, error)) => fail(id, error, report),
+                }
+            }
         }
-        Err(FileError::Contended)
+        failed
     }
 
-    /// Logs what only the archive had, so that those who have the file open get it too.
-    async fn give_back(&self, id: &FileId, update: Bytes) -> Result<(), StoreError> {
-        let entry = Entry { file: id.clone(), source: Source::default(), bytes: update };
-        let batch = Batch { origin: ORIGIN.to_owned(), number: 0, entries: vec![entry] };
-        self.store.append(self.room, self.epoch, batch).await.map(drop)
-    }
-
-    /// After the files: moves the shard's `last_sync_timestamp` and tells the room.
+    /// After the files: moves the shard's `last_sync_timestamp`, also to where a flush that died did not come to.
     async fn settle(&self, report: &mut FlushReport) -> Result<(), FlushError> {
-        if report.written.is_empty() && report.unchanged.is_empty() {
-            return Ok(());
-        }
-        self.store.announce(self.room, self.stored_event(report)).await?;
-        let left = self.store.dirty(self.room).await?;
-        if left.epoch == self.epoch {
-            report.clean = left.files.is_empty();
-            self.archive.synced(self.room, left.synced_until()).await?;
-        }
-        Ok(())
+        let until = match self.store.dirty(self.room).await {
+            Ok(left) if left.epoch == self.epoch => {
+                report.clean = left.files.is_empty();
+                left.synced_until()
+            }
+            // Another life of the room counts for itself.
+            Ok(_) => return Ok(()),
+            // Its last member has left since the last file was acknowledged: nothing was dirty.
+            Err(StoreError::Cold) => {
+                report.clean = true;
+                report.written.iter().chain(&report.unchanged).map(|file| file.ts).max().unwrap_or_default()
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(self.archive.synced(self.room, until).await?)
     }
-
-    fn stored_event(&self, report: &FlushReport) -> Bytes {
-        let files: Vec<_> = report
-            .written
-            .iter()
-            .chain(&report.unchanged)
-            .map(|file| json!({ "id": file.id, "path": file.path, "seq": file.seq, "at": self.now_us }))
-            .collect();
-        Bytes::from(json!({ "type": "stored", "files": files }).to_string())
-    }
-}
-
-/// What is to be done with a file, worked out without waiting for anything.
-struct Plan {
-    /// What the archive has and the room lacks.
-    lacked: Option<Bytes>,
-    /// The merged state.
-    state: Bytes,
-    /// The text to write; `None` if the archive has it all.
-    text: Option<String>,
-}
-
-fn plan(log: &FileLog, stored: Option<&StoredFile>) -> Result<Plan, TextError> {
-    let base = std::iter::once(&*log.base);
-    let mut ours = Merged::of(base.chain(log.updates.iter().map(|entry| &*entry.bytes)))?;
-    let Some(stored) = stored else {
-        return Ok(Plan { lacked: None, state: ours.state()?, text: Some(ours.text()) });
-    };
-    let theirs = Merged::of([&*stored.state])?;
-    let lacked = ours.absorb(&theirs)?;
-    let same = stored.path == log.path && ours.equals(&theirs);
-    Ok(Plan { lacked, state: ours.state()?, text: (!same).then(|| ours.text()) })
 }

@@ -22,7 +22,9 @@ const NO_NAME: &str = "Guest";
 /// The rule by which people are let in. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Access {
-    /// Without keys anybody is an editor (`AUTH=open`).
+    /// Whether anybody is an editor (`AUTH=open`).
+    open: bool,
+    /// Without keys nobody comes in by a token.
     tokens: Option<Tokens>,
     admin: Option<SecretString>,
 }
@@ -70,18 +72,23 @@ impl Wish<'_> {
 impl Access {
     /// `AUTH=open`: any token is accepted.
     pub fn open() -> Self {
-        Self { tokens: None, admin: None }
+        Self { open: true, tokens: None, admin: None }
+    }
+
+    /// For a process that lets nobody in.
+    pub fn nobody() -> Self {
+        Self { open: false, tokens: None, admin: None }
     }
 
     /// `AUTH=jwt`: what tokens say counts. Over REST the `ADMIN_TOKEN` may do everything.
     pub fn by_tokens(tokens: Tokens, admin: Option<SecretString>) -> Self {
         let admin = admin.filter(|token| !token.expose_secret().is_empty());
-        Self { tokens: Some(tokens), admin }
+        Self { open: false, tokens: Some(tokens), admin }
     }
 
     /// Whether tokens are asked for.
     pub fn asks_for_tokens(&self) -> bool {
-        self.tokens.is_some()
+        !self.open
     }
 
     /// Who is on a socket before a token says so: a made-up id, the name as asked for.

@@ -26,7 +26,8 @@ pub(super) async fn ask(
 ) -> Result<StatusCode, Refusal> {
     let signature = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let signature = signature.ok_or(Refusal::BadSignature)?;
+    let request = headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
     let JsonBody(Request { edge }) = body?;
-    app.dialler.ask(Call { signature, edge: &edge, room: &room, region: &region })?;
+    app.dialler.ask(Call { signature, edge: &edge, room: &room, region: &region, request })?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -13,6 +13,7 @@ use shared::id::RoomId;
 
 use crate::{
     app::App,
+    clock,
     connections::{ConnectionState, Purpose},
     shutdown::Phase,
 };
@@ -72,5 +73,10 @@ async fn in_time(probe: impl Future<Output = bool>) -> Store {
 pub(super) async fn metrics(State(app): State<App>) -> impl IntoResponse {
     let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     app.metrics.connections(&app.connections.states());
+    app.metrics.unstored(app.rooms.unstored_since(), clock::now_us());
+    // A queue that is away keeps its last figures.
+    if let Ok(Ok(depth)) = tokio::time::timeout(STORE_DEADLINE, app.queue.depth()).await {
+        app.metrics.queue(depth);
+    }
     ([(header::CONTENT_TYPE, media_type)], app.metrics.render())
 }

@@ -19,5 +19,5 @@ pub(crate) use self::pages::is_loopback;
 pub use self::{
     access::{Access, Credentials},
     pages::Pages,
-    router::router,
+    router::{health_only, router},
 };

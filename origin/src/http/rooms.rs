@@ -18,6 +18,6 @@ pub(super) async fn report(
 ) -> Result<Json<RoomReport>, Refusal> {
     let room = RoomId::parse(&id).map_err(|error| Refusal::BadName { text: id, error })?;
     app.access.allow(&headers, Wish::Read(&room))?;
-    let report = app.rooms.report(&room).await;
+    let report = app.rooms.report(&room).await.map_err(|error| Refusal::of_room(&room, "", error))?;
     report.map(Json).ok_or_else(|| Refusal::NotOpen(room.to_string()))
 }

@@ -30,8 +30,34 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Requests in work at once; more are told to come back.
 const REQUESTS: usize = 512;
 
-/// Everything that the origin serves.
+/// Everything that an origin with rooms serves.
 pub fn router(app: App) -> Router {
+    let page = ServeDir::new(&app.settings.service.page_dir);
+    let router = health()
+        .route("/rooms/{room}", any(sockets::room))
+        .route("/yjs/{room}/{*file}", any(sockets::file))
+        .route("/dial/{room}/{region}", post(dial::ask))
+        .nest("/api/v1", rest());
+    let router = match app.settings.service.page_dir.is_dir() {
+        true => router.fallback_service(page),
+        false => router.fallback(nothing_here),
+    };
+    in_layers(router, app)
+}
+
+/// What a process without rooms serves: how it is.
+pub fn health_only(app: App) -> Router {
+    in_layers(health().fallback(nothing_here), app)
+}
+
+fn health() -> Router<App> {
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+}
+
+fn in_layers(router: Router<App>, app: App) -> Router {
     let layers = ServiceBuilder::new()
         .layer(SetRequestIdLayer::x_request_id(NewRequestId))
         .layer(TraceLayer::new_for_http().make_span_with(span_of))
@@ -44,19 +70,6 @@ pub fn router(app: App) -> Router {
         .layer(GlobalConcurrencyLimitLayer::new(REQUESTS))
         .layer(TimeoutLayer::new(TIMEOUT))
         .layer(RequestBodyLimitLayer::new(limits::BODY_BYTES));
-    let page = ServeDir::new(&app.settings.service.page_dir);
-    let router = Router::new()
-        .route("/rooms/{room}", any(sockets::room))
-        .route("/yjs/{room}/{*file}", any(sockets::file))
-        .route("/dial/{room}/{region}", post(dial::ask))
-        .nest("/api/v1", rest())
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics));
-    let router = match app.settings.service.page_dir.is_dir() {
-        true => router.fallback_service(page),
-        false => router.fallback(nothing_here),
-    };
     // The layer for bodies is the one limit; axum's own is smaller.
     router.layer(axum::extract::DefaultBodyLimit::disable()).layer(layers).with_state(app)
 }

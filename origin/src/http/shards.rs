@@ -91,7 +91,7 @@ pub(super) async fn create(
     let draft = Draft { id: request.id, title: request.title, template: request.template, files };
     let shard = shards::draw_up(draft, clock::now_us())?;
     let id = shard.id.clone();
-    if app.rooms.report(&id).await.is_some() {
+    if app.rooms.names(&id).await.map_err(|error| Refusal::of_room(&id, "", error))?.is_some() {
         return Err(Refusal::Taken(id.to_string()));
     }
     let mut files: Vec<CreatedFile> =
@@ -128,8 +128,16 @@ pub(super) async fn delete(
     app.access.allow(&headers, Wish::Delete(&id))?;
     let of_room = |error| Refusal::of_room(&id, "", error);
     let was_open = app.rooms.names(&id).await.map_err(of_room)?.is_some();
-    // The archive first: whoever joined between the two would populate the room anew from it.
-    let was_stored = app.archive.delete(&id).await.map_err(|error| Refusal::of_archive(&id, &error))?;
+    // Nobody may join between the two steps: whoever came then would bring back what is deleted.
+    app.rooms.seal(&id, true).await.map_err(of_room)?;
+    let was_stored = match app.archive.delete(&id).await {
+        Ok(was_stored) => was_stored,
+        Err(error) => {
+            // The seal ends by itself if this fails too.
+            let _ = app.rooms.seal(&id, false).await;
+            return Err(Refusal::of_archive(&id, &error));
+        }
+    };
     app.rooms.delete(&id).await.map_err(of_room)?;
     if was_open || was_stored { Ok(StatusCode::NO_CONTENT) } else { Err(Refusal::NoShard(id.to_string())) }
 }

@@ -44,6 +44,8 @@ pub struct Call<'a> {
     pub room: &'a str,
     /// The hub's region.
     pub region: &'a str,
+    /// The id of the request, which the edge has logged.
+    pub request: &'a str,
 }
 
 /// What dialling needs.
@@ -111,7 +113,13 @@ impl Dialler {
             return Err(Refusal::Draining);
         }
         let turn = self.0.dials.clone().try_acquire_owned().map_err(|_| Refusal::Overloaded)?;
-        let span = tracing::info_span!("link", room.id = %dial.room, region = dial.region, edge = dial.edge);
+        let span = tracing::info_span!(
+            "link",
+            room.id = %dial.room,
+            region = dial.region,
+            edge = dial.edge,
+            request.id = call.request
+        );
         let inner = self.0.clone();
         let work = async move {
             if let Err(error) = inner.dial(dial, turn).await {
@@ -125,7 +133,7 @@ impl Dialler {
 
     /// Verifies the signature first: whoever cannot sign learns nothing else.
     fn believe(&self, call: Call<'_>) -> Result<Dial, Refusal> {
-        let Call { signature, edge, room, region } = call;
+        let Call { signature, edge, room, region, request: _ } = call;
         let Parts { keys, edges, any_loopback, .. } = &self.0.parts;
         let keys = keys.as_ref().ok_or(Refusal::BadSignature)?;
         let subject = Subject { verb: Verb::Dial, edge, room, region };
@@ -152,10 +160,10 @@ impl Inner {
         let deadline = Duration::from_millis(limits::DIAL_WAIT_MS);
         let link = timeout(deadline, self.open(&dial)).await.map_err(|_| DialError::Late)??;
         drop(turn);
-        let place = self.live.take((dial.room.clone(), dial.region));
+        let place = self.live.take((dial.room.clone(), dial.region.clone()));
         tracing::info!("a link is up");
         self.parts.metrics.link_opened();
-        let ended = socket::run(link, &dial.room, &place, &self.parts).await;
+        let ended = socket::run(link, (&dial.room, &dial.region), &place, &self.parts).await;
         self.parts.metrics.link_closed();
         tracing::info!("a link has ended");
         Ok(ended?)

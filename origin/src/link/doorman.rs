@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use shared::{
     grant::Grant,
     hub::Denial,
-    id::{RoomId, SessionId},
+    id::{ChannelId, RoomId, SessionId},
     token::TokenError,
     wire::link::{HubMessage, OriginMessage},
 };
@@ -52,23 +52,27 @@ impl Doorman {
                 None
             }
             HubMessage::Open { channel, name, grant } => {
-                match self.shown.get(&channel.session()).cloned() {
-                    // How often the rights have changed since is for the hub to know.
-                    Some(Ok(own)) => {
-                        let grant = Grant { version: grant.version, ..own };
-                        return Some(HubMessage::Open { channel, name, grant });
-                    }
-                    Some(Err(Denial { code, reason })) => {
-                        refused.push(OriginMessage::Closed { channel, code, reason });
-                    }
-                    None => {
-                        let Denial { code, reason } = TokenError::Absent.into();
-                        refused.push(OriginMessage::Closed { channel, code, reason });
-                    }
-                }
-                None
+                let grant = self.own(channel, &grant, refused)?;
+                Some(HubMessage::Open { channel, name, grant })
+            }
+            HubMessage::OpenText { channel, name, grant, told, round } => {
+                let grant = self.own(channel, &grant, refused)?;
+                Some(HubMessage::OpenText { channel, name, grant, told, round })
             }
             other => Some(other),
+        }
+    }
+
+    /// The rights by the token, in place of those that the hub names.
+    fn own(&self, channel: ChannelId, named: &Grant, refused: &mut Vec<OriginMessage>) -> Option<Grant> {
+        let shown = self.shown.get(&channel.session()).cloned();
+        match shown.unwrap_or_else(|| Err(TokenError::Absent.into())) {
+            // How often the rights have changed since is for the hub to know.
+            Ok(own) => Some(Grant { version: named.version, ..own }),
+            Err(Denial { code, reason }) => {
+                refused.push(OriginMessage::Closed { channel, code, reason });
+                None
+            }
         }
     }
 }

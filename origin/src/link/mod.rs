@@ -7,5 +7,6 @@ mod dial;
 mod live;
 mod doorman;
 mod socket;
+mod standing;
 
 pub use self::dial::{Call, Dialler, Parts};

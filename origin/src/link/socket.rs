@@ -23,7 +23,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{dial::Parts, doorman::Doorman, live::Place};
+use super::{dial::Parts, doorman::Doorman, live::Place, standing::Standing};
 use crate::room::{Attachment, RoomError};
 
 /// A frame that is larger is split between messages.
@@ -40,7 +40,7 @@ type Error = tokio_tungstenite::tungstenite::Error;
 /// Attaches the link to its room and carries frames both ways until one of them ends.
 pub(super) async fn run(
     link: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    room: &RoomId,
+    (room, region): (&RoomId, &str),
     place: &Place,
     parts: &Parts,
 ) -> Result<(), RoomError> {
@@ -49,23 +49,36 @@ pub(super) async fn run(
     let attachment = match parts.rooms.attach(room, sender).await {
         Ok(attachment) => attachment,
         Err(error) => {
-            goodbye(&mut sink, code_of(&error)).await;
+            goodbye(&mut sink, code_of(&error).into()).await;
             return Err(error);
         }
     };
+    let standing = Standing::new(&parts.metrics, region);
     let mut doorman = Doorman::new(parts.access.clone(), room.clone());
     let (refuse, mut refused) = mpsc::channel(REFUSALS);
-    let code = tokio::select! {
-        code = read(&mut stream, &attachment, &mut doorman, &refuse, parts.ping * PINGS) => code,
-        () = write(&mut sink, &mut outbox, &mut refused, parts.ping) => Some(CloseCode::Restart),
-        () = place.replaced() => Some(CloseCode::Restart),
-        () = parts.lifecycle.closing() => Some(CloseCode::Restart),
+    let end = tokio::select! {
+        end = read(&mut stream, &attachment, (&mut doorman, &refuse), standing, parts.ping * PINGS) => end,
+        () = write(&mut sink, &mut outbox, &mut refused, parts.ping) => Some(CloseCode::Restart.into()),
+        () = place.replaced() => Some(CloseCode::Restart.into()),
+        () = parts.lifecycle.closing() => Some(CloseCode::Restart.into()),
     };
     drop(attachment);
-    if let Some(code) = code {
-        goodbye(&mut sink, code).await;
+    if let Some(end) = end {
+        goodbye(&mut sink, end).await;
     }
     Ok(())
+}
+
+/// What the edge is told at the end.
+struct End {
+    code: CloseCode,
+    reason: String,
+}
+
+impl From<CloseCode> for End {
+    fn from(code: CloseCode) -> Self {
+        Self { code, reason: code.word().to_owned() }
+    }
 }
 
 fn code_of(error: &RoomError) -> CloseCode {
@@ -80,10 +93,10 @@ fn code_of(error: &RoomError) -> CloseCode {
 async fn read(
     stream: &mut (impl Stream<Item = Result<Message, Error>> + Unpin),
     attachment: &Attachment,
-    doorman: &mut Doorman,
-    refuse: &mpsc::Sender<Vec<OriginMessage>>,
+    (doorman, refuse): (&mut Doorman, &mpsc::Sender<Vec<OriginMessage>>),
+    mut standing: Standing<'_>,
     silence: Duration,
-) -> Option<CloseCode> {
+) -> Option<End> {
     loop {
         let message = match timeout(silence, stream.next()).await {
             Ok(Some(Ok(message))) => message,
@@ -94,24 +107,24 @@ async fn read(
             Ok(None) => return None,
             Err(_) => {
                 tracing::info!("a link fell silent");
-                return Some(CloseCode::Restart);
+                return Some(CloseCode::Restart.into());
             }
         };
         match message {
             Message::Binary(frame) => match decode_hub(&frame) {
                 Ok(messages) => {
                     let mut refused = Vec::new();
-                    let messages = doorman.let_through(messages, &mut refused);
+                    let messages = doorman.let_through(standing.take(messages), &mut refused);
                     if !refused.is_empty() && refuse.send(refused).await.is_err() {
-                        return Some(CloseCode::Restart);
+                        return Some(CloseCode::Restart.into());
                     }
                     if attachment.send(messages).await.is_err() {
-                        return Some(CloseCode::Restart);
+                        return Some(CloseCode::Restart.into());
                     }
                 }
                 Err(error) => {
                     tracing::error!(%error, "a link speaks what this origin does not");
-                    return Some(CloseCode::BadFrame);
+                    return Some(End { code: CloseCode::BadFrame, reason: error.to_string() });
                 }
             },
             Message::Close(_) => return None,
@@ -165,8 +178,8 @@ fn frames(messages: &[OriginMessage]) -> Vec<Bytes> {
     [frames(first), frames(second)].concat()
 }
 
-async fn goodbye(sink: &mut (impl Sink<Message> + Unpin), code: CloseCode) {
-    let frame = CloseFrame { code: Code::from(code.as_u16()), reason: code.word().into() };
+async fn goodbye(sink: &mut (impl Sink<Message> + Unpin), end: End) {
+    let frame = CloseFrame { code: Code::from(end.code.as_u16()), reason: end.reason.into() };
     // Whoever is gone already needs no reason.
     drop(timeout(GOODBYE, sink.send(Message::Close(Some(frame)))).await);
 }

@@ -107,7 +107,7 @@ fn new_file(path: FilePath, outside: &str, now: u64) -> Result<FileWrite, Refusa
     }
     let id = FileId::from_random(rand::random());
     let write_id = format!("{:032x}", rand::random::<u128>());
-    Ok(FileWrite { id, path, text, state, ts: now, seq: 0, eol, write_id, now })
+    Ok(FileWrite { id, path, text, state, ts: now, seq: 0, eol, making: None, write_id, now })
 }
 
 #[cfg(test)]

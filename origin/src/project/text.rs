@@ -6,12 +6,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
-use shared::limits;
+use shared::{limits, wire::text::TextChange};
 use yrs::{
     ClientID, Doc, GetString, OffsetKind, Options, ReadTxn, Snapshot, StateVector, Text, Transact, Update,
     updates::decoder::Decode,
 };
 
+use super::edits;
 use crate::archive::Eol;
 
 /// Why there is no text for a state.
@@ -56,6 +57,52 @@ pub fn state_of(text: &str, client: u64) -> Bytes {
     Bytes::from(change.encode_state_as_update_v1(&StateVector::default()))
 }
 
+/// A change of a text, made into an update.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Typed {
+    /// The Yjs v1 update; it holds nothing if nothing was changed.
+    pub update: Bytes,
+    /// The text that its author has now.
+    pub text: String,
+}
+
+/// Changes the text that `updates` make together. `client` is an id below 2^53 that nothing else was made with. `None`
+/// if edits do not fit.
+pub fn type_into<'a>(
+    updates: impl IntoIterator<Item = &'a [u8]>,
+    client: u64,
+    change: &TextChange,
+) -> Result<Option<Typed>, TextError> {
+    let based = Merged::of_client(ClientID::new(client & ((1 << 53) - 1)), updates)?;
+    let before = based.text();
+    let (text, edits) = match change {
+        TextChange::Whole(text) => (text.clone(), edits::between(&before, text)),
+        TextChange::Edits(edits) => match edits::apply(&before, edits) {
+            Some(text) => (text, edits.clone()),
+            None => return Ok(None),
+        },
+    };
+    let update = caught(|| {
+        let content = based.doc.get_or_insert_text(limits::TEXT_ROOT);
+        let mut typing = based.doc.transact_mut();
+        for edit in &edits {
+            let [at, delete] = [edit.at, edit.delete].map(|units| u32::try_from(units).unwrap_or(u32::MAX));
+            if delete > 0 {
+                content.remove_range(&mut typing, at, delete);
+            }
+            if !edit.insert.is_empty() {
+                content.insert(&mut typing, at, &edit.insert);
+            }
+        }
+        Ok(Bytes::from(typing.encode_update_v1()))
+    })?;
+    if based.text() == text {
+        Ok(Some(Typed { update, text }))
+    } else {
+        Err(damaged("it says something else"))
+    }
+}
+
 /// The text of a state (a Yjs v1 update).
 pub fn text_of(state: &[u8]) -> Result<String, TextError> {
     Merged::of([state]).map(|merged| merged.text())
@@ -69,7 +116,14 @@ pub struct Merged {
 impl Merged {
     /// Merges updates, the base first and the log in order.
     pub fn of<'a>(updates: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, TextError> {
-        let merged = Self { doc: new_doc(ClientID::random()) };
+        Self::of_client(ClientID::random(), updates)
+    }
+
+    fn of_client<'a>(
+        client: ClientID,
+        updates: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Self, TextError> {
+        let merged = Self { doc: new_doc(client) };
         merged.doc.get_or_insert_text(limits::TEXT_ROOT);
         updates.into_iter().try_for_each(|update| merged.apply(update))?;
         if merged.doc.transact().has_missing_updates() { Err(TextError::Missing) } else { Ok(merged) }
@@ -165,6 +219,19 @@ mod tests {
         assert_eq!(text_of(&lacked).as_deref(), Ok("b"));
         assert_eq!(ours.absorb(&theirs), Ok(None));
         assert!(!ours.equals(&theirs));
+    }
+
+    #[test]
+    fn a_change_is_the_same_update_whenever_it_is_made_and_keeps_what_it_does_not_know() {
+        let base = state_of("one\ntwo\n", 1);
+        let change = TextChange::Whole("one\ntwo!\n".to_owned());
+        let typed = type_into([&*base], 7, &change).unwrap().unwrap();
+        assert_eq!(type_into([&*base], 7, &change), Ok(Some(typed.clone())));
+        let other = type_into([&*base], 8, &TextChange::Whole("zero\none\n".to_owned())).unwrap().unwrap();
+        let both = Merged::of([&*base, &typed.update, &other.update]).unwrap();
+        assert_eq!(both.text(), "zero\none\n!");
+        let far = TextChange::Edits(vec![shared::wire::text::Edit { at: 9, delete: 0, insert: "x".into() }]);
+        assert_eq!(type_into([&*base], 9, &far), Ok(None));
     }
 
     proptest! {

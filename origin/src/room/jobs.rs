@@ -13,7 +13,7 @@ use super::{
     registry::{Inner, Parts},
     state::{Effect, LinkId},
 };
-use crate::room_store::{Backfill, Claimed, FileLog, Joined, Logged, StoreError};
+use crate::room_store::{Backfill, Claimed, FileLog, Joined, Left, ListedMember, Logged, StoreError};
 
 /// The room store's answers.
 pub(super) enum Done {
@@ -23,7 +23,10 @@ pub(super) enum Done {
     Events(LinkId, u64, Result<FileLog, StoreError>),
     CaughtUp(Result<Backfill, StoreError>),
     Claimed(FilePath, FileId, Result<Claimed, StoreError>),
-    Renewed(Result<Joined, StoreError>),
+    Renewed(Epoch, Result<Joined, StoreError>),
+    Listed(Result<(), StoreError>),
+    /// Whether the life of the room with this epoch is over.
+    Erased(Epoch, bool),
 }
 
 /// Asks the room store for what an effect names.
@@ -73,7 +76,38 @@ pub(super) fn renew(inner: &Arc<Inner>, room: &RoomId, epoch: Epoch) -> BoxFutur
             // What it could not give up expires.
             let _ = store.leave(&id, origin_id, epoch).await;
         }
-        Done::Renewed(joined)
+        Done::Renewed(epoch, joined)
+    }
+    .boxed()
+}
+
+/// Ends the lease on a room that this origin may still have; what it leaves dirty is flushed.
+pub(super) async fn let_go(inner: &Inner, room: &RoomId) {
+    let Parts { store, origin_id, queue, .. } = &inner.parts;
+    // A room that another origin is only loading has no epoch, and a lease all the same.
+    let epoch = store.dirty(room).await.map_or(Epoch(0), |dirty| dirty.epoch);
+    // What is not ended now ends by itself, and the sweep finishes what is left.
+    if let Ok(Left::Dirty(_)) = store.leave(room, origin_id, epoch).await {
+        queue.request_now(room);
+    }
+}
+
+/// Says who is in the room at this origin.
+pub(super) fn list(
+    inner: &Arc<Inner>,
+    room: &RoomId,
+    members: Vec<ListedMember>,
+) -> BoxFuture<'static, Done> {
+    let (inner, id) = (inner.clone(), room.clone());
+    async move { Done::Listed(inner.parts.store.list(&id, &inner.parts.origin_id, members).await) }.boxed()
+}
+
+/// Whether the room was erased in this epoch: what is heard may be about a life before it.
+pub(super) fn is_erased(inner: &Arc<Inner>, room: &RoomId, epoch: Epoch) -> BoxFuture<'static, Done> {
+    let (inner, id) = (inner.clone(), room.clone());
+    async move {
+        let found = inner.parts.store.dirty(&id).await;
+        Done::Erased(epoch, found.is_err() || found.is_ok_and(|dirty| dirty.epoch != epoch))
     }
     .boxed()
 }

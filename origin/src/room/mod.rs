@@ -8,12 +8,14 @@ pub mod state;
 mod task;
 mod jobs;
 mod announcer;
+mod roll;
+mod hearing;
 mod populate;
 mod registry;
 mod report;
 
 pub use registry::{Attachment, Parts, Rooms};
-pub use report::{FileReport, MemberReport, RoomReport};
+pub use report::{FileReport, RoomReport};
 
 use crate::archive::Eol;
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use shared::{
     id::{FileId, FilePath, RoomId},
-    position::Position,
+    position::{Epoch, Position},
+    wire::link::HubMessage,
 };
 
 use super::registry::Parts;
@@ -36,7 +37,10 @@ pub(super) enum PopulateError {
 
 /// Joins the room and populates it if nobody has.
 pub(super) async fn populate(parts: &Parts, room: &RoomId) -> Result<Populated, PopulateError> {
-    find_or_create(parts, room).await?;
+    // Whoever tries names must leave nothing in the room store.
+    if !parts.create_on_open && parts.archive.find_by_id(room).await?.is_none() {
+        return Err(PopulateError::NoShard);
+    }
     loop {
         let position = match parts.store.join(room, &parts.origin_id, parts.lease).await? {
             Joined::Ready(position) => position,
@@ -47,12 +51,27 @@ pub(super) async fn populate(parts: &Parts, room: &RoomId) -> Result<Populated, 
             Joined::Load(token) => match load(parts, room, &token).await {
                 Ok(position) => position,
                 Err(PopulateError::Store(StoreError::Stale)) => continue,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    // Another origin may have more luck at once; what cannot be given up expires.
+                    let _ = parts.store.leave(room, &parts.origin_id, Epoch(0)).await;
+                    return Err(error);
+                }
             },
         };
         let names = parts.store.names(room).await?;
         return Ok(Populated { position, names });
     }
+}
+
+/// Under the loader's token, which whoever deletes the shard takes away first: nothing that a room still holds of
+/// a deleted shard can meet one that is made here, and no shard that is gone looks like an empty one.
+async fn load(parts: &Parts, room: &RoomId, token: &LoaderToken) -> Result<Position, PopulateError> {
+    find_or_create(parts, room).await?;
+    let files = parts.archive.files(room).await?;
+    let not_before = files.iter().map(|file| file.ts).max().unwrap_or(0);
+    let base = |file: StoredFile| Base { file: file.id, path: file.path, state: file.state };
+    let bases = files.into_iter().map(base).collect();
+    Ok(parts.store.commit(room, token, bases, not_before).await?)
 }
 
 async fn find_or_create(parts: &Parts, room: &RoomId) -> Result<(), PopulateError> {
@@ -75,10 +94,8 @@ async fn find_or_create(parts: &Parts, room: &RoomId) -> Result<(), PopulateErro
     }
 }
 
-async fn load(parts: &Parts, room: &RoomId, token: &LoaderToken) -> Result<Position, PopulateError> {
-    let files = parts.archive.files(room).await?;
-    let not_before = files.iter().map(|file| file.ts).max().unwrap_or(0);
-    let base = |file: StoredFile| Base { file: file.id, path: file.path, state: file.state };
-    let bases = files.into_iter().map(base).collect();
-    Ok(parts.store.commit(room, token, bases, not_before).await?)
+/// Whether a message needs the room to be there: who leaves one that is gone must not bring it back.
+pub(super) fn needs_room(message: &HubMessage) -> bool {
+    use HubMessage::{Awareness, Close, Ping, Stats};
+    !matches!(message, Close { .. } | Awareness { .. } | Ping | Stats { .. })
 }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use shared::{
+    Millis,
     id::{FileId, FilePath, RoomId},
     limits,
     wire::link::{HubMessage, OriginMessage},
@@ -22,8 +23,11 @@ use crate::{
     archive::Archive,
     flush::FlushQueue,
     metrics::Metrics,
-    room_store::{RoomStore, StoreError},
+    room_store::{ListedMember, RoomStore, StoreError},
 };
+
+/// How long the deletion of a shard may take until its room can be opened again.
+const DELETION: Duration = Duration::from_secs(60);
 
 /// What rooms are made of.
 pub struct Parts {
@@ -41,6 +45,8 @@ pub struct Parts {
     pub create_on_open: bool,
     /// How long this origin's hold on a room lasts when it is not renewed.
     pub lease: Duration,
+    /// How long a change may wait for the archive until members are told.
+    pub behind: Duration,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -52,6 +58,8 @@ pub struct Rooms(Arc<Inner>);
 pub(super) struct Inner {
     pub(super) parts: Parts,
     open: Mutex<HashMap<RoomId, mpsc::Sender<Inbound>>>,
+    /// Since when a change of a room waits for the archive (ms).
+    unstored: Mutex<HashMap<RoomId, Millis>>,
     next_link: AtomicU64,
     draining: AtomicBool,
 }
@@ -61,7 +69,7 @@ pub(super) enum Inbound {
     Attach(LinkId, mpsc::Sender<Vec<OriginMessage>>),
     Detach(LinkId),
     Hub(LinkId, Vec<HubMessage>),
-    Report(oneshot::Sender<Option<report::Snapshot>>),
+    Members(oneshot::Sender<Option<Vec<ListedMember>>>),
     Drain,
 }
 
@@ -96,6 +104,7 @@ impl Rooms {
         Self(Arc::new(Inner {
             parts,
             open: Mutex::default(),
+            unstored: Mutex::default(),
             next_link: AtomicU64::new(1),
             draining: AtomicBool::new(false),
         }))
@@ -119,13 +128,22 @@ impl Rooms {
         Ok(Attachment { link, room: inbox, tracker })
     }
 
-    /// How an open room stands; `None` while nobody has it open here.
-    pub async fn report(&self, room: &RoomId) -> Option<RoomReport> {
+    /// How an open room stands, whichever origin has it open; `None` while nobody has.
+    pub async fn report(&self, room: &RoomId) -> Result<Option<RoomReport>, RoomError> {
+        let here = self.members_here(room).await;
+        match report::of_room(&*self.0.parts.store, room, &self.0.parts.origin_id, here).await {
+            // It is gone, or was removed while it was looked at.
+            Err(StoreError::Cold | StoreError::NoFile) => Ok(None),
+            report => report.map_err(|error| RoomError::Failed(error.to_string())),
+        }
+    }
+
+    /// Who is in the room at this origin; `None` if nobody has it open here.
+    async fn members_here(&self, room: &RoomId) -> Option<Vec<ListedMember>> {
         let inbox = self.0.open().get(room).cloned()?;
-        let (answer, snapshot) = oneshot::channel();
-        inbox.send(Inbound::Report(answer)).await.ok()?;
-        let snapshot = snapshot.await.ok()??;
-        report::complete(&*self.0.parts.store, room, snapshot).await
+        let (answer, members) = oneshot::channel();
+        inbox.send(Inbound::Members(answer)).await.ok()?;
+        members.await.ok()?
     }
 
     /// The files of a room that the room store holds, those not flushed yet included; `None` if it holds no
@@ -154,6 +172,13 @@ impl Rooms {
         }
     }
 
+    /// Keeps everybody from opening a room while its shard is deleted, or lets them again.
+    pub async fn seal(&self, room: &RoomId, sealed: bool) -> Result<(), RoomError> {
+        let at_most = if sealed { DELETION } else { Duration::ZERO };
+        let done = self.0.parts.store.seal(room, at_most).await;
+        done.map_err(|error| RoomError::Failed(error.to_string()))
+    }
+
     /// Removes a deleted room from the room store; its members are closed with 4410.
     pub async fn delete(&self, room: &RoomId) -> Result<(), RoomError> {
         let erased = self.0.parts.store.erase(room).await;
@@ -168,6 +193,11 @@ impl Rooms {
             // A room that has ended meanwhile needs no drain.
             let _ = room.send(Inbound::Drain).await;
         }
+    }
+
+    /// Since when the oldest change of all open rooms waits for the archive (ms since the epoch); `None` if none does.
+    pub fn unstored_since(&self) -> Option<Millis> {
+        self.0.unstored().values().min().copied()
     }
 
     /// How many rooms are open.
@@ -193,12 +223,26 @@ impl Inner {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn unstored(&self) -> std::sync::MutexGuard<'_, HashMap<RoomId, Millis>> {
+        self.unstored.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Since when a change of this room waits for the archive.
+    pub(super) fn room_unstored(&self, room: &RoomId, since: Option<Millis>) {
+        let mut unstored = self.unstored();
+        match since {
+            Some(since) => drop(unstored.insert(room.clone(), since)),
+            None => drop(unstored.remove(room)),
+        }
+    }
+
     /// Ends a room's entry if nobody can reach its task any more; then the task may end too.
     pub(super) fn close_if_unused(&self, room: &RoomId, inbox: &mpsc::Receiver<Inbound>) -> bool {
         let mut open = self.open();
         let unused = inbox.is_empty() && inbox.sender_strong_count() <= 1;
         if unused {
             open.remove(room);
+            self.room_unstored(room, None);
             self.parts.metrics.room_closed();
         }
         unused
@@ -207,6 +251,7 @@ impl Inner {
     /// Ends a room's entry whoever holds it.
     pub(super) fn close(&self, room: &RoomId) {
         if self.open().remove(room).is_some() {
+            self.room_unstored(room, None);
             self.parts.metrics.room_closed();
         }
     }

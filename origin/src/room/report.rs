@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use shared::{
-    grant::{Grant, Role},
+    grant::Grant,
     id::{FileId, FilePath, RoomId},
     position::Position,
 };
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     archive::{Archive, Eol},
-    room_store::{FileLog, RoomStore},
+    room_store::{FileLog, ListedMember, RoomStore, StoreError},
 };
 
 /// An open room.
@@ -24,22 +24,9 @@ pub struct RoomReport {
     /// Changes and events logged in it.
     pub seq: u64,
     /// Who is here.
-    pub members: Vec<MemberReport>,
+    pub members: Vec<ListedMember>,
     /// Its files.
     pub files: Vec<FileReport>,
-}
-
-/// One session of a member.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct MemberReport {
-    /// The member's id.
-    pub id: String,
-    /// The name that others see.
-    pub name: String,
-    /// What the member may do.
-    pub role: Role,
-    /// The region of the hub; `direct` for a socket of an origin.
-    pub region: String,
 }
 
 /// One file of an open room.
@@ -57,34 +44,22 @@ pub struct FileReport {
     pub dirty: bool,
 }
 
-/// What the room's task knows of it.
-pub(super) struct Snapshot {
-    position: Position,
-    members: Vec<MemberReport>,
-    files: Vec<(FileId, FilePath)>,
-}
-
-impl Snapshot {
-    pub(super) fn of(room: &Room) -> Self {
-        let mut sessions = std::collections::BTreeMap::new();
-        for (hub, channel, grant) in room.members() {
-            sessions.entry(channel.session()).or_insert_with(|| member(hub, grant));
-        }
-        Self {
-            position: room.position(),
-            members: sessions.into_values().collect(),
-            files: room.files().map(|(id, path)| (id.clone(), path.clone())).collect(),
-        }
+/// Everybody who is at this origin, each session once.
+pub(super) fn members_of(room: &Room) -> Vec<ListedMember> {
+    let mut sessions = std::collections::BTreeMap::new();
+    for (hub, channel, grant) in room.members() {
+        sessions.entry(channel.session()).or_insert_with(|| member(hub, grant));
     }
+    sessions.into_values().collect()
 }
 
-fn member(hub: &str, grant: &Grant) -> MemberReport {
+fn member(hub: &str, grant: &Grant) -> ListedMember {
     let region = match hub.split_once('~') {
         Some(("direct", _)) => "direct",
         Some((_, region)) => region,
         None => "",
     };
-    MemberReport {
+    ListedMember {
         id: grant.member.id.to_string(),
         name: grant.member.name.to_string(),
         role: grant.role,
@@ -92,12 +67,26 @@ fn member(hub: &str, grant: &Grant) -> MemberReport {
     }
 }
 
-/// Adds what only the room store knows; `None` if it holds the room no longer.
-pub(super) async fn complete(store: &dyn RoomStore, room: &RoomId, snapshot: Snapshot) -> Option<RoomReport> {
-    let dirty = store.dirty(room).await.ok()?;
+/// The room as the room store has it, while anybody has it open: at `origin`, who is asking, those are `here`
+/// (`None` if it has not), elsewhere those who are listed there.
+pub(super) async fn of_room(
+    store: &dyn RoomStore,
+    room: &RoomId,
+    origin: &str,
+    here: Option<Vec<ListedMember>>,
+) -> Result<Option<RoomReport>, StoreError> {
+    let listed = store.listed(room).await?.into_iter().filter(|listed| listed.origin != origin);
+    // One that has listed nobody is on its way out.
+    let elsewhere: Vec<_> =
+        listed.map(|listed| listed.members).filter(|members| *members != Some(Vec::new())).collect();
+    if here.is_none() && elsewhere.is_empty() {
+        return Ok(None);
+    }
+    let members = here.into_iter().chain(elsewhere.into_iter().flatten()).flatten().collect();
+    let dirty = store.dirty(room).await?;
     let mut files = Vec::new();
-    for (id, path) in snapshot.files {
-        let log = store.read(room, &id).await.ok()?;
+    for (id, path) in store.names(room).await? {
+        let log = store.read(room, &id).await?;
         files.push(FileReport {
             logged: last_seq(&log),
             stored: log.base_seq,
@@ -106,8 +95,8 @@ pub(super) async fn complete(store: &dyn RoomStore, room: &RoomId, snapshot: Sna
             id,
         });
     }
-    let Position { epoch, seq, .. } = snapshot.position;
-    Some(RoomReport { epoch: epoch.0, seq, members: snapshot.members, files })
+    let Position { epoch, seq, .. } = store.read(room, &FileId::room()).await?.position;
+    Ok(Some(RoomReport { epoch: epoch.0, seq, members, files }))
 }
 
 /// The text that a file's log amounts to.

@@ -1,23 +1,33 @@
 //! A room's task: one loop over hubs, room store and time that carries out what the state machine asks for.
 
+mod counting;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use shared::{close::CloseCode, id::RoomId, wire::link::OriginMessage};
+use shared::{
+    Millis,
+    close::CloseCode,
+    id::RoomId,
+    wire::link::{HubMessage, OriginMessage},
+};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    announcer, jobs,
+    announcer,
+    hearing::{Heard, Hearing},
+    jobs,
     jobs::Done,
-    populate::{PopulateError, populate},
+    populate::{PopulateError, needs_room, populate},
     registry::{Inbound, Inner},
-    report::Snapshot,
+    report,
+    roll::Roll,
     state::{Effect, LinkId, Room, Settings},
 };
 use crate::{
     clock,
-    room_store::{Joined, Left, Published},
+    room_store::{Joined, Left, Published, StoreError},
 };
 
 /// Messages of hubs that are handled before effects are carried out, so that they can share a batch.
@@ -42,13 +52,18 @@ struct Task {
     room: Room,
     inbox: mpsc::Receiver<Inbound>,
     outboxes: HashMap<LinkId, mpsc::Sender<Vec<OriginMessage>>>,
-    published: Option<mpsc::Receiver<Published>>,
+    hearing: Hearing,
     jobs: FuturesUnordered<BoxFuture<'static, Done>>,
     hold: Hold,
     renew_at: Instant,
+    roll: Roll,
     /// Nobody is here, but something is dirty: leaving is tried again then, or when a flush says so.
     leave_at: Option<Instant>,
+    /// It was given up without leaving, since its hubs usually come back at once.
+    may_have_lease: bool,
     draining: bool,
+    /// Since when a change waits for the archive, as it was said last.
+    unstored: Option<Millis>,
     notes: mpsc::Sender<Bytes>,
 }
 
@@ -58,6 +73,8 @@ pub(super) async fn run(inner: Arc<Inner>, id: RoomId, inbox: mpsc::Receiver<Inb
         origin: inner.parts.origin_id.clone(),
         create_on_open: inner.parts.create_on_open,
         shared: inner.parts.store.is_shared(),
+        confirm: inner.parts.store.confirms_by_append(),
+        behind: u64::try_from(inner.parts.behind.as_millis()).unwrap_or(u64::MAX),
     };
     let notes = announcer::start(&inner, &id);
     let mut task = Task {
@@ -66,28 +83,35 @@ pub(super) async fn run(inner: Arc<Inner>, id: RoomId, inbox: mpsc::Receiver<Inb
         id,
         inbox,
         outboxes: HashMap::new(),
-        published: None,
+        hearing: Hearing::Nothing,
         jobs: FuturesUnordered::new(),
         hold: Hold::Parked,
         renew_at: Instant::now(),
+        roll: Roll::default(),
         leave_at: None,
+        may_have_lease: false,
         draining: false,
+        unstored: None,
         notes,
     };
     while task.step().await {
         task.carry_out();
         task.look_after().await;
+        task.keep_lease();
     }
 }
 
 impl Task {
     /// Waits for one input and handles it. Whether to go on.
     async fn step(&mut self) -> bool {
-        if self.hold == Hold::Parked
-            && self.outboxes.is_empty()
-            && self.inner.close_if_unused(&self.id, &self.inbox)
-        {
-            return false;
+        // A renewal that finds the room gone must still give up the load that it was given.
+        if self.hold == Hold::Parked && self.outboxes.is_empty() && self.jobs.is_empty() {
+            if std::mem::take(&mut self.may_have_lease) {
+                jobs::let_go(&self.inner, &self.id).await;
+            }
+            if self.inner.close_if_unused(&self.id, &self.inbox) {
+                return false;
+            }
         }
         if self.draining && self.jobs.is_empty() && self.room.is_idle() {
             self.inner.close(&self.id);
@@ -97,7 +121,7 @@ impl Task {
         tokio::select! {
             biased;
             Some(done) = self.jobs.next() => self.on_done(done),
-            published = receive(&mut self.published) => self.on_published(published).await,
+            heard = self.hearing.next() => self.on_heard(heard),
             inbound = self.inbox.recv() => match inbound {
                 Some(inbound) => {
                     self.on_inbound(inbound).await;
@@ -120,22 +144,26 @@ impl Task {
                 self.room.attach(link);
             }
             Inbound::Detach(link) => {
-                self.outboxes.remove(&link);
-                self.room.detach(link, clock::now_ms());
+                self.unlink(link);
             }
             Inbound::Hub(link, messages) => {
                 if self.leave_at.take().is_some() {
                     // The lease is given up already, and a flush may have removed the room: joined anew.
                     self.hold = Hold::Parked;
                 }
-                self.ensure_live().await;
+                if messages.iter().any(needs_room) {
+                    self.ensure_live().await;
+                }
                 for message in messages {
+                    if matches!(message, HubMessage::Open { .. } | HubMessage::Close { .. }) {
+                        self.roll.changed(Instant::now());
+                    }
                     self.room.hub_message(link, message, clock::now_ms());
                 }
             }
-            Inbound::Report(answer) => {
+            Inbound::Members(answer) => {
                 let live = self.hold == Hold::Live && self.room.has_links();
-                let _ = answer.send(live.then(|| Snapshot::of(&self.room)));
+                let _ = answer.send(live.then(|| report::members_of(&self.room)));
             }
             Inbound::Drain => {
                 self.draining = true;
@@ -143,6 +171,9 @@ impl Task {
                 let links: Vec<LinkId> = self.room.link_ids();
                 for link in links {
                     self.room.detach(link, clock::now_ms());
+                }
+                if self.hold == Hold::Live {
+                    self.jobs.push(jobs::list(&self.inner, &self.id, Vec::new()));
                 }
             }
         }
@@ -165,41 +196,68 @@ impl Task {
             Done::Events(link, read, answer) => self.room.events_read(link, read, answer),
             Done::CaughtUp(answer) => self.room.caught_up(answer, now),
             Done::Claimed(path, id, answer) => self.room.claimed(&path, &id, answer, now),
-            Done::Renewed(Ok(Joined::Ready(position))) if position.epoch == self.room.position().epoch => {}
-            Done::Renewed(Ok(_)) => self.start_over("the room store holds another epoch"),
-            Done::Renewed(Err(error)) => {
+            Done::Renewed(epoch, _) if epoch != self.room.position().epoch => {}
+            Done::Renewed(_, Ok(Joined::Ready(position))) if position.epoch == self.room.position().epoch => {
+                self.roll.changed(Instant::now());
+            }
+            Done::Renewed(_, Ok(_)) => self.start_over("the room store holds another epoch"),
+            Done::Renewed(_, Err(error)) => {
                 tracing::warn!(room.id = %self.id, %error, "a lease could not be renewed");
+            }
+            Done::Erased(epoch, is_gone) if !is_gone || epoch != self.room.position().epoch => {}
+            Done::Erased(..) => {
+                self.room.published(Published::Erased, clock::now_ms());
+                self.hold = Hold::Parked;
+                self.hearing = Hearing::Nothing;
+            }
+            Done::Listed(outcome) => {
+                self.roll.told();
+                if let Err(error) = outcome {
+                    // The next renewal says it again.
+                    tracing::debug!(room.id = %self.id, %error, "members were not listed");
+                }
             }
         }
     }
 
-    async fn on_published(&mut self, published: Option<Published>) {
-        match published {
-            Some(Published::Erased) => {
-                self.room.published(Published::Erased, clock::now_ms());
-                self.hold = Hold::Parked;
-                self.published = None;
+    fn on_heard(&mut self, heard: Heard) {
+        match heard {
+            Heard::Published(Published::Erased) => {
+                let epoch = self.room.position().epoch;
+                self.jobs.push(jobs::is_erased(&self.inner, &self.id, epoch));
             }
-            Some(published) => {
+            Heard::Published(published) => {
                 if matches!(published, Published::Note(_)) && self.leave_at.is_some() {
                     self.leave_at = Some(Instant::now());
                 }
                 self.room.published(published, clock::now_ms());
             }
-            None => {
-                // The subscription has fallen behind: a new one first, then the log.
-                self.published = self.inner.parts.store.subscribe(&self.id).await.ok();
-                self.room.look_at_log();
+            // A new subscription first, then the log.
+            Heard::Lost => self.hearing = Hearing::ask(&self.inner.parts.store, &self.id),
+            Heard::Begun => self.room.look_at_log(),
+            Heard::Failed(error) => {
+                tracing::warn!(room.id = %self.id, %error, "a room is not heard");
+                self.start_over("it is not heard");
             }
         }
     }
 
     fn on_time(&mut self) {
         self.room.tick(clock::now_ms());
-        if self.holds_lease() && self.renew_at <= Instant::now() {
+    }
+
+    /// Whatever the inputs: a busy room must not lose its lease.
+    fn keep_lease(&mut self) {
+        if !self.holds_lease() {
+            return;
+        }
+        if self.renew_at <= Instant::now() {
             self.renew_at = Instant::now() + self.inner.parts.lease / 3;
             let epoch = self.room.position().epoch;
             self.jobs.push(jobs::renew(&self.inner, &self.id, epoch));
+        }
+        if self.roll.take(Instant::now()) {
+            self.jobs.push(jobs::list(&self.inner, &self.id, report::members_of(&self.room)));
         }
     }
 
@@ -212,8 +270,9 @@ impl Task {
         let tick =
             self.room.next_tick().map(|at| Instant::now() + Duration::from_millis(at.saturating_sub(now)));
         let renew = self.holds_lease().then_some(self.renew_at);
+        let list = self.roll.due().filter(|_| self.holds_lease());
         let far = Instant::now() + Duration::from_secs(3600);
-        [tick, renew, self.leave_at].into_iter().flatten().min().unwrap_or(far)
+        [tick, renew, list, self.leave_at].into_iter().flatten().min().unwrap_or(far)
     }
 
     /// Populates the room if it is not. If that fails, whoever opens something is refused with the reason.
@@ -223,15 +282,21 @@ impl Task {
             Hold::Failed(until) if until > Instant::now() => return,
             _ => {}
         }
-        self.published = self.inner.parts.store.subscribe(&self.id).await.ok();
+        self.may_have_lease = true;
+        self.hearing = Hearing::begin(&self.inner.parts.store, &self.id).await;
         match populate(&self.inner.parts, &self.id).await {
             Ok(populated) => {
                 self.room.begin(populated.position, populated.names, clock::now_us());
+                self.may_have_lease = false;
                 self.hold = Hold::Live;
                 self.renew_at = Instant::now() + self.inner.parts.lease / 3;
             }
             Err(PopulateError::NoShard) => {
                 self.room.refuse(CloseCode::NotFound, "no-room");
+                self.hold = Hold::Failed(Instant::now() + TRY_AGAIN);
+            }
+            Err(PopulateError::Store(StoreError::Sealed)) => {
+                self.room.refuse(CloseCode::Deleted, "deleted");
                 self.hold = Hold::Failed(Instant::now() + TRY_AGAIN);
             }
             Err(error) => {
@@ -271,12 +336,12 @@ impl Task {
         match parts.store.leave(&self.id, &parts.origin_id, epoch).await {
             Ok(Left::Gone | Left::Members(_) | Left::NotMine) => {
                 self.hold = Hold::Parked;
-                self.published = None;
+                self.hearing = Hearing::Nothing;
                 self.leave_at = None;
             }
             Ok(Left::Dirty(_)) => {
                 if self.leave_at.is_none() {
-                    parts.queue.request_now(&self.id).await;
+                    parts.queue.request_now(&self.id);
                 }
                 self.leave_at = Some(Instant::now() + TRY_AGAIN);
             }
@@ -290,8 +355,9 @@ impl Task {
     fn start_over(&mut self, why: &'static str) {
         tracing::warn!(room.id = %self.id, why, "the room starts over");
         self.room.unlink_all("epoch");
+        self.may_have_lease = true;
         self.hold = Hold::Parked;
-        self.published = None;
+        self.hearing = Hearing::Nothing;
         self.leave_at = None;
     }
 
@@ -310,7 +376,7 @@ impl Task {
                     tracing::info!(room.id = %self.id, why, "a link is ended");
                     self.unlink(link);
                 }
-                Effect::Flush => self.request_flush(),
+                Effect::Flush => self.inner.parts.queue.request(&self.id),
                 Effect::Announce(note) => {
                     // A full queue drops it: nothing in it is durable.
                     let _ = self.notes.try_send(note);
@@ -325,34 +391,8 @@ impl Task {
     }
 
     fn unlink(&mut self, link: LinkId) {
+        self.roll.changed(Instant::now());
         self.outboxes.remove(&link);
         self.room.detach(link, clock::now_ms());
-    }
-
-    fn request_flush(&self) {
-        let (inner, id) = (self.inner.clone(), self.id.clone());
-        self.inner.parts.tracker.spawn(async move { inner.parts.queue.request(&id).await });
-    }
-
-    fn count(&mut self) {
-        let counts = self.room.counts();
-        let metrics = &self.inner.parts.metrics;
-        metrics.updates_received(counts.received);
-        for _ in 0..counts.refused {
-            metrics.update_refused();
-        }
-        for _ in 0..counts.missing {
-            metrics.update_missing();
-        }
-        for _ in 0..counts.backfills {
-            metrics.backfilled();
-        }
-    }
-}
-
-async fn receive(published: &mut Option<mpsc::Receiver<Published>>) -> Option<Published> {
-    match published {
-        Some(published) => published.recv().await,
-        None => std::future::pending().await,
     }
 }

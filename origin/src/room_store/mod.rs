@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::{
+    grant::Role,
     id::{FileId, FilePath, RoomId},
     position::{Epoch, Position},
 };
@@ -29,7 +31,13 @@ pub trait RoomStore: Send + Sync + 'static {
     /// Whether other processes can have the same rooms open.
     fn is_shared(&self) -> bool;
 
-    /// Takes or renews the lease of `origin` on the room and says what state the room is in.
+    /// Whether only the answer of an append shows that what is in the log will stay: that it can be read does not.
+    fn confirms_by_append(&self) -> bool {
+        false
+    }
+
+    /// Takes or renews the lease of `origin` on the room and says what state the room is in. An origin that asks
+    /// again while it is the loader has lost its token: it gets another.
     async fn join(&self, room: &RoomId, origin: &str, lease: Duration) -> Result<Joined, StoreError>;
 
     /// Ends a populate: installs every base in one step and opens the room with a new epoch and `seq` 0.
@@ -48,6 +56,7 @@ pub trait RoomStore: Send + Sync + 'static {
     /// An event whose `(hub, hub_seq)` is at or below what the room has of that hub is a duplicate and only
     /// repeats its answer. A batch whose `(origin, number)` is the last one logged of that origin repeats its
     /// whole answer; a lower number than that fails. [`Self::leave`] forgets the numbers of an origin.
+    /// An empty batch logs nothing; its answer says that everything before it is logged.
     /// One entry for a file that the room does not have refuses the batch with [`StoreError::NoFile`].
     async fn append(&self, room: &RoomId, epoch: Epoch, batch: Batch) -> Result<Vec<Logged>, StoreError>;
 
@@ -78,11 +87,22 @@ pub trait RoomStore: Send + Sync + 'static {
     /// error changes nothing.
     async fn ack(&self, room: &RoomId, epoch: Epoch, ack: FlushAck) -> Result<(), StoreError>;
 
+    /// Says who is in the room at `origin`, in place of what it said before. That is shown while its lease lasts;
+    /// [`StoreError::Cold`] if it has none, or the room is not populated.
+    async fn list(&self, room: &RoomId, origin: &str, members: Vec<ListedMember>) -> Result<(), StoreError>;
+
+    /// Who is in the populated room at each origin with a lease on it.
+    async fn listed(&self, room: &RoomId) -> Result<Vec<Listed>, StoreError>;
+
     /// Ends the lease of `origin`, gives up a populate that it began, and removes the room if it was the last
     /// and nothing is dirty.
     async fn leave(&self, room: &RoomId, origin: &str, epoch: Epoch) -> Result<Left, StoreError>;
 
-    /// Removes a deleted room whatever its state, and tells its subscribers.
+    /// Keeps everybody from joining or populating the room ([`StoreError::Sealed`]), until it is erased, but for
+    /// at most this long; zero lets them in again. Whoever has it open goes on.
+    async fn seal(&self, room: &RoomId, at_most: Duration) -> Result<(), StoreError>;
+
+    /// Removes a deleted room whatever its state, ends its seal and tells its subscribers.
     async fn erase(&self, room: &RoomId) -> Result<(), StoreError>;
 
     /// Every populated room, for the sweeper.
@@ -235,6 +255,28 @@ impl Dirty {
     }
 }
 
+/// Who is in a room at an origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The origin.
+    pub origin: String,
+    /// What it said last; `None` if it has only just come and said nothing yet.
+    pub members: Option<Vec<ListedMember>>,
+}
+
+/// One session of a member, as an origin lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedMember {
+    /// The member's id.
+    pub id: String,
+    /// The name that others see.
+    pub name: String,
+    /// What the member may do.
+    pub role: Role,
+    /// The region of the hub; `direct` for a socket of an origin.
+    pub region: String,
+}
+
 /// What a flush tells the room store after the archive has a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FlushAck {
@@ -288,6 +330,9 @@ pub enum StoreError {
     /// Another loader has taken over.
     #[error("another loader has taken over")]
     Stale,
+    /// The room's shard is being deleted.
+    #[error("the shard is being deleted")]
+    Sealed,
     /// Another flush came first.
     #[error("another flush has replaced the base")]
     Conflict,
@@ -320,6 +365,7 @@ impl StoreError {
             Self::Cold => "cold",
             Self::Epoch(_) => "epoch",
             Self::Stale => "stale-loader",
+            Self::Sealed => "sealed",
             Self::Conflict => "conflict",
             Self::NoFile => "no-file",
             Self::Full => "store-full",

@@ -39,6 +39,7 @@ macro_rules! contract_of {
             a_file_without_a_shard_is_not_written
             the_last_sync_timestamp_never_goes_back
             a_deleted_shard_is_gone_with_its_files
+            what_was_meant_for_a_deleted_shard_does_not_reach_the_next_of_its_id
         }
     };
 }
@@ -73,6 +74,7 @@ pub(crate) fn write(n: u8, text: &str, write_id: &str) -> FileWrite {
         ts: 5_000,
         seq: 3,
         eol: Eol::Crlf,
+        making: None,
         write_id: write_id.to_owned(),
         now: 6_000,
     }
@@ -225,6 +227,22 @@ async fn a_deleted_shard_is_gone_with_its_files(archive: Arc<dyn Archive>) {
     let late = archive.save_file(&id, Some(1), write(1, "late", "w2")).await.unwrap();
     assert_eq!(late, Saved::NoShard);
     archive.create(shard(&id, vec![])).await.unwrap();
+    assert_eq!(archive.files(&id).await.unwrap(), []);
+}
+
+async fn what_was_meant_for_a_deleted_shard_does_not_reach_the_next_of_its_id(archive: Arc<dyn Archive>) {
+    assert_eq!(archive.making(&any_room()).await.unwrap(), None);
+    let id = with_one_file(&*archive).await;
+    let making = archive.making(&id).await.unwrap();
+    assert!(making.is_some());
+    let meant = |n: u8, write_id: &str| FileWrite { making, ..write(n, "old", write_id) };
+    let written = archive.save_file(&id, Some(1), meant(1, "w2")).await.unwrap();
+    assert_eq!(written, Saved::Written(2));
+    archive.delete(&id).await.unwrap();
+    archive.create(NewShard { now: 2, ..shard(&id, vec![]) }).await.unwrap();
+    assert_ne!(archive.making(&id).await.unwrap(), making);
+    assert_eq!(archive.save_file(&id, Some(2), meant(1, "w3")).await.unwrap(), Saved::NoShard);
+    assert_eq!(archive.save_file(&id, None, meant(2, "w4")).await.unwrap(), Saved::NoShard);
     assert_eq!(archive.files(&id).await.unwrap(), []);
 }
 

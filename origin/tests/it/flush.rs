@@ -1,16 +1,22 @@
 //! Flushing a room: what reaches the archive, what stays dirty, and what the crash of any part leaves.
 
 mod bench;
+mod parked;
 mod races;
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use origin::{
-    archive::{Archive, Eol, FileWrite, Saved},
+    archive::{Archive, Eol, FileWrite, NewShard, Saved},
     flush::{
-        embedded::{EmbeddedQueue, FlushSettings, JobState},
+        FlushQueue, FlushSettings, JobState,
+        attempt::guarded,
+        embedded::EmbeddedQueue,
+        flusher::Flusher,
         job::{FileError, FlushError},
-        worker::{self, Flusher},
+        parking::Parking,
+        sweep::{Sweeper, Swept},
+        threads,
     },
     project::text::{state_of, text_of},
     room_store::{Claimed, FlushAck, Joined, Left, Published, RoomStore, Source},
@@ -49,6 +55,16 @@ async fn a_flush_writes_text_and_state_of_the_dirty_files_and_tells_the_room() {
 
     assert_eq!(bench.flush().await.unwrap().written, []);
     assert_eq!(bench.archive.saves.load(Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_flush_reads_the_files_that_are_dirty_and_no_others() {
+    let bench = Bench::new().await;
+    bench.types(1, 11, "!").await;
+    let report = bench.flush().await.unwrap();
+    assert_eq!((report.written.len(), bench.archive.trees.load(Relaxed)), (1, 0));
+    let stored = bench.stored(1).await;
+    assert_eq!((stored.text.as_str(), stored.eol), ("one!", Eol::Crlf), "line ends are those that it had");
 }
 
 #[tokio::test]
@@ -135,6 +151,24 @@ async fn a_write_that_loses_the_race_merges_and_overwrites_nothing() {
 }
 
 #[tokio::test]
+async fn a_flush_for_a_deleted_shard_puts_nothing_into_the_next_one_of_its_id() {
+    let bench = Bench::new().await;
+    bench.types(1, 11, "!").await;
+    let (archive, room) = (bench.archive.clone(), bench.room.clone());
+    *bench.archive.before_save.lock().unwrap() = Some(Box::new(move || {
+        Box::pin(async move {
+            assert!(archive.inner.delete(&room).await.unwrap());
+            let (title, files) = (String::new(), Vec::new());
+            let next = NewShard { id: room, title, template: None, files, now: 2 };
+            archive.inner.create(next).await.unwrap();
+        })
+    }));
+    assert!(matches!(bench.flush().await, Err(FlushError::NoShard)));
+    assert_eq!(bench.archive.inner.files(&bench.room).await.unwrap(), []);
+    assert!(bench.is_dirty(1).await);
+}
+
+#[tokio::test]
 async fn an_edit_during_the_flush_stays_dirty_and_holds_the_sync_timestamp_back() {
     let bench = Bench::new().await;
     bench.types(1, 7, "a").await;
@@ -194,6 +228,30 @@ async fn a_file_that_the_archive_refuses_now_is_tried_again_and_the_others_are_s
 }
 
 #[tokio::test]
+async fn a_flush_that_died_after_the_last_ack_has_its_sync_timestamp_moved_by_the_next() {
+    let bench = Bench::new().await;
+    bench.types(1, 7, "!").await;
+    bench.flush().await.unwrap();
+    let synced = async || bench.archive.find_by_id(&bench.room).await.unwrap().unwrap().last_sync_timestamp;
+    let done = synced().await;
+    // As it is after a flush that wrote and acknowledged, and no more.
+    bench.types(1, 7, "?").await;
+    let log = bench.store.read(&bench.room, &file(1)).await.unwrap();
+    let state = load([log.base.clone(), log.updates[0].bytes.clone()], 9);
+    let ack = FlushAck {
+        file: file(1),
+        read_base_ts: log.base_ts,
+        merged_ts: log.updates[0].ts,
+        merged_seq: log.updates[0].seq,
+        state: state.transact().encode_state_as_update_v1(&Default::default()).into(),
+    };
+    bench.store.ack(&bench.room, bench.epoch, ack).await.unwrap();
+    assert!(bench.flush().await.unwrap().clean);
+    assert_eq!(synced().await, log.position.ts);
+    assert!(log.position.ts > done);
+}
+
+#[tokio::test]
 async fn a_shard_that_is_gone_is_reported_and_nothing_is_dropped() {
     let bench = Bench::new().await;
     bench.types(1, 7, "!").await;
@@ -247,13 +305,22 @@ async fn the_flush_after_the_last_leaver_depopulates_the_room() {
 #[tokio::test]
 async fn the_sweep_asks_for_dirty_rooms_and_depopulates_clean_ones() {
     let bench = Bench::new().await;
-    let (idle, queue) = (any_room(), EmbeddedQueue::new(FlushSettings::default()));
+    let (idle, queue) = (any_room(), Arc::new(EmbeddedQueue::new(FlushSettings::default())));
     let epoch = populate(&*bench.store, &idle, vec![]).await.epoch;
     bench.store.join(&idle, "o1", Duration::ZERO).await.unwrap();
     bench.types(1, 7, "!").await;
-    assert_eq!(bench.flusher().sweep(&queue).await.unwrap(), 1);
-    assert_eq!(queue.state(&bench.room), Some(JobState::Delayed));
-    assert_eq!(queue.state(&idle), None);
+    let sweeper = Sweeper {
+        flusher: bench.flusher(),
+        queue: queue.clone(),
+        work: bench.flusher().work(),
+        at_once: 3,
+        observe: Box::new(|_| {}),
+    };
+    let first = bench.store.dirty(&bench.room).await.unwrap().files[0].1;
+    let swept = sweeper.sweep().await.unwrap();
+    assert_eq!(swept, Swept { dirty: 1, oldest: Some(first), ..Swept::default() });
+    assert_eq!(queue.job(&bench.room).await.unwrap(), Some(JobState::Delayed));
+    assert_eq!(queue.job(&idle).await.unwrap(), None);
     assert_eq!(
         bench.store.rooms().await.unwrap(),
         std::slice::from_ref(&bench.room),
@@ -269,6 +336,7 @@ async fn the_threads_flush_what_they_find_and_stop_after_their_work() {
     let flusher = Flusher {
         store: bench.store.clone(),
         archive: bench.archive.clone(),
+        parking: Parking::default(),
         now_us: || NOW,
         observe: Box::new(move |room, outcome| {
             let thread = std::thread::current().name().unwrap_or_default().to_owned();
@@ -276,7 +344,11 @@ async fn the_threads_flush_what_they_find_and_stop_after_their_work() {
         }),
     };
     let queue = Arc::new(EmbeddedQueue::new(FlushSettings { delay_ms: 1, ..FlushSettings::default() }));
-    let threads = worker::start(queue, Arc::new(flusher), Duration::from_secs(60)).unwrap();
+    let flusher = Arc::new(flusher);
+    let work = guarded(flusher.work(), Duration::from_secs(60), Box::new(|_, _, _| {}));
+    let sweeper =
+        Sweeper { flusher, queue: queue.clone(), work: work.clone(), at_once: 3, observe: Box::new(|_| {}) };
+    let threads = threads::start(queue, work, sweeper, Duration::from_secs(60)).unwrap();
     let (room, ok, thread) = done.recv().await.unwrap();
     assert_eq!((room, ok, &*thread), (bench.room.clone(), true, "flush"));
     assert!(threads.stop(Duration::from_secs(10)).await);

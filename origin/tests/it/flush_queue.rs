@@ -1,225 +1,202 @@
-//! The numbers of the embedded flush queue, in simulated time.
+//! What every flush queue must do; each test is run against every queue. The numbers of the embedded one in simulated
+//! time, and what only BullMQ can do, have files of their own.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+#[macro_use]
+mod suite;
+mod queues;
+mod rig;
+mod lanes;
+mod bull;
 
-use origin::flush::{
-    FlushQueue,
-    embedded::{EmbeddedQueue, FlushSettings, JobState, Lanes},
-};
-use proptest::prelude::*;
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+
+use origin::flush::{Depth, FlushSettings, JobState};
 use shared::id::RoomId;
-use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
+use tokio::time::timeout;
+
+use self::{queues::Queues, rig::Rig};
+use crate::support::redis::until;
+
+mod embedded_contract {
+    contract_of!(embedded);
+}
+
+mod redis_contract {
+    contract_of!(redis);
+}
+
+mod cluster_contract {
+    contract_of!(cluster);
+}
 
 fn room(n: usize) -> RoomId {
     RoomId::parse(&format!("r{n}")).unwrap()
 }
 
-fn lanes() -> Lanes {
-    Lanes::new(FlushSettings::default())
-}
-
-#[test]
-fn a_room_asked_for_again_while_it_waits_has_one_job() {
-    let mut lanes = lanes();
-    lanes.request(&room(1), 0);
-    lanes.request(&room(1), 3000);
-    assert_eq!((lanes.take_due(4999), lanes.next_due(4999)), (vec![], Some(5000)));
-    assert_eq!(lanes.state(&room(1), 4999), Some(JobState::Delayed));
-    assert_eq!(lanes.state(&room(1), 5000), Some(JobState::Waiting));
-    assert_eq!(lanes.take_due(5000), [room(1)]);
-    assert_eq!(lanes.state(&room(1), 5000), Some(JobState::Active));
-    lanes.finished(&room(1), Ok(()), 5100);
-    assert_eq!((lanes.state(&room(1), 5100), lanes.next_due(5100)), (None, None));
-}
-
-#[test]
-fn a_room_asked_for_while_it_is_flushed_is_flushed_once_more() {
-    let mut lanes = lanes();
-    lanes.request_now(&room(1), 0);
-    assert_eq!(lanes.take_due(0), [room(1)]);
-    lanes.request(&room(1), 100);
-    lanes.request(&room(1), 200);
-    assert_eq!(lanes.take_due(9000), [], "never twice at once");
-    lanes.finished(&room(1), Ok(()), 9000);
-    assert_eq!(lanes.take_due(9000), [room(1)]);
-    lanes.request(&room(1), 9100);
-    lanes.request_now(&room(1), 9200);
-    lanes.finished(&room(1), Ok(()), 9300);
-    assert_eq!(lanes.take_due(9300), [room(1)]);
-    lanes.finished(&room(1), Ok(()), 9400);
-    assert_eq!(lanes.take_due(u64::MAX / 2), []);
-}
-
-#[test]
-fn a_failed_job_is_tried_five_times_with_doubled_pauses_and_stays_visible() {
-    let mut lanes = lanes();
-    lanes.request_now(&room(1), 0);
-    let mut now = 0;
-    for (attempt, pause) in [1000, 2000, 4000, 8000].into_iter().enumerate() {
-        assert_eq!(lanes.take_due(now), [room(1)], "attempt {attempt}");
-        lanes.finished(&room(1), Err(format!("attempt {attempt}")), now);
-        assert_eq!(lanes.last_reason(&room(1)), Some(&*format!("attempt {attempt}")));
-        assert_eq!(lanes.take_due(now + pause - 1), []);
-        now += pause;
-    }
-    assert_eq!(lanes.take_due(now), [room(1)]);
-    lanes.finished(&room(1), Err("the last".to_owned()), now);
-    assert_eq!((lanes.next_due(now), lanes.state(&room(1), now)), (None, Some(JobState::Failed)));
-    let failed = lanes.failed();
-    assert_eq!((failed.len(), failed[0].attempts, &*failed[0].reason), (1, 5, "the last"));
-
-    lanes.request_now(&room(1), now);
-    assert_eq!(lanes.take_due(now), [room(1)]);
-    lanes.finished(&room(1), Err("again".to_owned()), now);
-    assert_eq!(lanes.failed().len(), 1, "visible until it succeeds");
-    assert_eq!(lanes.take_due(now + 1000), [room(1)], "with all its attempts anew");
-    lanes.finished(&room(1), Ok(()), now + 1000);
-    assert_eq!(lanes.failed(), []);
-}
-
-#[test]
-fn a_failure_does_not_swallow_what_was_asked_for_meanwhile() {
-    let mut lanes = Lanes::new(FlushSettings { attempts: 1, ..FlushSettings::default() });
-    lanes.request_now(&room(1), 0);
-    assert_eq!(lanes.take_due(0), [room(1)]);
-    lanes.request(&room(1), 10);
-    lanes.finished(&room(1), Err("no".to_owned()), 20);
-    assert_eq!(lanes.take_due(5010), [room(1)]);
-}
-
-#[test]
-fn the_window_opens_again_when_it_has_passed() {
-    let mut lanes = Lanes::new(FlushSettings { concurrency: 100, ..FlushSettings::default() });
-    (0..25).for_each(|n| lanes.request_now(&room(n), 50_000));
-    let taken: Vec<_> = [50_000, 50_001, 59_999, 60_000, 70_000].map(|now| lanes.take_due(now).len()).into();
-    assert_eq!(taken, [10, 0, 0, 10, 5]);
-    (25..40).for_each(|n| lanes.request_now(&room(n), 70_001));
-    assert_eq!(lanes.take_due(70_001), (25..30).map(room).collect::<Vec<_>>(), "first come, first served");
-    assert_eq!(lanes.next_due(70_001), Some(80_000));
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn never_more_than_three_at_once_nor_ten_per_window_and_everybody_comes_through(
-        asked in prop::collection::vec((0usize..40, 0u64..30_000, any::<bool>()), 1..80),
-        lengths in prop::collection::vec(1u64..3000, 1..20),
-        failures in prop::collection::vec(any::<bool>(), 1..20),
-    ) {
-        let mut lanes = lanes();
-        let mut asked = asked;
-        asked.sort_by_key(|(_, at, _)| *at);
-        let mut last_asked: HashMap<usize, u64> = HashMap::new();
-        let mut last_begun: HashMap<RoomId, u64> = HashMap::new();
-        let mut running: Vec<(u64, RoomId)> = Vec::new();
-        let mut begun: Vec<u64> = Vec::new();
-        let mut now = 0;
-        let mut turn = 0;
-        while now < 600_000 {
-            for (n, _, at_once) in asked.extract_if(.., |(_, at, _)| *at <= now) {
-                if at_once { lanes.request_now(&room(n), now) } else { lanes.request(&room(n), now) }
-                last_asked.insert(n, now);
-            }
-            for (_, done) in running.extract_if(.., |(end, _)| *end <= now) {
-                turn += 1;
-                let failed = failures[turn % failures.len()] && turn % 5 != 0;
-                lanes.finished(&done, if failed { Err("no".to_owned()) } else { Ok(()) }, now);
-            }
-            for taken in lanes.take_due(now) {
-                prop_assert!(!running.iter().any(|(_, other)| *other == taken));
-                last_begun.insert(taken.clone(), now);
-                running.push((now + lengths[begun.len() % lengths.len()], taken));
-                begun.push(now);
-            }
-            prop_assert!(running.len() <= 3);
-            let next = [lanes.next_due(now), running.iter().map(|(end, _)| *end).min(), asked.first().map(|a| a.1)];
-            let Some(next) = next.into_iter().flatten().min() else { break };
-            now = next.max(now + 1);
-        }
-        prop_assert!(running.is_empty() && asked.is_empty());
-        for (n, at) in last_asked {
-            prop_assert!(last_begun[&room(n)] >= at, "room {} was forgotten", n);
-        }
-        let mut window = (begun.first().copied().unwrap_or(0), 0);
-        for at in begun {
-            if at >= window.0 + 10_000 {
-                window = (at, 0);
-            }
-            window.1 += 1;
-            prop_assert!(window.1 <= 10, "{} in the window from {}", window.1, window.0);
-        }
+/// Numbers that keep nobody waiting.
+fn quick() -> FlushSettings {
+    FlushSettings {
+        delay_ms: 300,
+        concurrency: 3,
+        limit: 1000,
+        window_ms: 1000,
+        attempts: 3,
+        backoff_ms: 20,
+        timeout_ms: 5000,
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_error_a_panic_and_a_hang_all_end_as_failed_jobs_with_their_reasons() {
-    let settings = FlushSettings { attempts: 2, timeout_ms: 500, ..FlushSettings::default() };
-    let queue = Arc::new(EmbeddedQueue::new(settings));
-    let stop = CancellationToken::new();
-    for n in 1..=3 {
-        queue.request_now(&room(n)).await;
+async fn a_room_asked_for_again_while_it_waits_has_one_job(queues: Queues) {
+    let rig = Rig::new(&queues, quick()).await;
+    rig.queue.ensure(&room(1)).await.unwrap();
+    for _ in 0..5 {
+        rig.queue.request(&room(1));
+        rig.queue.ensure(&room(1)).await.unwrap();
     }
-    let begun = Arc::new(AtomicUsize::new(0));
-    let counter = begun.clone();
-    let run = queue.run(&stop, move |which| {
-        counter.fetch_add(1, Relaxed);
+    assert_eq!(rig.queue.job(&room(1)).await.unwrap(), Some(JobState::Delayed));
+    assert_eq!(rig.queue.depth().await.unwrap(), Depth { delayed: 1, ..Depth::default() });
+    let running = rig.run(|_, _| Ok(()));
+    rig.until_idle().await;
+    assert_eq!(rig.begun(), [room(1)]);
+    running.stop().await;
+}
+
+async fn a_room_asked_for_while_it_is_flushed_is_flushed_once_more(queues: Queues) {
+    let rig = Rig::new(&queues, quick()).await;
+    rig.gate.close();
+    rig.queue.request_now(&room(1));
+    let running = rig.run(|_, _| Ok(()));
+    until(async || rig.begun().len() == 1).await;
+    assert_eq!(rig.queue.job(&room(1)).await.unwrap(), Some(JobState::Active));
+    for _ in 0..3 {
+        rig.queue.ensure(&room(1)).await.unwrap();
+    }
+    assert_eq!(rig.queue.depth().await.unwrap().active, 1, "never twice at once");
+    rig.gate.open();
+    until(async || rig.begun().len() == 2).await;
+    rig.until_idle().await;
+    assert_eq!(rig.begun(), [room(1), room(1)]);
+    running.stop().await;
+}
+
+async fn what_is_wanted_now_waits_for_no_delay(queues: Queues) {
+    let rig = Rig::new(&queues, FlushSettings { delay_ms: 3_600_000, ..quick() }).await;
+    let running = rig.run(|_, _| Ok(()));
+    rig.queue.ensure(&room(1)).await.unwrap();
+    assert_eq!(rig.queue.job(&room(1)).await.unwrap(), Some(JobState::Delayed));
+    rig.queue.request_now(&room(1));
+    until(async || rig.begun() == [room(1)]).await;
+    rig.until_idle().await;
+    rig.queue.request_now(&room(2));
+    until(async || rig.begun() == [room(1), room(2)]).await;
+
+    rig.gate.close();
+    rig.queue.request_now(&room(3));
+    until(async || rig.begun().len() == 3).await;
+    rig.queue.request_now(&room(3));
+    rig.gate.open();
+    until(async || rig.begun().len() == 4).await;
+    running.stop().await;
+}
+
+async fn a_failed_job_is_tried_again_and_then_kept_with_its_reason(queues: Queues) {
+    let rig = Rig::new(&queues, quick()).await;
+    rig.queue.request_now(&room(1));
+    let running = rig.run(|_, nth| if nth < 4 { Err(format!("the archive is away {nth}")) } else { Ok(()) });
+    until(async || rig.queue.depth().await.unwrap().failed == 1).await;
+    let failed = rig.queue.failed().await.unwrap();
+    assert_eq!(
+        (&failed[0].room, failed[0].attempts, &*failed[0].reason),
+        (&room(1), 3, "the archive is away 3")
+    );
+    assert_eq!((rig.begun().len(), rig.queue.job(&room(1)).await.unwrap()), (3, None));
+
+    rig.queue.ensure(&room(1)).await.unwrap();
+    until(async || rig.begun().len() == 4).await;
+    rig.until_idle().await;
+    running.stop().await;
+}
+
+async fn an_error_a_panic_a_hang_and_a_blocked_thread_end_as_failures_and_free_their_slot(queues: Queues) {
+    let settings = FlushSettings { attempts: 1, concurrency: 1, timeout_ms: 400, ..quick() };
+    let rig = Rig::new(&queues, settings).await;
+    let blocked = rig.blocked.clone();
+    let running = rig.run_guarded(move |which: RoomId| {
+        let blocked = blocked.clone();
         async move {
             match which.as_str() {
                 "r1" => Err("the archive is away".to_owned()),
                 "r2" => panic!("a broken document"),
-                _ => std::future::pending().await,
+                "r3" => std::future::pending().await,
+                "r4" => {
+                    blocked.wait();
+                    Ok(())
+                }
+                _ => Ok(()),
             }
         }
     });
-    let watch = async {
-        sleep(Duration::from_secs(60)).await;
-        stop.cancel();
-    };
-    tokio::join!(run, watch);
-    let mut failed = queue.failed();
+    for n in 1..=5 {
+        rig.queue.ensure(&room(n)).await.unwrap();
+        rig.queue.request_now(&room(n));
+    }
+    until(async || rig.done.load(Relaxed) == 5 && rig.queue.depth().await.unwrap().failed == 4).await;
+    assert!(rig.begun().contains(&room(5)));
+    let mut failed = rig.queue.failed().await.unwrap();
     failed.sort_by(|a, b| a.room.cmp(&b.room));
     let reasons: Vec<_> = failed.iter().map(|job| &*job.reason).collect();
-    assert_eq!(reasons, ["the archive is away", "panicked: a broken document", "not finished after 500 ms"]);
-    assert_eq!(begun.load(Relaxed), 6);
+    let late = "not finished after 400 ms";
+    assert_eq!(reasons, ["the archive is away", "panicked: a broken document", late, late]);
+    rig.blocked.wait();
+    running.stop().await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_running_queue_keeps_its_numbers_and_finishes_before_it_stops() {
-    let queue = Arc::new(EmbeddedQueue::new(FlushSettings::default()));
-    let stop = CancellationToken::new();
-    let began = Instant::now();
-    let starts: Arc<Mutex<Vec<u128>>> = Arc::default();
-    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    for n in 0..25 {
-        queue.request(&room(n)).await;
+async fn never_more_at_once_than_allowed(queues: Queues) {
+    let rig = Rig::new(&queues, quick()).await;
+    rig.gate.close();
+    for n in 0..12 {
+        rig.queue.request_now(&room(n));
     }
-    let run = queue.run(&stop, |_| {
-        let (now, most, starts) = (now.clone(), most.clone(), starts.clone());
-        async move {
-            starts.lock().unwrap().push(began.elapsed().as_millis());
-            most.fetch_max(now.fetch_add(1, Relaxed) + 1, Relaxed);
-            sleep(Duration::from_millis(700)).await;
-            now.fetch_sub(1, Relaxed);
-            Ok(())
-        }
-    });
-    let watch = async {
-        sleep(Duration::from_millis(25_100)).await;
-        stop.cancel();
-    };
-    tokio::join!(run, watch);
-    let starts = starts.lock().unwrap();
-    assert_eq!((most.load(Relaxed), now.load(Relaxed)), (3, 0), "what ran was finished");
-    let within = |from: u128, to: u128| starts.iter().filter(|at| (from..to).contains(*at)).count();
-    assert_eq!((within(0, 5000), within(5000, 15_000), within(15_000, 25_000)), (0, 10, 10));
-    assert_eq!(within(25_000, 60_000), 3, "no job begins after the stop");
+    until(async || rig.queue.depth().await.unwrap().waiting == 12).await;
+    let running = rig.run(|_, _| Ok(()));
+    let three = Depth { waiting: 9, active: 3, ..Depth::default() };
+    until(async || rig.queue.depth().await.unwrap() == three && rig.begun().len() == 3).await;
+    rig.gate.open();
+    rig.until_idle().await;
+    let mut begun = rig.begun();
+    begun.sort();
+    begun.dedup();
+    assert_eq!((begun.len(), rig.most.load(Relaxed)), (12, 3));
+    running.stop().await;
+}
+
+async fn never_more_in_a_window_than_allowed(queues: Queues) {
+    let settings = FlushSettings { limit: 5, window_ms: 3_600_000, ..quick() };
+    let rig = Rig::new(&queues, settings).await;
+    for n in 0..12 {
+        rig.queue.request_now(&room(n));
+    }
+    let running = rig.run(|_, _| Ok(()));
+    let limited = Depth { waiting: 7, ..Depth::default() };
+    until(async || rig.queue.depth().await.unwrap() == limited).await;
+    assert_eq!(rig.begun().len(), 5);
+    running.stop().await;
+    assert_eq!((rig.begun().len(), rig.queue.depth().await.unwrap()), (5, limited));
+}
+
+async fn who_stops_begins_nothing_and_ends_what_runs(queues: Queues) {
+    let rig = Rig::new(&queues, FlushSettings { concurrency: 1, ..quick() }).await;
+    rig.gate.close();
+    rig.queue.request_now(&room(1));
+    let running = rig.run(|_, _| Ok(()));
+    until(async || rig.begun().len() == 1).await;
+    rig.queue.request_now(&room(2));
+    until(async || rig.queue.depth().await.unwrap().waiting == 1).await;
+    let stopping = running.stop();
+    tokio::pin!(stopping);
+    assert!(timeout(Duration::from_millis(800), &mut stopping).await.is_err(), "it did not wait");
+    rig.gate.open();
+    stopping.await;
+    let left = Depth { waiting: 1, ..Depth::default() };
+    assert_eq!((rig.begun(), rig.queue.depth().await.unwrap()), (vec![room(1)], left));
 }

@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
-use origin::archive::{Archive, NewShard, sqlite::SqliteArchive};
+use origin::{
+    archive::{Archive, NewShard, sqlite::SqliteArchive},
+    project::text::state_of,
+    room_store::{Entry, RoomStore, Source},
+};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    room_store_contract::setup::any_room,
+    room_store_contract::setup::{any_room, batch},
     support::{
         Client, Process, TestOrigin,
-        redis::{Redis, until, with_user},
+        redis::{Redis, open, until, with_user},
     },
 };
 
@@ -19,6 +23,21 @@ async fn two(redis: &Redis, folder: &tempfile::TempDir) -> [TestOrigin; 2] {
     let redis = format!("--redis-url={}", with_user(&redis.url()).await);
     let data_dir = format!("--data-dir={}", folder.path().display());
     [TestOrigin::start(&[&redis, &data_dir]).await, TestOrigin::start(&[&redis, &data_dir]).await]
+}
+
+/// The first number on a line of INFO.
+async fn counted(redis: &Redis, section: &str, line: &str) -> u64 {
+    let info: String = redis.ask(&["INFO", section]).await;
+    let value = info.lines().find_map(|one| one.strip_prefix(line)).unwrap_or_default();
+    let digits: String =
+        value.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or(0)
+}
+
+/// What was warned of in these words.
+fn warnings(said: &str, words: &str) -> Vec<serde_json::Value> {
+    let lines = said.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    lines.filter(|line| line["level"] == "WARN" && line["message"] == words).collect()
 }
 
 #[tokio::test]
@@ -58,7 +77,7 @@ async fn a_server_that_is_away_shows_as_degraded_and_takes_no_traffic_away() {
     };
     until(async || stands("ok").await).await;
     let ready = origin.get("/readyz").await.json();
-    assert_eq!(ready["connections"].as_array().map(Vec::len), Some(3), "{ready}");
+    assert_eq!(ready["connections"].as_array().map(Vec::len), Some(5), "{ready}");
     let up = r#"edgeroom_connection_up{name="redis-subscriber",purpose="subscriber"} 1"#;
     origin.until_counted(up).await;
 
@@ -108,12 +127,102 @@ async fn a_server_behind_tls_is_reached_only_if_its_certificate_is_trusted() {
 
     let trusting = Process::start(&[&own[..], &[("SSL_CERT_FILE", &ca)]].concat(), &[]);
     let clients = async || redis.ask::<String>(&["CLIENT", "LIST"]).await;
-    until(async || clients().await.matches("user=edgeroom").count() == 3).await;
+    // Three of the rooms; the queue has one to ask, its worker one to ask and one to wait.
+    until(async || clients().await.matches("user=edgeroom").count() == 6).await;
     assert!(trusting.terminate().0.success());
+    let before = counted(&redis, "stats", "total_connections_received:").await;
     let wary = Process::start(&own, &[]);
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // Each of the three has tried more than once; looking counts too.
+    until(async || counted(&redis, "stats", "total_connections_received:").await > before + 100).await;
     assert_eq!(clients().await.matches("user=edgeroom").count(), 0);
-    assert!(wary.terminate().0.success());
+    let ready = wary.get("/readyz").await.json();
+    assert_eq!(ready["room_store"], "degraded", "{ready}");
+    let (status, said) = wary.terminate();
+    assert!(status.success());
+    let warnings = warnings(&said, "a connection fails");
+    assert_eq!(warnings.len(), 3, "one for each connection: {said}");
+    assert!(warnings.iter().all(|one| one["why"].to_string().contains("certificate")), "{warnings:?}");
+}
+
+#[tokio::test]
+async fn what_the_server_refuses_its_user_is_told_once_and_shown_until_it_has_passed() {
+    let (redis, folder) = (Redis::start(&[]).await, tempfile::tempdir().unwrap());
+    let url = with_user(&redis.url()).await.replace(":secret@", ":another-password@");
+    let data_dir = folder.path().to_str().unwrap();
+    let own = [("AUTH", "open"), ("LISTEN", "127.0.0.1:0"), ("REDIS_URL", &url), ("DATA_DIR", data_dir)];
+    let origin = Process::start(&[&own[..], &[("SUBSCRIBER_PROBE_MS", "100")]].concat(), &[]);
+    let usable = async |name: &str| {
+        let ready = origin.get("/readyz").await.json();
+        let all = ready["connections"].as_array().unwrap();
+        let up = all.iter().find(|one| one["name"] == name).unwrap()["up"] == true;
+        assert_eq!(ready["room_store"] == "ok", all.iter().all(|one| one["up"] == true), "{ready}");
+        up
+    };
+    // Each of the three connections has been refused more than once.
+    until(async || counted(&redis, "commandstats", "cmdstat_hello:").await > 12).await;
+    assert!(!usable("redis-commands").await && !usable("redis-subscriber").await);
+
+    redis.ask::<String>(&["ACL", "SETUSER", "edgeroom", ">another-password"]).await;
+    until(async || usable("redis-commands").await && usable("redis-subscriber").await).await;
+    let room = any_room();
+    let mut ada = origin.client(room.as_str()).await;
+    ada.open(".room").await;
+    ada.open("a.txt").await;
+    redis.ask::<String>(&["ACL", "SETUSER", "edgeroom", "-xadd"]).await;
+    ada.append("a.txt", "typed").await;
+    ada.until(|ada| ada.events.iter().filter(|event| event["type"] == "hold").count() > 1).await;
+    assert!(!usable("redis-commands").await && usable("redis-bulk").await);
+    redis.ask::<String>(&["ACL", "SETUSER", "edgeroom", "+xadd"]).await;
+    ada.saved("a.txt").await;
+    until(async || usable("redis-commands").await).await;
+    drop(ada);
+
+    let (status, said) = origin.terminate();
+    assert!(status.success());
+    let mut failed: Vec<String> =
+        warnings(&said, "a connection fails").iter().map(|one| one["connection.name"].to_string()).collect();
+    failed.sort_unstable();
+    assert_eq!(failed, ["\"redis-bulk\"", "\"redis-commands\"", "\"redis-subscriber\""], "{said}");
+    let refused = warnings(&said, "the server refuses its user something");
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert_eq!(
+        (&refused[0]["connection.name"], &refused[0]["doing"]),
+        (&"redis-commands".into(), &"append".into())
+    );
+    assert!(!said.contains("another-password"), "{said}");
+}
+
+#[tokio::test]
+async fn a_room_whose_subscription_cannot_be_had_again_goes_on_and_hears_what_it_has_missed() {
+    let redis = Redis::start(&[]).await;
+    let url = format!("--redis-url={}", with_user(&redis.url()).await);
+    // Whoever waited for a subscription would wait for longer than anybody's patience.
+    let origin = TestOrigin::start(&[&url, "--redis-deadline-ms=60000", "--subscriber-probe-ms=100"]).await;
+    let room = any_room();
+    let mut ada = origin.client(room.as_str()).await;
+    ada.open("a.txt").await;
+    ada.open("b.txt").await;
+    redis.ask::<String>(&["ACL", "SETUSER", "edgeroom", "-subscribe"]).await;
+    redis.ask::<u64>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+
+    let elsewhere = open(&redis.url()).store;
+    let named = elsewhere.names(&room).await.unwrap();
+    let (file, _) = named.iter().find(|(_, path)| path.as_str() == "b.txt").unwrap();
+    let epoch = elsewhere.dirty(&room).await.unwrap().epoch;
+    let bytes = state_of("from elsewhere", 7);
+    let entry = Entry { file: file.clone(), source: Source::default(), bytes };
+    elsewhere.append(&room, epoch, batch("elsewhere", 1, vec![entry])).await.unwrap();
+    // The silence is noticed, and for as long as this nobody hears the room.
+    for _ in 0..20 {
+        ada.append("a.txt", "x").await;
+        ada.saved("a.txt").await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(origin.get("/readyz").await.json()["room_store"], "degraded");
+    redis.ask::<String>(&["ACL", "SETUSER", "edgeroom", "+subscribe"]).await;
+    ada.until(|ada| ada.text("b.txt") == "from elsewhere").await;
+    drop(ada);
+    origin.stop().await;
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ mod failing;
 mod hearing;
 mod racing;
 mod alike;
+mod replica;
 
 use std::time::Duration;
 

@@ -5,6 +5,8 @@ mod suite;
 pub(crate) mod setup;
 mod stores;
 mod history;
+mod roll;
+mod loading;
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,6 +22,8 @@ use shared::{
 };
 
 use self::history::*;
+use self::loading::*;
+use self::roll::*;
 use self::setup::{LEASE, any_room, base, batch, event, file, path, populate, seq_now, texts, update};
 
 mod embedded_contract {

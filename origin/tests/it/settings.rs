@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use origin::{
-    config::{AllowedOrigins, Cli, Role, Settings, SettingsError},
-    flush::embedded,
+    app::Role,
+    config::{AllowedOrigins, Cli, Durability, Settings, SettingsError},
+    flush,
 };
 
 use secrecy::ExposeSecret;
@@ -48,7 +49,21 @@ fn a_link_is_pinged_every_20_s_by_default() {
 
 #[test]
 fn the_flush_has_the_defaults_of_its_queue() {
-    assert_eq!(embedded::FlushSettings::from(&defaults().flush), embedded::FlushSettings::default());
+    assert_eq!(flush::FlushSettings::from(&defaults().flush), flush::FlushSettings::default());
+}
+
+#[test]
+fn a_job_is_its_workers_for_30_s_and_the_dead_are_looked_for_every_15_s_by_default() {
+    let flush = defaults().flush;
+    assert_eq!((flush.lock(), flush.stalled()), (Duration::from_secs(30), Duration::from_secs(15)));
+    assert_eq!((&*flush.queue_name, &*flush.queue_prefix), ("flush", "bull"));
+}
+
+#[test]
+fn a_queue_that_could_not_work_is_refused() {
+    for flags in [["--queue-name=a:b"], ["--queue-prefix="], ["--flush-attempts=21"], ["--flush-lock-ms=0"]] {
+        assert!(read(&flags).is_err(), "{flags:?}");
+    }
 }
 
 #[test]
@@ -63,8 +78,28 @@ fn flags_count_before_and_after_the_role() {
         [["origin", "--auth=open", "--port=9", "serve"], ["origin", "serve", "--auth=open", "--port=9"]]
     {
         let cli = Cli::read(arguments).unwrap();
-        assert_eq!((cli.role, cli.settings.service.listen().port()), (Some(Role::Serve), 9));
+        assert_eq!((cli.role(), cli.settings.service.listen().port()), (Role::Serve, 9));
     }
+}
+
+#[test]
+fn one_role_takes_members_the_other_flushes_and_plain_is_both() {
+    let role = |words: &[&str]| {
+        let words = [&["origin", "--auth=open", "--redis-url=redis://a"], words].concat();
+        let role = Cli::read(words).unwrap().role();
+        (role.serves(), role.flushes(true))
+    };
+    assert_eq!(role(&[]), (true, true));
+    assert_eq!(role(&["serve"]), (true, false));
+    assert_eq!(role(&["flush"]), (false, true));
+    assert!(Role::Serve.flushes(false), "nobody else can flush the embedded stores");
+}
+
+#[test]
+fn who_lets_nobody_in_needs_no_word_on_access() {
+    let listen = "--listen=0.0.0.0:0";
+    assert!(Cli::read(["origin", "flush", "--auth=jwt", "--redis-url=redis://a", listen]).is_ok());
+    assert!(Cli::read(["origin", "serve", "--auth=jwt", "--redis-url=redis://a", listen]).is_err());
 }
 
 #[test]
@@ -123,6 +158,16 @@ fn redis_may_take_2_s_and_is_probed_every_5_s_by_default() {
     let stores = defaults().stores;
     assert_eq!(stores.redis_deadline(), Duration::from_secs(2));
     assert_eq!(stores.subscriber_probe(), Duration::from_secs(5));
+}
+
+#[test]
+fn an_edit_is_saved_once_it_is_logged_unless_a_replica_is_asked_for() {
+    assert_eq!(defaults().stores.durability, Durability::Log);
+    let replica = read(&["--durability=replica", "--redis-url=redis://a"]).unwrap();
+    assert_eq!(replica.stores.durability, Durability::Replica);
+    let said = Process::refused(&[("AUTH", "open"), ("DURABILITY", "replica")], &[]);
+    assert!(said.contains("REDIS_URL"), "{said}");
+    assert!(read(&["--durability=disk"]).is_err());
 }
 
 #[test]

@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
+use mongodb::bson::{Document, doc};
+
 use crate::support::{Client, TestOrigin, mongo, redis};
 
-/// Two origins with the same stores.
+/// Two origins with the same stores, that flush as often as they like.
 async fn pair(redis_url: &str) -> [TestOrigin; 2] {
-    let flags = [format!("--redis-url={redis_url}"), format!("--mongodb-url={}", mongo::address())];
+    let stores = [format!("--redis-url={redis_url}"), format!("--mongodb-url={}", mongo::address())];
+    let flags = [&stores[..], &["--flush-limit=1000".to_owned()]].concat();
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     [TestOrigin::start(&flags).await, TestOrigin::start(&flags).await]
 }
@@ -57,20 +60,48 @@ async fn an_edit_at_one_origin_reaches_the_other_through_redis_without_a_backfil
     }
 }
 
+/// Both open a path that nobody has opened before, and type: each sees what the other has typed.
+async fn open_at_once(ada: &mut Client, ben: &mut Client, path: &str) {
+    tokio::join!(ada.open(path), ben.open(path));
+    ada.append(path, "x").await;
+    ben.append(path, "y").await;
+    for member in [ada, ben] {
+        member.until(|member| member.text(path).len() == 2).await;
+        member.saved(path).await;
+    }
+}
+
+/// First the room too is new to both, with the shard behind it.
 #[tokio::test]
 async fn two_origins_that_open_the_same_new_path_at_once_get_one_file() {
+    const ROOMS: usize = 10;
+    const PATHS: usize = 10;
     let server = redis::Redis::start(&[]).await;
     let origins = pair(&redis::with_user(&server.url()).await).await;
-    let room = room("path");
-    let (mut ada, mut ben) = (origins[0].client(&room).await, origins[1].client(&room).await);
-    tokio::join!(ada.open("src/new.js"), ben.open("src/new.js"));
-    ada.append("src/new.js", "x").await;
-    ben.append("src/new.js", "y").await;
-    ada.until(|ada| ada.text("src/new.js").len() == 2).await;
-    ben.until(|ben| ben.text("src/new.js").len() == 2).await;
-    let report = origins[0].get(&format!("/api/v1/rooms/{room}")).await.json();
-    assert_eq!(report["files"].as_array().map(Vec::len), Some(1), "{report}");
-    drop((ada, ben));
+    let files = mongo::database().await.collection::<Document>("files");
+    for _ in 0..ROOMS {
+        let room = room("path");
+        let (mut ada, mut ben) = tokio::join!(origins[0].client(&room), origins[1].client(&room));
+        for n in 0..PATHS {
+            open_at_once(&mut ada, &mut ben, &format!("src/{n}.js")).await;
+        }
+        let report = origins[0].get(&format!("/api/v1/rooms/{room}")).await.json();
+        assert_eq!(report["files"].as_array().map(Vec::len), Some(PATHS), "{report}");
+        let typed: Vec<_> = (0..PATHS).map(|n| ada.text(&format!("src/{n}.js"))).collect();
+        drop((ada, ben));
+        redis::until(async || {
+            let keys: Vec<String> = server.ask(&["KEYS", &format!("*{room}*")]).await;
+            keys.is_empty()
+        })
+        .await;
+        for (n, text) in typed.iter().enumerate() {
+            let path = format!("src/{n}.js");
+            let found = files.find_one(doc! { "shard": &room, "path": path }).await.unwrap().unwrap();
+            assert_eq!(found.get_str("text").unwrap(), text);
+        }
+        let stored = files.count_documents(doc! { "shard": &room }).await.unwrap();
+        assert_eq!(stored, PATHS as u64, "one file for each path in {room}");
+    }
     for origin in origins {
         origin.stop().await;
     }

@@ -209,7 +209,7 @@ impl Hub {
     }
 
     /// The session may be here: the origin is asked for the document.
-    fn let_in(&mut self, id: ChannelId, now: Millis) {
+    pub(super) fn let_in(&mut self, id: ChannelId, now: Millis) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         if channel.stage == Stage::Admitting {
             channel.stage = Stage::Opening;
@@ -299,7 +299,9 @@ impl Hub {
     /// Asks the client for a token, by one of its open documents.
     fn ask_token(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get(&id) else { return };
-        let is_open = |id: &ChannelId| self.channels.get(id).is_some_and(|channel| channel.file().is_some());
+        let is_open = |id: &ChannelId| {
+            self.channels.get(id).is_some_and(|channel| channel.file().is_some() && !channel.is_text())
+        };
         let key = session.keys.iter().find(|(_, channel)| is_open(channel)).map(|(key, _)| key.clone());
         if let Some(key) = key {
             self.send(id, hocuspocus::write_server(&key, &ServerMessage::TokenRequest));

@@ -14,6 +14,11 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
+    /// What it still has to send.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Presence is the first thing to go.
     pub(super) fn takes_presence(&self) -> bool {
         self.bytes <= limits::BACKLOG_PRESENCE_BYTES

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Hub, channel::Message};
+use super::{Hub, channel::Message, pace::Fare};
 use crate::{
     Millis,
     close::CloseCode,
@@ -12,6 +12,7 @@ use crate::{
         event::EventOut,
         hocuspocus::{self, ServerMessage},
         link::{ChangeKind, HubMessage},
+        text,
         yjs::{self, SyncMessage},
     },
 };
@@ -34,6 +35,10 @@ impl Hub {
                 if update::StateVector::read(state_vector).is_err() {
                     return self.close_channel(id, CloseCode::BadFrame, "bad-state-vector", now);
                 }
+                // The answer may be the whole document.
+                if !self.pays(id.session(), Fare::Open, now) {
+                    return self.close_channel(id, CloseCode::RateLimited, "rate-limited", now);
+                }
                 self.synchronise(id, file, state_vector);
             }
             Message::Sync(SyncMessage::Step2(bytes)) if file.is_room() => {
@@ -49,6 +54,7 @@ impl Hub {
                 self.change(id, file, ChangeKind::Update, bytes, now);
             }
             Message::Awareness(update) => self.receive_awareness(id, file, update, now),
+            Message::QueryAwareness if !self.pays(id.session(), Fare::Presence, now) => {}
             Message::QueryAwareness => self.show_presence(id, file),
             Message::Stateless(payload) if file.is_room() => self.receive_event(id, payload, now),
             Message::Forbidden => self.close_channel(id, CloseCode::BadFrame, "Reset Connection", now),
@@ -155,8 +161,10 @@ impl Hub {
 
     /// One change is in the log: its author is told.
     pub(super) fn acknowledged(&mut self, id: ChannelId, file: &FileId, hub_seq: u64, seq: u64, size: u64) {
-        let Some(HubMessage::Update { kind, .. }) = self.outbox.settle(hub_seq, &mut self.effects) else {
-            return;
+        let kind = match self.outbox.settle(hub_seq, &mut self.effects) {
+            Some(HubMessage::Update { kind, .. }) => kind,
+            Some(HubMessage::Text { .. }) => return self.text_logged(id, seq),
+            _ => return,
         };
         if let Some(document) = self.documents.get_mut(file) {
             document.size = usize::try_from(size).unwrap_or(usize::MAX);
@@ -187,6 +195,7 @@ impl Hub {
             Some(HubMessage::Update { kind: ChangeKind::Step2, .. }) => {
                 self.close_channel(id, CloseCode::BadFrame, reason, now);
             }
+            Some(HubMessage::Text { .. }) => self.text_refused(id, reason),
             Some(HubMessage::Event { .. }) => {
                 let event = EventOut::Error {
                     code: reason.into(),
@@ -195,6 +204,8 @@ impl Hub {
                 };
                 self.tell_session(id.session(), &event);
             }
+            // Of a text frame nobody has seen anything, and who has sent it has come back since.
+            None if text::REFUSALS.contains(&reason) => {}
             _ => self.diverged(file, reason, now),
         }
     }

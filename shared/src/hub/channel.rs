@@ -7,7 +7,11 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Denial, Effect, Hub, receipts::Receipts};
+use super::{
+    Denial, Effect, Hub,
+    receipts::Receipts,
+    text::{self, Told},
+};
 use crate::{
     Millis,
     close::CloseCode,
@@ -58,6 +62,8 @@ pub(super) struct Channel {
     pub(super) probing: bool,
     /// The awareness clients it speaks for, with their clocks.
     pub(super) clients: BTreeMap<u64, u64>,
+    /// The text that a channel of text frames has.
+    pub(super) told: Told,
 }
 
 /// A frame's message, whatever the dialect.
@@ -86,12 +92,22 @@ impl Channel {
             asked: 0,
             probing: false,
             clients: BTreeMap::new(),
+            told: Told::Nothing,
         }
     }
 
     /// The document that it names.
     pub(super) fn name(&self) -> &str {
-        if self.bare { &self.key } else { hocuspocus::document_name(&self.key) }
+        match self.key.strip_prefix(text::MARK) {
+            Some(name) => name,
+            None if self.bare => &self.key,
+            None => hocuspocus::document_name(&self.key),
+        }
+    }
+
+    /// Whether it speaks text frames.
+    pub(super) fn is_text(&self) -> bool {
+        text::is_text_key(&self.key)
     }
 
     pub(super) fn file(&self) -> Option<&FileId> {
@@ -123,6 +139,15 @@ impl Channel {
         }
     }
 
+    /// Asks, in the channel's dialect, for all awareness states that the client knows.
+    pub(super) fn query_frame(&self) -> Bytes {
+        if self.bare {
+            yjs::write_y(&YMessage::QueryAwareness)
+        } else {
+            hocuspocus::write_server(&self.key, &ServerMessage::QueryAwareness)
+        }
+    }
+
     fn read<'a>(&self, frame: &'a [u8]) -> Option<Message<'a>> {
         if self.bare {
             return Some(match yjs::read_y(frame).ok()? {
@@ -150,6 +175,9 @@ impl Hub {
     /// Handles a frame that was parsed once; what comes before its document is open waits.
     pub(super) fn receive_on(&mut self, id: ChannelId, frame: Bytes, now: Millis) {
         let Some(channel) = self.channels.get(&id) else { return };
+        if channel.is_text() {
+            return self.receive_text_on(id, frame, now);
+        }
         let Some(message) = channel.read(&frame) else { return };
         match message {
             Message::Token { token, version } => {
@@ -195,6 +223,9 @@ impl Hub {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let Stage::Open(file) = channel.stage.clone() else { return };
         channel.clients.clear();
+        if file.is_room() {
+            self.end_visible_files(id);
+        }
         self.effects.push(Effect::DropChannel { channel: id });
         if let Some(document) = self.documents.get_mut(&file) {
             document.remove(id);
@@ -211,7 +242,7 @@ impl Hub {
         if channel.bare {
             return self.close(id.session(), code, reason, now);
         }
-        let frame = self.goodbye(id.session(), &channel.key, reason);
+        let frame = (!channel.is_text()).then(|| self.goodbye(id.session(), &channel.key, reason));
         let known_to_origin = matches!(channel.stage, Stage::Opening | Stage::Open(_));
         self.withdraw(id, now);
         self.drop_pending(id);
@@ -222,7 +253,10 @@ impl Hub {
         if known_to_origin {
             self.say(HubMessage::Close { channel: id });
         }
-        self.send(id.session(), frame);
+        match frame {
+            Some(frame) => self.send(id.session(), frame),
+            None => self.tell_text_error(id, reason, "the file is closed"),
+        }
     }
 
     /// Refuses the token; the client may show another one on the same socket.
@@ -232,6 +266,9 @@ impl Hub {
             return self.close_channel(id, denial.code, &denial.reason, now);
         }
         channel.stage = Stage::Stranger;
+        if channel.is_text() {
+            return self.deny_text(id, denial, now);
+        }
         let frame = hocuspocus::write_server(
             &channel.key,
             &ServerMessage::PermissionDenied { reason: &denial.reason },
@@ -240,7 +277,7 @@ impl Hub {
         self.send(id.session(), frame);
     }
 
-    fn keep_pending(&mut self, id: ChannelId, frame: Bytes, now: Millis) {
+    pub(super) fn keep_pending(&mut self, id: ChannelId, frame: Bytes, now: Millis) {
         let Some(session) = self.sessions.get_mut(&id.session()) else { return };
         let most =
             if session.admission.grant.is_some() { limits::PENDING_BYTES } else { limits::STRANGER_BYTES };

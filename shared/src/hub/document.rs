@@ -54,7 +54,8 @@ impl Hub {
             to.retain(|session: &SessionId| {
                 self.sessions.get(session).is_some_and(|session| session.backlog.takes_presence())
             });
-            if let (Some(channel), false) = (self.channels.get(&one), to.is_empty()) {
+            let channel = self.channels.get(&one).filter(|channel| !channel.is_text());
+            if let (Some(channel), false) = (channel, to.is_empty()) {
                 self.effects.push(Effect::Send { to, frame: channel.awareness_frame(update) });
             }
         }

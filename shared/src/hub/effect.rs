@@ -38,6 +38,15 @@ pub enum Frame {
     Text(String),
 }
 
+impl Frame {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Binary(bytes) => bytes.len(),
+            Self::Text(text) => text.len(),
+        }
+    }
+}
+
 /// What a shell is to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {

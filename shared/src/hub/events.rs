@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{Effect, Hub};
+use super::{Effect, Hub, pace::Fare};
 use crate::{
     Millis,
     id::{ChannelId, FileId, SessionId},
@@ -19,6 +19,9 @@ impl Hub {
     /// An event of a member. A chat message comes back to its author through the log; what is not logged goes
     /// to the others here at once.
     pub(super) fn receive_event(&mut self, id: ChannelId, payload: &str, now: Millis) {
+        if !self.pays(id.session(), Fare::Event, now) {
+            return self.refuse_event(id, "rate-limited", "too many events at once");
+        }
         let event = match event::read(payload) {
             Ok(event) => event,
             Err(error) => return self.refuse_event(id, error.word(), &error.to_string()),
@@ -31,9 +34,7 @@ impl Hub {
         let out = match attributed.event {
             EventIn::Chat { .. } => return self.log_event(id, json, now),
             EventIn::VisibleFiles { files } => {
-                if let Some(session) = self.sessions.get_mut(&id.session()) {
-                    session.visible = Some(json.clone());
-                }
+                self.looks_at(id.session(), json.clone());
                 EventOut::VisibleFiles { member, files }
             }
             EventIn::Broadcast { data } => EventOut::Broadcast { member, data },
@@ -55,18 +56,7 @@ impl Hub {
 
     fn refuse_event(&mut self, id: ChannelId, code: &str, reason: &str) {
         let refusal = EventOut::Error { code: code.to_owned(), reason: reason.to_owned(), file: None };
-        self.tell_session(id.session(), &refusal);
-    }
-
-    /// What the members of this hub look at, for a new link.
-    pub(super) fn visible_files(&self) -> Vec<HubMessage> {
-        let sessions = self.sessions.iter().filter_map(|(id, session)| Some((*id, session.visible.clone()?)));
-        sessions
-            .filter_map(|(session, json)| {
-                let channel = self.room_channel(session)?;
-                Some(HubMessage::Event { channel, hub_seq: 0, json })
-            })
-            .collect()
+        self.tell(Some(id), refusal.to_json().as_bytes());
     }
 
     /// Passes an event on to one channel, or to everybody who has the room's document open.
@@ -74,18 +64,25 @@ impl Hub {
         let Some(only) = only else { return self.tell_others(ChannelId(0), json) };
         let Ok(payload) = std::str::from_utf8(json) else { return };
         if let Some(channel) = self.channels.get(&only).filter(|channel| !channel.bare) {
+            if channel.is_text() {
+                return self.send_text(only.session(), payload.to_owned());
+            }
             let frame = hocuspocus::write_server(&channel.key, &ServerMessage::Stateless(payload));
             self.send(only.session(), frame);
         }
     }
 
-    fn tell_others(&mut self, except: ChannelId, json: &[u8]) {
+    pub(super) fn tell_others(&mut self, except: ChannelId, json: &[u8]) {
         let Ok(payload) = std::str::from_utf8(json) else { return };
         let Some(document) = self.documents.get(&FileId::room()) else { return };
         for (one, to) in document.audience.receivers(except) {
-            if let Some(channel) = self.channels.get(&one).filter(|channel| !channel.bare) {
+            let Some(channel) = self.channels.get(&one).filter(|channel| !channel.bare) else { continue };
+            self.counters.deliveries += to.len() as u64;
+            if channel.is_text() {
+                let texts = to.into_iter().map(|to| Effect::SendText { to, text: payload.to_owned() });
+                self.effects.extend(texts);
+            } else {
                 let frame = hocuspocus::write_server(&channel.key, &ServerMessage::Stateless(payload));
-                self.counters.deliveries += to.len() as u64;
                 self.effects.push(Effect::Send { to, frame });
             }
         }
@@ -105,7 +102,7 @@ impl Hub {
         }
     }
 
-    fn room_channel(&self, session: SessionId) -> Option<ChannelId> {
+    pub(super) fn room_channel(&self, session: SessionId) -> Option<ChannelId> {
         let keys: &BTreeMap<_, _> = &self.sessions.get(&session)?.keys;
         let room = |id: &&ChannelId| {
             self.channels.get(id).is_some_and(|channel| channel.file().is_some_and(FileId::is_room))

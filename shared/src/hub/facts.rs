@@ -9,12 +9,15 @@ use bytes::Bytes;
 
 use super::{Dialect, Effect, Hub, Session, channel::Stage};
 use crate::{
+    Millis,
     grant::Grant,
     id::{ChannelId, FileId, FilePath, SessionId},
     wire::varint::{ReadError, Reader, Writer},
 };
 
-const VERSION: u8 = 2;
+/// What facts are written as. Version 1, which knew no liveness, and version 2, which knew no token, are still read.
+const FACTS_VERSION: u8 = 3;
+const ROW_VERSION: u8 = 1;
 /// Attachments hold 16,384 bytes; the shell adds some of its own.
 const FACTS_BYTES: usize = 12 << 10;
 
@@ -27,6 +30,10 @@ pub(super) struct Facts {
     pub(super) token: Option<Arc<str>>,
     pub(super) modern: bool,
     pub(super) next_index: u16,
+    /// When the client was last sent a keepalive; `None` in version 1.
+    pub(super) greeted_at: Option<Millis>,
+    /// Since when it owes an answer to it.
+    pub(super) asked_at: Option<Millis>,
     /// Something cannot be rebuilt: frames that wait, or more than fits.
     pub(super) partial: bool,
     /// What is not at rest, by the index of the channel.
@@ -49,7 +56,10 @@ pub(super) struct ChannelFacts {
 pub(super) struct ChannelRow {
     pub(super) key: String,
     pub(super) file: FileId,
+    /// Its path; the room has none.
     pub(super) path: Option<FilePath>,
+    /// For the room's document: the files that the member looks at, as the room event that said so.
+    pub(super) visible: Option<Bytes>,
 }
 
 impl Facts {
@@ -63,7 +73,7 @@ impl Facts {
 
     fn encode(&self) -> Bytes {
         let mut writer = Writer::default();
-        writer.u8(VERSION);
+        writer.u8(FACTS_VERSION);
         writer.u8(u8::from(self.partial) | u8::from(self.modern) << 1);
         match &self.dialect {
             Dialect::Hocuspocus => writer.u8(0),
@@ -74,8 +84,10 @@ impl Facts {
         }
         let grant = self.grant.as_ref().and_then(|grant| serde_json::to_vec(grant).ok());
         writer.bytes(&grant.unwrap_or_default());
-        writer.text(self.token.as_deref().unwrap_or_default());
         writer.var(self.next_index.into());
+        writer.var(self.greeted_at.unwrap_or_default());
+        writer.var(self.asked_at.unwrap_or_default());
+        writer.text(self.token.as_deref().unwrap_or_default());
         for (index, facts) in &self.channels {
             writer.var((*index).into());
             writer.var(u64::from(facts.owed) << 1 | u64::from(facts.unanswered));
@@ -90,21 +102,26 @@ impl Facts {
 
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
-        if reader.u8().ok()? != VERSION {
-            return None;
-        }
-        Self::read_rest(&mut reader).ok()
+        let version = reader.u8().ok()?;
+        (1..=FACTS_VERSION).contains(&version).then_some(())?;
+        Self::read_rest(&mut reader, version).ok()
     }
 
-    fn read_rest(reader: &mut Reader<'_>) -> Result<Self, ReadError> {
+    fn read_rest(reader: &mut Reader<'_>, version: u8) -> Result<Self, ReadError> {
         let flags = reader.u8()?;
         let dialect = match reader.u8()? {
             0 => Dialect::Hocuspocus,
             _ => Dialect::YWebsocket { document: reader.text()?.to_owned() },
         };
         let grant = serde_json::from_slice(reader.bytes()?).ok();
-        let token = Some(reader.text()?).filter(|token| !token.is_empty()).map(Arc::from);
         let next_index = reader.var(u16::MAX.into())? as u16;
+        let mut time = || match version {
+            1 => Ok(None),
+            _ => reader.var(u64::MAX).map(|at| Some(at).filter(|at| *at > 0)),
+        };
+        let (greeted_at, asked_at) = (time()?, time()?);
+        let token = if version < 3 { "" } else { reader.text()? };
+        let token = Some(token).filter(|token| !token.is_empty()).map(Arc::from);
         let mut channels = BTreeMap::new();
         while reader.left() > 0 {
             let index = reader.var(u16::MAX.into())? as u16;
@@ -119,32 +136,42 @@ impl Facts {
             }
             channels.insert(index, facts);
         }
-        let (partial, modern) = (flags & 1 != 0, flags & 2 != 0);
-        Ok(Self { dialect, grant, token, modern, next_index, partial, channels })
+        let (modern, partial) = (flags & 2 != 0, flags & 1 != 0);
+        Ok(Self { dialect, grant, token, modern, next_index, greeted_at, asked_at, partial, channels })
     }
 }
 
 impl ChannelRow {
     fn write(&self) -> Bytes {
         let mut writer = Writer::default();
-        writer.u8(VERSION);
+        writer.u8(ROW_VERSION);
         writer.text(&self.key);
         writer.text(self.file.as_str());
-        writer.text(self.path.as_ref().map_or("", FilePath::as_str));
+        match (&self.path, &self.visible) {
+            (Some(path), _) => writer.text(path.as_str()),
+            (None, Some(visible)) => writer.bytes(visible),
+            (None, None) => {}
+        }
         writer.finish()
     }
 
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
-        if reader.u8().ok()? != VERSION {
+        if reader.u8().ok()? != ROW_VERSION {
             return None;
         }
         let key = reader.text().ok()?.to_owned();
         let file = reader.text().ok()?;
         let room = FileId::room();
         let file = if file == room.as_str() { room } else { FileId::parse(file).ok()? };
-        let path = FilePath::parse(reader.text().ok()?).ok();
-        Some(Self { key, file, path })
+        let more = reader.bytes().ok().map(Bytes::copy_from_slice);
+        let (path, visible) = if file.is_room() {
+            (None, more)
+        } else {
+            let path = more.as_deref().and_then(|path| std::str::from_utf8(path).ok());
+            (path.and_then(|path| FilePath::parse(path).ok()), None)
+        };
+        Some(Self { key, file, path, visible })
     }
 }
 
@@ -152,8 +179,10 @@ impl Hub {
     pub(super) fn save_channel(&mut self, id: ChannelId) {
         let Some(channel) = self.channels.get(&id) else { return };
         let Stage::Open(file) = &channel.stage else { return };
+        let session = self.sessions.get(&id.session()).filter(|_| file.is_room());
+        let visible = session.and_then(|session| session.visible.clone());
         let (key, path) = (channel.key.to_string(), channel.path.clone());
-        let row = ChannelRow { key, file: file.clone(), path }.write();
+        let row = ChannelRow { key, file: file.clone(), path, visible }.write();
         self.effects.push(Effect::SaveChannel { channel: id, row });
     }
 
@@ -199,8 +228,28 @@ impl Hub {
             token: session.admission.kept_token().cloned(),
             modern: session.modern,
             next_index: session.next_index,
+            greeted_at: Some(session.liveness.greeted_at),
+            asked_at: session.liveness.asked_at,
             partial,
             channels,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_of_version_1_are_read_and_those_of_this_version_come_back() {
+        // Version, modern, Hocuspocus, no grant, next index 3; channel 2 owes 5 and speaks for client 7 at clock 9.
+        let first = [1, 2, 0, 0, 3, 2, 10, 1, 7, 9];
+        let mut facts = Facts::read(&first).unwrap();
+        assert_eq!((facts.modern, facts.next_index, facts.greeted_at, facts.asked_at), (true, 3, None, None));
+        assert_eq!(facts.channels[&2], ChannelFacts { owed: 5, unanswered: false, clients: [(7, 9)].into() });
+        facts.greeted_at = Some(1_700_000_000_000);
+        facts.asked_at = Some(1_700_000_020_000);
+        assert_eq!(Facts::read(&facts.write()), Some(facts));
+        assert_eq!(Facts::read(&[FACTS_VERSION + 1]), None, "a newer one is not guessed at");
     }
 }

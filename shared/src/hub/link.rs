@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use super::{Effect, Hub, channel::Stage};
+use super::{Effect, Hub, NO_ANSWER, channel::Stage};
 use crate::{
     Millis,
     id::{ChannelId, SessionId},
@@ -17,14 +17,20 @@ use crate::{
     },
 };
 
+/// As many attempts at most count when a link has brought something.
+const HEARD_ATTEMPTS: u32 = 4;
+
 /// The connection to an origin, or the wish for one.
 #[derive(Debug)]
 pub(super) struct Link {
     up: bool,
     /// The origin takes nothing at the moment.
     held: bool,
-    heard_at: Millis,
-    /// Attempts since the last link, and when the next one is due.
+    up_at: Millis,
+    /// Since when a ping is not answered, and what of that is saved.
+    pinged_at: Option<Millis>,
+    saved_ping: Option<Millis>,
+    /// Attempts since the last link that lasted, and when the next one is due.
     attempts: u32,
     ask_at: Millis,
     /// Everything up to here has reached this hub's sessions.
@@ -41,7 +47,9 @@ impl Link {
         Self {
             up: false,
             held: false,
-            heard_at: now,
+            up_at: 0,
+            pinged_at: None,
+            saved_ping: None,
             attempts: 0,
             ask_at: now,
             position: None,
@@ -54,8 +62,9 @@ impl Link {
 
     /// A link whose socket outlived the hub's memory.
     pub(super) fn restored(facts: &Bytes, now: Millis) -> Self {
-        let position = read_position(facts);
-        Self { up: true, position, saved: position, ..Self::new(now) }
+        let (position, pinged_at) = read_facts(facts);
+        let saved = position;
+        Self { up: true, pinged_at, saved_ping: pinged_at, position, saved, ..Self::new(now) }
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -98,13 +107,52 @@ impl Link {
     }
 
     pub(super) fn save_due_position(&mut self, now: Millis, effects: &mut Vec<Effect>) {
-        if self.save_at().is_some_and(|at| at <= now)
-            && let Some(position) = self.position
-        {
-            self.saved = Some(position);
+        if self.save_at().is_some_and(|at| at <= now) {
             self.saved_at = now;
-            effects.push(Effect::SaveLink { facts: write_position(position) });
+            effects.push(self.facts());
         }
+    }
+
+    /// It was asked for a sign of life.
+    pub(super) fn pinged(&mut self, now: Millis) {
+        if self.up {
+            self.pinged_at.get_or_insert(now);
+        }
+    }
+
+    /// The next one is asked for at once when the first that brings something ends, and after any that lasts; else not:
+    /// what breaks it may be in what it brings.
+    fn heard(&mut self, now: Millis) {
+        self.pinged_at = None;
+        let lasts = now >= self.up_at + limits::LINK_LASTS_MS;
+        if lasts {
+            self.attempts = 0;
+        }
+        if lasts || self.attempts <= 1 {
+            self.ask_at = self.ask_at.min(now);
+        } else {
+            self.attempts = self.attempts.min(HEARD_ATTEMPTS);
+            self.ask_at = self.ask_at.min(self.up_at + (limits::DIAL_FIRST_MS << HEARD_ATTEMPTS));
+        }
+    }
+
+    /// A ping without an answer must be remembered: between two of them the hub may sleep.
+    pub(super) fn save_ping(&mut self, effects: &mut Vec<Effect>) {
+        if self.up && self.pinged_at != self.saved_ping {
+            self.saved_ping = self.pinged_at;
+            effects.push(self.facts());
+        }
+    }
+
+    fn facts(&mut self) -> Effect {
+        self.saved = self.position;
+        let mut writer = Writer::default();
+        let position = self.position.unwrap_or(NOWHERE);
+        writer.var(position.epoch.0);
+        writer.var(position.seq);
+        writer.var(position.ts);
+        writer.var(self.pinged_at.unwrap_or_default());
+        Effect::SaveLink { facts: writer.finish() }
     }
 }
 
@@ -114,8 +162,9 @@ impl Hub {
     pub fn link_up(&mut self, now: Millis) {
         self.link.up = true;
         self.link.held = false;
-        self.link.heard_at = now;
-        self.link.attempts = 0;
+        self.link.up_at = now;
+        self.link.pinged_at = None;
+        self.link.saved_ping = None;
         self.link.next = None;
         self.link.whole.clear();
         self.link_out.clear();
@@ -136,6 +185,7 @@ impl Hub {
         for message in self.own_presence().into_iter().chain(self.visible_files()) {
             self.say(message);
         }
+        self.report();
         self.tell_members(&EventOut::Link { state: LinkState::Up });
     }
 
@@ -146,7 +196,8 @@ impl Hub {
         }
         self.link.up = false;
         self.link_out.clear();
-        self.link.ask_at = now;
+        // One that ends soon, as when the two sides speak different versions, is not asked for in a storm.
+        self.link.ask_at = self.link.ask_at.max(now);
         self.store_outbox();
         self.tell_members(&EventOut::Link { state: LinkState::Down });
         self.watch_link(now);
@@ -154,7 +205,7 @@ impl Hub {
 
     /// A message of the origin.
     pub fn link_message(&mut self, message: OriginMessage, now: Millis) {
-        self.link.heard_at = now;
+        self.link.heard(now);
         match message {
             OriginMessage::Opened { channel, file, path, size, grant_version: _ } => {
                 self.opened(channel, file, path, size, now);
@@ -182,6 +233,7 @@ impl Hub {
             }
             OriginMessage::Diff { channel, file, ask, bytes, state_vector, size, position: _ } => {
                 self.diff(channel, &file, ask, &bytes, &state_vector, size);
+                self.asked_with_step1(channel, now);
             }
             OriginMessage::Updates { position, updates } => {
                 self.deliver(updates);
@@ -198,6 +250,9 @@ impl Hub {
                 if let Some(position) = position {
                     self.link.read_until(position);
                 }
+            }
+            OriginMessage::Text { channel, position, whole, json } => {
+                self.text(channel, position, whole, &json);
             }
             OriginMessage::Revoke { member, role, version } => self.revoke(&member, role, version, now),
             OriginMessage::Pong => {}
@@ -217,7 +272,7 @@ impl Hub {
         }
         let stalled =
             self.outbox.oldest_at().filter(|_| !self.link.held).map(|at| at + limits::LINK_STALLED_MS);
-        let silent = (!self.sessions.is_empty()).then_some(self.link.heard_at + limits::LINK_SILENT_MS);
+        let silent = self.link.pinged_at.map(|at| at + limits::ANSWER_MS);
         [stalled, silent].into_iter().flatten().min()
     }
 
@@ -227,7 +282,7 @@ impl Hub {
             return;
         }
         if self.link.up {
-            self.effects.push(Effect::DropLink { reason: "no-answer".to_owned() });
+            self.effects.push(Effect::DropLink { reason: NO_ANSWER.to_owned() });
             self.link_down(now);
             return;
         }
@@ -236,7 +291,7 @@ impl Hub {
         self.counters.dials += 1;
         self.effects.push(Effect::Dial);
         let backoff = (limits::DIAL_FIRST_MS << attempt).min(limits::DIAL_MAX_MS);
-        self.link.ask_at = now + backoff + self.jitter(backoff / 2);
+        self.link.ask_at = now + backoff - self.jitter(backoff / 2);
     }
 
     /// Spreads hubs that lost the same origin; from the name, since nothing here is random.
@@ -266,6 +321,9 @@ impl Hub {
         if !matches!(channel.stage, Stage::Opening | Stage::Open(_)) {
             return;
         }
+        if channel.is_text() && channel.name() != limits::ROOM_DOCUMENT {
+            return self.ask_text(id);
+        }
         let session = self.sessions.get(&id.session());
         if let Some(grant) = session.and_then(|session| session.admission.grant.clone()) {
             let name = channel.name().to_owned();
@@ -274,16 +332,14 @@ impl Hub {
     }
 }
 
-fn write_position(position: Position) -> Bytes {
-    let mut writer = Writer::default();
-    writer.var(position.epoch.0);
-    writer.var(position.seq);
-    writer.var(position.ts);
-    writer.finish()
-}
+/// Stands for a position that is not known.
+const NOWHERE: Position = Position { epoch: Epoch(0), seq: 0, ts: 0 };
 
-fn read_position(facts: &Bytes) -> Option<Position> {
+/// The position, and since when a ping is not answered.
+fn read_facts(facts: &Bytes) -> (Option<Position>, Option<Millis>) {
     let mut reader = Reader::new(facts);
-    let epoch = Epoch(reader.var(u64::MAX).ok()?);
-    Some(Position { epoch, seq: reader.var(u64::MAX).ok()?, ts: reader.var(u64::MAX).ok()? })
+    let mut number = || reader.var(u64::MAX).ok();
+    let (epoch, seq, ts, pinged_at) = (number(), number(), number(), number());
+    let position = || Some(Position { epoch: Epoch(epoch?), seq: seq?, ts: ts? });
+    (position().filter(|position| *position != NOWHERE), pinged_at.filter(|at| *at > 0))
 }

@@ -16,12 +16,16 @@ mod receipts;
 mod document;
 mod audience;
 mod presence;
+mod liveness;
 mod outbox;
 mod link;
 mod opening;
 mod change;
 mod events;
+mod text;
+mod visible;
 mod backlog;
+mod pace;
 mod facts;
 mod rebuild;
 
@@ -30,7 +34,14 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 pub use self::effect::{Dialect, Effect, Frame, Persisted, Visitor};
-use self::{channel::Channel, document::Document, link::Link, outbox::Outbox, session::Session};
+use self::{
+    channel::Channel,
+    document::Document,
+    link::Link,
+    outbox::Outbox,
+    pace::{Pace, Payer},
+    session::Session,
+};
 use crate::{
     Millis,
     close::CloseCode,
@@ -38,6 +49,9 @@ use crate::{
     limits,
     wire::link::HubMessage,
 };
+
+/// Why a client or a link is given up that gives no sign of life.
+pub const NO_ANSWER: &str = "no-answer";
 
 /// What a hub needs to know when it is made.
 #[derive(Clone, Debug)]
@@ -67,13 +81,17 @@ pub struct Hub {
     outbox: Outbox,
     link: Link,
     keepalive_at: Millis,
+    paces: BTreeMap<Payer, Pace>,
     effects: Vec<Effect>,
     link_out: Vec<HubMessage>,
     counters: Counters,
+    /// What the origin has been told of them.
+    reported: Counters,
 }
 
-/// What a hub has counted since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+/// What a hub has counted: since it was made, or since it last told an origin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Counters {
     /// Changes taken from sessions.
     pub changes: u64,
@@ -87,10 +105,13 @@ pub struct Counters {
     pub dials: u64,
     /// Times a change was not logged because what it depends on was missing.
     pub missing: u64,
+    /// Frames, documents, events and presence beyond a member's rate.
+    pub rate_limited: u64,
 }
 
-/// How a hub stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+/// How a hub stands. In a `stats` message of the link the counters are those since the last one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Stats {
     /// Sessions connected.
     pub sessions: usize,
@@ -108,6 +129,20 @@ pub struct Stats {
     pub counters: Counters,
 }
 
+impl Counters {
+    fn since(&self, earlier: &Self) -> Self {
+        Self {
+            changes: self.changes - earlier.changes,
+            refused: self.refused - earlier.refused,
+            deliveries: self.deliveries - earlier.deliveries,
+            slow_consumers: self.slow_consumers - earlier.slow_consumers,
+            dials: self.dials - earlier.dials,
+            missing: self.missing - earlier.missing,
+            rate_limited: self.rate_limited - earlier.rate_limited,
+        }
+    }
+}
+
 impl Hub {
     /// An empty hub.
     pub fn new(settings: Settings, now: Millis) -> Self {
@@ -119,9 +154,11 @@ impl Hub {
             outbox: Outbox::new(now),
             link: Link::new(now),
             keepalive_at: now + limits::KEEPALIVE_MS,
+            paces: BTreeMap::new(),
             effects: Vec::new(),
             link_out: Vec::new(),
             counters: Counters::default(),
+            reported: Counters::default(),
         }
     }
 
@@ -136,6 +173,7 @@ impl Hub {
         self.leave_idle_link();
         if self.settings.durable {
             self.save_facts();
+            self.link.save_ping(&mut self.effects);
         }
         std::mem::take(&mut self.effects)
     }
@@ -153,6 +191,18 @@ impl Hub {
         }
     }
 
+    /// Tells the origin how the hub stands and what it has counted since it last did.
+    fn report(&mut self) {
+        let counters = self.counters.since(&self.reported);
+        let stats = Stats { counters, ..self.stats() };
+        if self.link.is_up()
+            && let Ok(json) = serde_json::to_vec(&stats)
+        {
+            self.reported = self.counters;
+            self.say(HubMessage::Stats { json: json.into() });
+        }
+    }
+
     /// Does what is due: stores what is late, keeps clients and link alive, asks for a new link.
     pub fn tick(&mut self, now: Millis) {
         if self.outbox.late_at().is_some_and(|at| at <= now) {
@@ -160,12 +210,14 @@ impl Hub {
         }
         if !self.sessions.is_empty() && self.keepalive_at <= now {
             self.keepalive_at = now + limits::KEEPALIVE_MS;
-            self.keep_alive();
+            self.keep_alive(now);
             self.forget_gone_presence(now);
+            self.forget_rested(now);
         }
         self.watch_link(now);
         self.watch_admissions(now);
         self.close_stuck(now);
+        self.close_silent(now);
         self.link.save_due_position(now, &mut self.effects);
         self.ask_again(now);
     }
@@ -179,6 +231,7 @@ impl Hub {
             self.link_watch_at(),
             self.admission_at(),
             self.stuck_at(),
+            self.silent_at(),
             self.link.save_at(),
             self.ask_again_at(),
         ]

@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{Hub, channel::Stage};
+use super::{
+    Hub,
+    channel::{Channel, Stage},
+};
 use crate::{
     Millis,
     close::CloseCode,
@@ -48,6 +51,9 @@ impl Hub {
         channel.stage = Stage::Open(file.clone());
         channel.path = path;
         channel.role = role.unwrap_or(channel.role);
+        if channel.is_text() && !file.is_room() {
+            return self.text_opened(id, now);
+        }
         let document = self.documents.entry(file.clone()).or_default();
         document.waiting.insert(id);
         document.size = size;
@@ -57,6 +63,11 @@ impl Hub {
         if file.is_room() {
             self.join_audience(id, &file);
         }
+        self.handle_pending(id, now);
+    }
+
+    /// What came before the document was open.
+    pub(super) fn handle_pending(&mut self, id: ChannelId, now: Millis) {
         let pending = match self.channels.get(&id) {
             Some(channel) => channel.pending.clone(),
             None => return,
@@ -79,7 +90,8 @@ impl Hub {
     }
 
     pub(super) fn tell_scope(&mut self, id: ChannelId) {
-        let Some(channel) = self.channels.get(&id).filter(|channel| !channel.bare) else { return };
+        let speaks = |channel: &&Channel| !channel.bare && !channel.is_text();
+        let Some(channel) = self.channels.get(&id).filter(speaks) else { return };
         let scope = channel.role.scope();
         let frame = hocuspocus::write_server(&channel.key, &ServerMessage::Authenticated { scope });
         self.send(id.session(), frame);
@@ -93,6 +105,12 @@ impl Hub {
             return self.close(id.session(), code, reason, now);
         }
         match channel.stage {
+            Stage::Opening if channel.is_text() => {
+                channel.stage = Stage::Closed;
+                self.drop_pending(id);
+                self.touch(id.session());
+                self.tell_text_error(id, reason, "the file cannot be opened");
+            }
             Stage::Opening => {
                 channel.stage = Stage::Stranger;
                 let frame =

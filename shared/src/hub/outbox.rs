@@ -217,7 +217,9 @@ impl Outbox {
 
 fn number(message: &HubMessage) -> Option<u64> {
     match message {
-        HubMessage::Update { hub_seq, .. } | HubMessage::Event { hub_seq, .. } => Some(*hub_seq),
+        HubMessage::Update { hub_seq, .. }
+        | HubMessage::Event { hub_seq, .. }
+        | HubMessage::Text { hub_seq, .. } => Some(*hub_seq),
         _ => None,
     }
 }
@@ -225,7 +227,7 @@ fn number(message: &HubMessage) -> Option<u64> {
 fn size(message: &HubMessage) -> usize {
     match message {
         HubMessage::Update { bytes, .. } => bytes.len() + 64,
-        HubMessage::Event { json, .. } => json.len() + 64,
+        HubMessage::Event { json, .. } | HubMessage::Text { json, .. } => json.len() + 64,
         _ => 0,
     }
 }

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::Hub;
+use super::{Hub, Session, pace::Fare};
 use crate::{
     Millis,
     id::{ChannelId, FileId},
     limits,
     wire::{
+        event::EventOut,
+        hocuspocus::{self, ServerMessage},
         link::HubMessage,
-        yjs::{self, AwarenessEntry},
+        yjs::{self, AwarenessEntry, AwarenessError, YMessage},
     },
 };
 
@@ -59,8 +61,10 @@ impl Presence {
         if !newer {
             return false;
         }
-        // A clock that was learnt before memory was lost keeps its owner when the origin fills in the state.
-        let keep = if lost && owner.is_none() { known.and_then(|entry| entry.owner) } else { owner };
+        // A clock that was learnt before memory was lost keeps its owner, whoever fills in the state.
+        let spoken_for =
+            known.and_then(|entry| entry.owner).filter(|_| lost && (owner.is_none() || clock == new.clock));
+        let keep = spoken_for.or(owner);
         let state = if gone { State::Gone(now) } else { State::Json(new.state.to_owned()) };
         self.entries.insert(new.client, Entry { clock: new.clock, state, owner: keep });
         true
@@ -99,15 +103,24 @@ impl Presence {
 impl Hub {
     /// Awareness of a session: what is news goes to the others here and over the link.
     pub(super) fn receive_awareness(&mut self, id: ChannelId, file: &FileId, update: &[u8], now: Millis) {
+        let answers = self.sessions.get(&id.session()).is_some_and(Session::repeats_awareness);
+        let entries = match yjs::read_awareness(update) {
+            _ if answers => self.own_entries(id, update),
+            Ok(entries) => entries,
+            Err(error) => return self.refuse_presence(id, file, error, now),
+        };
+        // Whoever goes is let go, at any rate.
+        let shows = entries.iter().any(|entry| entry.state != "null");
+        if shows && !self.pays(id.session(), Fare::Presence, now) {
+            return;
+        }
         let (Some(document), Some(channel)) = (self.documents.get_mut(file), self.channels.get_mut(&id))
         else {
             return;
         };
-        // An unreadable presence harms nobody and loses nothing: it is dropped.
-        let Ok(entries) = yjs::read_awareness(update) else { return };
         let others = entries.iter().filter(|entry| !channel.clients.contains_key(&entry.client)).count();
         if channel.clients.len() + others > limits::AWARENESS_CLIENTS {
-            return;
+            return self.refuse_presence(id, file, AwarenessError::TooMany, now);
         }
         let news = document.presence.accept(entries, Some(id), now);
         if news.is_empty() {
@@ -126,6 +139,31 @@ impl Hub {
         self.say(HubMessage::Awareness { file: file.clone(), bytes });
     }
 
+    /// An old provider that is asked shows all that it knows, of others too: of that, what the channel speaks for.
+    fn own_entries<'a>(&self, id: ChannelId, update: &'a [u8]) -> Vec<AwarenessEntry<'a>> {
+        let Some(channel) = self.channels.get(&id) else { return Vec::new() };
+        let mut entries = yjs::read_relayed_awareness(update).unwrap_or_default();
+        entries.retain(|entry| channel.clients.contains_key(&entry.client));
+        entries
+    }
+
+    /// What cannot be taken is dropped, and its author told: it harms nobody, and the text goes on.
+    fn refuse_presence(&mut self, id: ChannelId, file: &FileId, error: AwarenessError, now: Millis) {
+        // An answer costs as much as what it answers.
+        if !self.pays(id.session(), Fare::Presence, now) {
+            return;
+        }
+        let Some(channel) = self.channels.get(&id) else { return };
+        let frame = if channel.bare {
+            yjs::write_y(&YMessage::Auth { reason: error.word() })
+        } else {
+            let (code, reason) = (error.word().to_owned(), error.to_string());
+            let refusal = EventOut::Error { code, reason, file: Some(file.clone()) };
+            hocuspocus::write_server(&channel.key, &ServerMessage::Stateless(&refusal.to_json()))
+        };
+        self.send(id.session(), frame);
+    }
+
     /// Awareness of other hubs.
     pub(super) fn relay_awareness(&mut self, file: &FileId, update: &[u8], now: Millis) {
         let Some(document) = self.documents.get_mut(file) else { return };
@@ -141,7 +179,8 @@ impl Hub {
     pub(super) fn show_presence(&mut self, id: ChannelId, file: &FileId) {
         let Some(document) = self.documents.get(file) else { return };
         let shown = document.presence.shown(false);
-        if let (Some(channel), false) = (self.channels.get(&id), shown.is_empty()) {
+        let channel = self.channels.get(&id).filter(|channel| !channel.is_text());
+        if let (Some(channel), false) = (channel, shown.is_empty()) {
             let frame = channel.awareness_frame(&yjs::write_awareness(&shown));
             self.send(id.session(), frame);
         }

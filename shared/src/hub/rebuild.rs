@@ -11,7 +11,9 @@ use super::{
     channel::{Channel, Stage},
     facts::{ChannelFacts, ChannelRow, Facts},
     link::Link,
+    liveness::Liveness,
     receipts::Receipts,
+    text::Told,
 };
 use crate::{
     Millis,
@@ -39,6 +41,7 @@ impl Hub {
         for (channel, _) in rows {
             hub.forget_channel(channel);
         }
+        hub.restore_keepalive();
         for message in hub.outbox.replay(now) {
             hub.say(message);
         }
@@ -65,6 +68,7 @@ impl Hub {
         session.admission = Admission::restored(facts.grant.clone(), facts.token.clone(), now);
         session.modern = facts.modern;
         session.next_index = facts.next_index;
+        session.liveness = Liveness::restored(facts.greeted_at.unwrap_or(now), facts.asked_at);
         session.saved = saved;
         session.touched = false;
         self.sessions.insert(id, session);
@@ -83,6 +87,7 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(&id.session()) else { return };
         let mut channel = Channel::new(row.key.into(), !session.is_hocuspocus());
         session.keys.insert(channel.key.clone(), id);
+        session.visible = row.visible.or(session.visible.take());
         let grant = session.admission.grant.as_ref();
         channel.role = grant.map_or(channel.role, |grant| grant.role_at(row.path.as_ref()));
         channel.path = row.path;
@@ -92,6 +97,11 @@ impl Hub {
         channel.step1 = facts.unanswered.then(|| Bytes::from_static(yjs::EMPTY_STATE_VECTOR));
         channel.probing = facts.owed > 0 && !facts.unanswered && !row.file.is_room();
         channel.clients = facts.clients;
+        if channel.is_text() && !row.file.is_room() {
+            channel.told = Told::Forgotten;
+            self.channels.insert(id, channel);
+            return;
+        }
         let document = self.documents.entry(row.file).or_default();
         if facts.unanswered {
             document.waiting.insert(id);

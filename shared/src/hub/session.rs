@@ -4,16 +4,17 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{Dialect, Effect, Frame, Hub, Visitor, admission::Admission, channel::Channel};
+use super::{
+    Dialect, Effect, Frame, Hub, Visitor, admission::Admission, channel::Channel, liveness::Liveness,
+    pace::Fare, text,
+};
 use crate::{
     Millis,
     close::CloseCode,
     id::{ChannelId, SessionId},
     limits,
     wire::{
-        event::EventOut,
-        hocuspocus::{self, ClientInput, ServerMessage},
-        link::HubMessage,
+        hocuspocus::{self, ClientInput, ClientMessage, ServerMessage},
         yjs,
     },
 };
@@ -35,6 +36,7 @@ pub(super) struct Session {
     pub(super) pending_bytes: usize,
     pub(super) pending_frames: usize,
     pub(super) backlog: super::backlog::Backlog,
+    pub(super) liveness: Liveness,
     /// The files that the member looks at, as the room event that said so.
     pub(super) visible: Option<Bytes>,
     /// The facts that were saved last.
@@ -55,6 +57,7 @@ impl Session {
             pending_bytes: 0,
             pending_frames: 0,
             backlog: Default::default(),
+            liveness: Liveness::new(now),
             visible: None,
             saved: Bytes::new(),
             touched: true,
@@ -96,9 +99,13 @@ impl Hub {
         }
         let Some(known) = self.sessions.get_mut(&session) else { return };
         known.backlog.heard();
+        known.touched |= known.liveness.heard();
         let hocuspocus = known.is_hocuspocus();
+        if !self.pays(session, Fare::Frame(frame.len()), now) {
+            return self.close(session, CloseCode::RateLimited, "too-fast", now);
+        }
         match frame {
-            Frame::Text(_) => self.refuse_text(session),
+            Frame::Text(frame) => self.receive_text(session, &frame, now),
             Frame::Binary(frame) if hocuspocus => self.receive_envelope(session, frame, now),
             Frame::Binary(frame) => self.receive_bare(session, frame, now),
         }
@@ -130,16 +137,29 @@ impl Hub {
         if frame.len() > limits::FRAME_BYTES {
             return self.refuse_oversized(session, &frame, now);
         }
-        let key: Arc<str> = match hocuspocus::read_client(&frame) {
+        let (key, opens): (Arc<str>, bool) = match hocuspocus::read_client(&frame) {
             Ok(ClientInput::Pong) => return,
-            Ok(ClientInput::Frame(read)) => read.key.into(),
+            Ok(ClientInput::Frame(read)) if !text::is_text_key(read.key) => {
+                (read.key.into(), matches!(read.message, ClientMessage::Token { .. }))
+            }
+            Ok(ClientInput::Frame(_)) => return self.close(session, CloseCode::BadFrame, "bad-frame", now),
             Err(_) => return self.close(session, CloseCode::BadFrame, "bad-frame", now),
         };
         let known = self.sessions.get(&session).and_then(|s| s.keys.get(&key)).copied();
-        let Some(channel) = known.or_else(|| self.new_channel(session, &key)) else {
-            return self.close(session, CloseCode::RateLimited, "too-many-documents", now);
+        let channel = match known {
+            Some(channel) => Ok(channel),
+            None if !self.pays(session, Fare::Open, now) => Err("rate-limited"),
+            None => self.new_channel(session, &key).ok_or("too-many-documents"),
         };
-        self.receive_on(channel, frame, now);
+        match channel {
+            Ok(channel) => self.receive_on(channel, frame, now),
+            // Only the document: the stock provider would come back for all of them again.
+            Err(reason) if opens => {
+                let denied = ServerMessage::PermissionDenied { reason };
+                self.send(session, hocuspocus::write_server(&key, &denied));
+            }
+            Err(_) => {}
+        }
     }
 
     fn receive_bare(&mut self, session: SessionId, frame: Bytes, now: Millis) {
@@ -176,34 +196,6 @@ impl Hub {
         let message =
             if modern { ServerMessage::Close { reason } } else { ServerMessage::PermissionDenied { reason } };
         hocuspocus::write_server(key, &message)
-    }
-
-    fn refuse_text(&mut self, session: SessionId) {
-        let text = EventOut::Error {
-            code: "text-frames".into(),
-            reason: "this server speaks binary frames only".into(),
-            file: None,
-        }
-        .to_json();
-        self.effects.push(Effect::SendText { to: session, text });
-    }
-
-    /// Sends every client something, since clients take silence for death after 30 s.
-    pub(super) fn keep_alive(&mut self) {
-        let mut frames: BTreeMap<Bytes, Vec<SessionId>> = BTreeMap::new();
-        for (id, session) in &self.sessions {
-            let frame = match session.keys.keys().next() {
-                _ if session.modern => Bytes::from_static(hocuspocus::PING),
-                _ if !session.is_hocuspocus() => yjs::write_y(&yjs::YMessage::Awareness(&[0])),
-                Some(key) => hocuspocus::write_server(key, &ServerMessage::Awareness(&[0])),
-                None => continue,
-            };
-            frames.entry(frame).or_default().push(*id);
-        }
-        for (frame, to) in frames {
-            self.effects.push(Effect::Send { to, frame });
-        }
-        self.say(HubMessage::Ping);
     }
 
     pub(super) fn touch(&mut self, session: SessionId) {

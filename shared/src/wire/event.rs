@@ -115,6 +115,14 @@ pub fn tree_changes(json: &[u8]) -> Vec<FileChange> {
     }
 }
 
+/// Who looks at which files, if that is what the event says.
+pub fn visible_files(json: &[u8]) -> Option<(Member, Vec<String>)> {
+    match serde_json::from_slice(json) {
+        Ok(EventOut::VisibleFiles { member, files }) => Some((member, files)),
+        _ => None,
+    }
+}
+
 /// An event for members.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]

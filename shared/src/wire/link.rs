@@ -102,6 +102,34 @@ pub enum HubMessage {
         /// The event and its author in JSON, as [`crate::wire::event::Attributed`] reads it.
         json: Bytes,
     },
+    /// A channel of text frames wants a file. On an open one: its change was refused, it wants the text anew.
+    OpenText {
+        /// The channel.
+        channel: ChannelId,
+        /// The document name.
+        name: String,
+        /// What admission allows.
+        grant: Grant,
+        /// The position that the member was told last; empty if the text is to be sent whole.
+        told: String,
+        /// A number of the hub, never used before: the round that begins with the whole text.
+        round: u64,
+    },
+    /// A change of a file from a text frame.
+    Text {
+        /// The author's channel.
+        channel: ChannelId,
+        /// The file.
+        file: FileId,
+        /// The hub's number for it: rising, kept over losses of memory.
+        hub_seq: u64,
+        /// The version of the grant it was admitted under.
+        grant_version: u32,
+        /// What it is based on: a position, `*` for the last one that the origin has sent, empty for none.
+        base: String,
+        /// The frame, as [`crate::wire::text::read_change`] reads it.
+        json: Bytes,
+    },
     /// Counters of the hub, as JSON.
     Stats {
         /// The counters.
@@ -230,6 +258,17 @@ pub enum OriginMessage {
         /// The only channel that it is for, or `None` for all members.
         channel: Option<ChannelId>,
         /// The event in JSON.
+        json: Bytes,
+    },
+    /// What a channel of text frames gets of its file: a text frame.
+    Text {
+        /// The channel.
+        channel: ChannelId,
+        /// The position that it tells.
+        position: String,
+        /// Whether it holds the whole text.
+        whole: bool,
+        /// The frame.
         json: Bytes,
     },
     /// A member's rights have changed.

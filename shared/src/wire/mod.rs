@@ -4,5 +4,6 @@ pub mod event;
 pub mod hocuspocus;
 mod json;
 pub mod link;
+pub mod text;
 pub mod varint;
 pub mod yjs;

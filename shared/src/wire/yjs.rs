@@ -168,6 +168,17 @@ pub enum AwarenessError {
     State,
 }
 
+impl AwarenessError {
+    /// The stable word for it in `error` events.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Read(_) | Self::State => "bad-presence",
+            Self::TooLong | Self::StateTooLong => "presence-too-large",
+            Self::TooMany => "presence-too-many",
+        }
+    }
+}
+
 /// Reads an awareness update of a client: everything in [`limits`] that is said of awareness holds for it.
 pub fn read_awareness(bytes: &[u8]) -> Result<Vec<AwarenessEntry<'_>>, AwarenessError> {
     if bytes.len() > limits::AWARENESS_BYTES {

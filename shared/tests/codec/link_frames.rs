@@ -52,6 +52,13 @@ fn hub_samples() -> Vec<(&'static str, HubMessage)> {
     let rules = [Rule { paths: "docs/**".into(), role: Role::Viewer }].into();
     let with_rules = Grant { rules, ..grant(Role::Editor, None) };
     let open = |name: &str, grant| HubMessage::Open { channel, name: name.into(), grant };
+    let open_text = |told: &str| HubMessage::OpenText {
+        channel,
+        name: "src/a.txt".into(),
+        grant: grant(Role::Editor, None),
+        told: told.into(),
+        round: 130,
+    };
     vec![
         ("hello", HubMessage::Hello { hub: "demo~weur".into(), position: Some(position()) }),
         ("hello, position unknown", HubMessage::Hello { hub: "direct~o1".into(), position: None }),
@@ -83,6 +90,19 @@ fn hub_samples() -> Vec<(&'static str, HubMessage)> {
         ("event, not logged", HubMessage::Event { channel, hub_seq: 0, json: bytes("{}") }),
         ("stats", HubMessage::Stats { json: bytes(r#"{"sessions":2}"#) }),
         ("ping", HubMessage::Ping),
+        ("open-text", open_text("3.300.65537.129")),
+        ("open-text, whole", open_text("")),
+        (
+            "text",
+            HubMessage::Text {
+                channel,
+                file: file(),
+                hub_seq: 129,
+                grant_version: 7,
+                base: "3.300.65537.129".into(),
+                json: bytes(r#"{"type":"code-change","file":"a","text":"é"}"#),
+            },
+        ),
         ("open with rules", open("src/a.txt", with_rules)),
         ("token", HubMessage::Token { session: channel.session(), token: "a.b.c".into() }),
     ]
@@ -102,6 +122,8 @@ fn origin_samples() -> Vec<(&'static str, OriginMessage)> {
         position: position(),
     };
     let update = |except, bytes| FileUpdate { file: file(), except: ChannelId(except), bytes };
+    let text =
+        |whole| OriginMessage::Text { channel, position: "3.300.65537.129".into(), whole, json: bytes("{}") };
     let revoke = |role| OriginMessage::Revoke { member: "ann".into(), role, version: 3 };
     vec![
         ("opened", opened(file(), Some(path))),
@@ -137,6 +159,8 @@ fn origin_samples() -> Vec<(&'static str, OriginMessage)> {
         ("revoke, to owner", revoke(Some(Role::Owner))),
         ("reset", OriginMessage::Reset { position: position() }),
         ("pong", OriginMessage::Pong),
+        ("text", text(true)),
+        ("text, an edit", text(false)),
     ]
 }
 

@@ -5,11 +5,11 @@
 mod support;
 
 mod against_yrs;
+mod awareness;
 mod causality;
 mod events;
 mod gate;
 mod golden_frames;
-mod hostile;
 mod link_frames;
 mod signature;
 mod tokens;

@@ -10,11 +10,6 @@ pub(crate) fn rows(tsv: &str) -> impl Iterator<Item = Vec<&str>> {
     tsv.lines().filter(|line| !line.starts_with('#')).map(|line| line.split('\t').collect())
 }
 
-/// Every golden frame, for tests that only need bytes of the right kind.
-pub(crate) fn golden_frames() -> Vec<Vec<u8>> {
-    rows(GOLDEN_FRAMES).map(|row| unhex(row[4])).collect()
-}
-
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -37,6 +37,13 @@ export function openRooms(path) {
   };
 }
 
+/** Holds a database's write lock until it is closed. */
+export function lockForWriting(path) {
+  const database = new DatabaseSync(path);
+  database.exec('BEGIN IMMEDIATE');
+  return database;
+}
+
 /** Whether two documents hold the same insertions and deletions, and read the same. */
 export function sameDocument(one, other) {
   const same = Y.equalSnapshots(Y.snapshot(one), Y.snapshot(other));

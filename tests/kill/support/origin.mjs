@@ -14,12 +14,12 @@ export class Origin {
   #ended;
   #child;
 
-  constructor(settings) {
+  constructor(settings, roles = []) {
     const binary = process.env.EDGEROOM_ORIGIN;
     assert.ok(binary && existsSync(binary), 'EDGEROOM_ORIGIN names no binary: run `cargo xtask test kill`');
     const own = { LISTEN: '127.0.0.1:0', AUTH: 'open', PAGE_DIR: 'none', LOG_FORMAT: 'json' };
     const stdio = ['ignore', 'pipe', 'pipe'];
-    this.#child = spawn(binary, [], { env: { ...own, ...settings }, stdio });
+    this.#child = spawn(binary, roles, { env: { ...own, ...settings }, stdio });
     running.add(this.#child);
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream.setEncoding('utf8').on('data', (text) => (this.#output += text));
@@ -54,6 +54,11 @@ export class Origin {
     });
     await Promise.race([heard(), died, late]).finally(() => clearTimeout(timer));
     [this.url, this.ws] = [`http://${address}`, `ws://${address}`];
+  }
+
+  /** Sends the signal, and waits for nothing. */
+  signal(name) {
+    this.#child.kill(name);
   }
 
   /** Sends the signal, and waits for the end. */

@@ -4,7 +4,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openArchive, openRooms } from './databases.mjs';
+import { lockForWriting, openArchive, openRooms } from './databases.mjs';
 import { Member } from './member.mjs';
 import { Origin } from './origin.mjs';
 
@@ -26,9 +26,9 @@ export function setStage(t) {
   };
   return {
     dataDir,
-    /** A running origin on the data folder, with these settings beside `AUTH=open`. */
-    async origin(settings = {}) {
-      const origin = new Origin({ DATA_DIR: dataDir, ...settings });
+    /** A running origin on the data folder, with these settings beside `AUTH=open`, in this role if one is named. */
+    async origin(settings = {}, role) {
+      const origin = new Origin({ DATA_DIR: dataDir, ...settings }, role ? [role] : []);
       origins.add(origin);
       await origin.listening();
       return origin;
@@ -43,6 +43,14 @@ export function setStage(t) {
     clear,
     /** What the archive has, read beside the origin. */
     archive: () => opened(openArchive(join(dataDir, 'archive.db'))),
+    /** Keeps everybody from writing to the archive until the answer is called. */
+    lockArchive() {
+      const lock = opened(lockForWriting(join(dataDir, 'archive.db')));
+      return () => {
+        databases.delete(lock);
+        lock.close();
+      };
+    },
     /** What the room store has, read beside the origin. */
     rooms: () => opened(openRooms(join(dataDir, 'rooms.db'))),
   };

@@ -127,7 +127,7 @@ fn start_yardstick(programs: &Path) -> Result<(Group, u16)> {
 }
 
 /// Runs a load and reads the line that it prints.
-fn answer(load: &mut Command) -> Result<Value> {
+pub(super) fn answer(load: &mut Command) -> Result<Value> {
     let output = load.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("starting the load")?;
     if !output.status.success() {
         bail!("the load ended with {}", output.status);

@@ -1,4 +1,4 @@
-//! Rounds of the same load on yardstick and origin, one right after the other, so that what else the machine does
+//! Rounds of the same load on a yardstick and on what is measured, one right after the other, so that what else the machine does
 //! hits both. A figure is the median over the rounds; a ratio is taken within each round first.
 
 use std::fmt;
@@ -42,6 +42,16 @@ impl Rounds {
         self.median(|[yardstick, origin]| Some(origin.cpu_us? / yardstick.cpu_us?))
     }
 
+    /// Deliveries per second, median to median.
+    pub(super) fn pace_ratio(&self) -> Option<f64> {
+        Some(self.pace(1)? / self.pace(0)?)
+    }
+
+    /// Deliveries per second of the yardstick and of what is measured.
+    pub(super) fn paces(&self) -> [Option<f64>; 2] {
+        [self.pace(0), self.pace(1)]
+    }
+
     /// Everything, for scripts.
     pub(super) fn to_json(&self) -> Value {
         json!({
@@ -49,6 +59,7 @@ impl Rounds {
             "cpu_ratio": self.cpu_ratio().map(rounded),
             "cpu_ratios": self.cpu_ratios(),
             "deliveries_per_second": { "yardstick": self.pace(0), "origin": self.pace(1) },
+            "pace_ratio": self.pace_ratio().map(rounded),
         })
     }
 
@@ -119,6 +130,17 @@ mod tests {
         }
         assert_eq!(rounds.cpu_ratio(), Some(2.0));
         assert_eq!(rounds.to_json()["cpu_us_per_delivery"]["yardstick"], 4.0);
+    }
+
+    #[test]
+    fn paces_are_compared_by_their_medians() {
+        let mut rounds = Rounds::new("any");
+        for (yardstick, origin) in [(1.0, 2.0), (4.0, 8.0), (2.0, 2.5)] {
+            let took = |seconds: f64| json!({ "deliveries": 1000, "seconds": seconds, "bytes": 7 });
+            rounds.add(&took(yardstick), &took(origin)).unwrap();
+        }
+        assert_eq!(rounds.paces(), [Some(500.0), Some(400.0)]);
+        assert_eq!(rounds.pace_ratio(), Some(0.8));
     }
 
     #[test]

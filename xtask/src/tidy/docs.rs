@@ -39,7 +39,9 @@ pub(super) fn breaches(tree: &Tree) -> Vec<String> {
     let required = &settings | &vars;
     let known = &required | &tools;
     breaches.extend(compare("setting", &required, &known, OPERATIONS, operations, &rows));
-    if !lists_rights(operations, &rights(tree.text("origin/src/room_store/redis/mod.rs"))) {
+    let of_rooms = rights(tree.text("origin/src/room_store/redis/permissions.rs"));
+    let of_queue = rights(tree.text("origin/src/flush/bullmq/mod.rs"));
+    if of_queue.is_empty() || !lists_rights(operations, &[of_rooms, of_queue].concat()) {
         breaches.push(format!(
             "{OPERATIONS}: does not list the rights of the user of Redis as PERMISSIONS has them"
         ));

@@ -16,6 +16,9 @@ pub(super) enum Failure {
     /// The server said no.
     #[error("{0}")]
     Refused(String),
+    /// The server does not take this document, or it cannot be sent: too large, or not valid there.
+    #[error("{0}")]
+    Document(String),
     /// No server was reached, so nothing was done.
     #[error("{0}")]
     Away(String),
@@ -28,7 +31,12 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let text = error.to_string();
         match &*error.kind {
-            ErrorKind::Write(WriteFailure::WriteError(refusal)) => of_code(refusal.code, text),
+            ErrorKind::Write(WriteFailure::WriteError(refusal)) if refusal.code == DUPLICATE => {
+                Self::Duplicate(text)
+            }
+            ErrorKind::Write(WriteFailure::WriteError(_)) | ErrorKind::InvalidArgument { .. } => {
+                Self::Document(text)
+            }
             ErrorKind::InsertMany(InsertManyError { write_errors: Some(refusals), .. })
                 if !refusals.is_empty() =>
             {
@@ -56,6 +64,9 @@ fn of_code(code: i32, text: String) -> Failure {
 
 impl From<Failure> for ArchiveError {
     fn from(failure: Failure) -> Self {
-        Self::Failed(failure.to_string())
+        match failure {
+            Failure::Document(why) => Self::Refused(why),
+            failure => Self::Failed(failure.to_string()),
+        }
     }
 }

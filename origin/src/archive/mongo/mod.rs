@@ -20,7 +20,7 @@ use shared::id::{FileId, RoomId};
 
 use self::connection::Connection;
 pub use self::connection::Deadlines;
-use super::{Archive, ArchiveError, FileWrite, NewShard, Saved, Shard, StoredFile};
+use super::{Archive, ArchiveError, FileWrite, Making, NewShard, Saved, Shard, StoredFile};
 
 /// The archive of a production.
 pub struct MongoArchive {
@@ -58,6 +58,10 @@ impl Archive for MongoArchive {
         };
         let files = files.iter().map(record::entry).collect::<Result<Vec<_>, _>>()?;
         record::shard(id, &shard, files).map(Some)
+    }
+
+    async fn making(&self, id: &RoomId) -> Result<Option<Making>, ArchiveError> {
+        Ok(self.connection.head(id).await?.map(|head| head.id()))
     }
 
     async fn create(&self, shard: NewShard) -> Result<(), ArchiveError> {

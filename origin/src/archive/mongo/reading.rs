@@ -5,7 +5,7 @@ use mongodb::bson::{Document, doc};
 use shared::id::{FileId, RoomId};
 
 use super::{connection::Connection, failure::Failure, record};
-use crate::archive::ArchiveError;
+use crate::archive::{ArchiveError, Making};
 
 /// How often a shard is read again because it was deleted and made anew meanwhile.
 const TRIES: usize = 5;
@@ -17,6 +17,13 @@ pub(super) struct Head {
     pub(super) making: i64,
     /// How far the making has come; `None` when the shard is made.
     pub(super) step: Option<i64>,
+}
+
+impl Head {
+    /// The making as others know it.
+    pub(super) fn id(self) -> Making {
+        Making(self.making.cast_unsigned())
+    }
 }
 
 impl Connection {

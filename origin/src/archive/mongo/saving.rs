@@ -48,6 +48,9 @@ impl Connection {
     ) -> Result<Saved, ArchiveError> {
         self.indexed().await?;
         let Some(head) = self.head(id).await? else { return Ok(Saved::NoShard) };
+        if file.making.is_some_and(|meant| meant != head.id()) {
+            return Ok(Saved::NoShard);
+        }
         let write = Write { shard: id, making: head.making, known, file };
         let (mut is_new, mut lost) = (known.is_none(), 0);
         for tried in 0..TRIES {

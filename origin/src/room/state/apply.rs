@@ -7,7 +7,7 @@ use shared::{
     wire::link::{FileUpdate, OriginMessage},
 };
 
-use super::{Effect, LinkId, Room, file::LiveFile, links::Reading};
+use super::{Effect, LinkId, Room, file::LiveFile, links::Reading, past::Past};
 use crate::room_store::{FileLog, LogEntry, Published, StoreError};
 
 /// How long what others have logged may take to be published before the log is read instead.
@@ -65,11 +65,17 @@ impl Room {
             return self.catch_up();
         }
         self.position = Position { seq: entry.seq, ts: entry.ts, ..self.position };
-        if let Some(live) = self.live.get_mut(&entry.file)
-            && live.apply(&entry.bytes, entry.seq).is_err()
-        {
-            // The document is not to be trusted any more; it is read again when it is next wanted.
-            self.live.remove(&entry.file);
+        if !entry.file.is_room() {
+            self.storing.logged(&entry.file, entry.seq);
+        }
+        if let Some(live) = self.live.get_mut(&entry.file) {
+            if live.past.is_some() {
+                self.due_texts.insert(entry.file.clone());
+            }
+            if live.log(&entry).is_err() {
+                // The document is not to be trusted any more; it is read again when it is next wanted.
+                self.live.remove(&entry.file);
+            }
         }
         self.learn_names(&entry);
         let links: Vec<LinkId> = self.links.keys().copied().collect();
@@ -97,7 +103,7 @@ impl Room {
         }
         let Some(state) = self.links.get_mut(&link) else { return };
         let own = !entry.source.hub.is_empty() && entry.source.hub == state.hub;
-        let wanted = state.channels.values().any(|open| open.file == entry.file);
+        let wanted = state.channels.values().any(|open| open.file == entry.file && open.text.is_none());
         let update = (wanted && (everything || !own)).then(|| FileUpdate {
             file: entry.file.clone(),
             except: if everything { ChannelId(0) } else { ChannelId(entry.source.channel) },
@@ -127,7 +133,8 @@ impl Room {
             }
             Ok(log) if log.position.seq < self.position.seq => self.want(file),
             Ok(log) => match LiveFile::read(&log) {
-                Ok(live) => {
+                Ok(mut live) => {
+                    live.past = self.needs_past(file).then(|| Past::read(&log));
                     self.live.insert(file.clone(), live);
                 }
                 Err(error) => self.close_file(file, &error.to_string()),
@@ -150,6 +157,7 @@ impl Room {
             Published::Erased => self.refuse(shared::close::CloseCode::Deleted, "deleted"),
             Published::Note(note) => self.take_note(&note, now),
         }
+        self.look_at_storing(now);
         self.commit_next();
     }
 

@@ -11,7 +11,7 @@ use shared::{
     wire::link::OriginMessage,
 };
 
-use super::{Effect, LinkId, Room, judge::Verdict};
+use super::{Effect, LinkId, Room, judge::Verdict, text::Typing};
 use crate::room_store::{Batch, Entry, LogEntry, Logged, Source, StoreError};
 
 /// What waits for the log, and what is on its way there.
@@ -27,7 +27,20 @@ pub(super) struct Commit {
 #[derive(Debug)]
 pub(super) enum Pending {
     Change(Change),
-    Sync { link: LinkId, channel: ChannelId, file: FileId, ask: u64, state_vector: Bytes },
+    Sync {
+        link: LinkId,
+        channel: ChannelId,
+        file: FileId,
+        ask: u64,
+        state_vector: Bytes,
+    },
+    /// A channel of text frames is to get its text whole.
+    TextAnew {
+        link: LinkId,
+        channel: ChannelId,
+        file: FileId,
+        round: u64,
+    },
 }
 
 /// One change of a hub.
@@ -45,11 +58,15 @@ pub(super) struct Change {
 }
 
 /// What a change is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
     Update,
-    Step2 { may_edit: bool },
+    Step2 {
+        may_edit: bool,
+    },
     Event,
+    /// A change of a text frame; its bytes are the frame until it was judged, then the update.
+    Text(Typing),
 }
 
 impl Commit {
@@ -90,7 +107,7 @@ impl Commit {
             .partition(|pending| matches!(pending, Pending::Change(_)));
         dropped.extend(changes.into_iter().filter_map(|pending| match pending {
             Pending::Change(change) => Some(change),
-            Pending::Sync { .. } => None,
+            Pending::Sync { .. } | Pending::TextAnew { .. } => None,
         }));
         self.queue = syncs.into();
         self.queued_bytes = 0;
@@ -152,8 +169,10 @@ impl Room {
                 .filter(|(_, verdict)| *verdict == Verdict::Log)
                 .map(|(change, _)| change.entry())
                 .collect();
+            let confirm =
+                self.settings.confirm && judged.iter().any(|(_, verdict)| *verdict == Verdict::Known);
             self.commit.in_flight = Some(judged);
-            if entries.is_empty() {
+            if entries.is_empty() && !confirm {
                 self.settle_batch(&[], 0);
             } else {
                 self.batches += 1;
@@ -175,12 +194,16 @@ impl Room {
         let mut judged = Vec::new();
         let mut bytes = 0;
         loop {
-            let (file, size) = match self.commit.queue.front() {
+            let (file, size, of_text) = match self.commit.queue.front() {
                 None => return (judged, false),
-                Some(Pending::Sync { file, .. }) => (file.clone(), 0),
-                Some(Pending::Change(change)) => (change.file.clone(), change.bytes.len()),
+                Some(Pending::Sync { file, .. } | Pending::TextAnew { file, .. }) => (file.clone(), 0, false),
+                Some(Pending::Change(change)) => {
+                    (change.file.clone(), change.bytes.len(), matches!(change.what, What::Text(_)))
+                }
             };
-            let known = file.is_room() || !self.names.contains_key(&file) || self.live.contains_key(&file);
+            let known = file.is_room()
+                || !self.names.contains_key(&file)
+                || self.live.get(&file).is_some_and(|live| live.past.is_some() || !of_text);
             if !known {
                 self.want(&file);
                 return (judged, true);
@@ -191,15 +214,18 @@ impl Room {
             }
             match self.commit.queue.front() {
                 // Its answer must hold what is judged but not logged yet.
-                Some(Pending::Sync { .. }) if !judged.is_empty() => return (judged, false),
+                Some(Pending::Sync { .. } | Pending::TextAnew { .. }) if !judged.is_empty() => {
+                    return (judged, false);
+                }
                 _ => {}
             }
             match self.commit.pop() {
                 Some(Pending::Sync { link, channel, file, ask, state_vector }) => {
                     self.answer_sync(link, channel, file, ask, &state_vector);
                 }
+                Some(Pending::TextAnew { link, channel, round, .. }) => self.text_anew(link, channel, round),
                 Some(Pending::Change(mut change)) => {
-                    let verdict = self.judge(&change);
+                    let verdict = self.judge(&mut change);
                     if verdict == Verdict::Missing && !std::mem::replace(&mut change.looked, true) {
                         // Another origin may have logged what it depends on: the log is read before it is a miss.
                         self.commit.put_back(change);
@@ -249,7 +275,7 @@ impl Room {
     fn settle_batch(&mut self, logged: &[Logged], now: shared::Millis) {
         let Some(judged) = self.commit.in_flight.take() else { return };
         for live in self.live.values_mut() {
-            live.ahead.clear();
+            live.settle();
         }
         let mut logged = logged.iter();
         let mut dirty = false;
@@ -265,6 +291,7 @@ impl Room {
         if dirty {
             self.effects.push(Effect::Flush);
         }
+        self.look_at_storing(now);
     }
 
     fn logged(&mut self, change: Change, place: Logged, now: shared::Millis) {
@@ -277,6 +304,7 @@ impl Room {
             self.apply_own(entry, now);
         }
         self.acknowledge(&change, place.seq);
+        self.text_answered(&change, Verdict::Log);
     }
 
     fn answer(&mut self, change: Change, verdict: Verdict) {
@@ -284,7 +312,8 @@ impl Room {
         let message = match verdict {
             Verdict::Log | Verdict::Known => {
                 self.counts.known += 1;
-                return self.acknowledge(&change, self.position.seq);
+                self.acknowledge(&change, self.position.seq);
+                return self.text_answered(&change, verdict);
             }
             Verdict::Missing => {
                 self.counts.missing += 1;
@@ -298,6 +327,7 @@ impl Room {
             }
         };
         self.tell(link, vec![message]);
+        self.text_answered(&change, verdict);
     }
 
     fn acknowledge(&mut self, change: &Change, seq: u64) {
@@ -309,9 +339,18 @@ impl Room {
 
 impl Change {
     fn entry(&self) -> Entry {
-        // What a Step2 brings its own hub has not fanned out: it goes to every hub, whoever sent it.
-        let hub = if matches!(self.what, What::Step2 { .. }) { String::new() } else { self.hub.clone() };
-        let source = Source { hub, hub_seq: self.hub_seq, channel: self.channel.0 };
+        // What a Step2 or a text frame brings its own hub has not fanned out: it goes to every hub, whoever sent it.
+        let hub = if matches!(self.what, What::Step2 { .. } | What::Text(_)) {
+            String::new()
+        } else {
+            self.hub.clone()
+        };
+        let author = match &self.what {
+            What::Text(typing) => typing.author(),
+            _ => None,
+        };
+        let channel = author.unwrap_or(self.channel).0;
+        let source = Source { hub, hub_seq: self.hub_seq, channel };
         Entry { file: self.file.clone(), source, bytes: self.bytes.clone() }
     }
 }

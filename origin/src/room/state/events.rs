@@ -37,8 +37,8 @@ impl Room {
         };
         let json: Bytes = out.to_json().into();
         let keeps = matches!(out, EventOut::VisibleFiles { .. });
-        if let (true, Some(state)) = (keeps, self.links.get_mut(&link)) {
-            state.visible.insert(channel, json.clone());
+        if keeps {
+            self.looks_at(link, channel, &json);
         }
         self.announce_event(channel, keeps, &json);
         let others: Vec<LinkId> = self.links.keys().copied().filter(|other| *other != link).collect();
@@ -47,15 +47,6 @@ impl Room {
                 other,
                 vec![OriginMessage::Event { position: None, channel: None, json: json.clone() }],
             );
-        }
-    }
-
-    /// What the members look at, for one that has just come.
-    pub(super) fn visible_files_for(&mut self, link: LinkId, channel: ChannelId) {
-        let here = self.links.values().flat_map(|state| state.visible.values());
-        let seen: Vec<Bytes> = here.chain(self.elsewhere.values()).cloned().collect();
-        for json in seen {
-            self.tell(link, vec![OriginMessage::Event { position: None, channel: Some(channel), json }]);
         }
     }
 

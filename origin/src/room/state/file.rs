@@ -9,7 +9,8 @@ use yrs::{
     updates::{decoder::Decode, encoder::Encode},
 };
 
-use crate::room_store::FileLog;
+use super::past::Past;
+use crate::room_store::{FileLog, LogEntry};
 
 /// A document that holds logged updates only, with the gate's view of it.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(in crate::room) struct LiveFile {
     pub(super) size: usize,
     /// The room's seq of its last change.
     pub(super) seq: u64,
+    /// What it was, as long as clients of text frames have it open.
+    pub(super) past: Option<Past>,
 }
 
 /// Why a file cannot be brought into memory.
@@ -35,8 +38,14 @@ impl LiveFile {
     pub(in crate::room) fn read(log: &FileLog) -> Result<Self, Broken> {
         let doc = Doc::with_options(Options { offset_kind: OffsetKind::Utf16, ..Options::default() });
         doc.get_or_insert_text(shared::limits::TEXT_ROOT);
-        let mut file =
-            Self { doc, history: History::default(), ahead: Ahead::default(), size: 0, seq: log.base_seq };
+        let mut file = Self {
+            doc,
+            history: History::default(),
+            ahead: Ahead::default(),
+            size: 0,
+            seq: log.base_seq,
+            past: None,
+        };
         file.apply(&log.base, log.base_seq)?;
         for entry in &log.updates {
             file.apply(&entry.bytes, entry.seq)?;
@@ -59,6 +68,28 @@ impl LiveFile {
         self.size += bytes.len();
         self.seq = self.seq.max(seq);
         Ok(())
+    }
+
+    /// Applies a logged update and remembers it, if the past is kept.
+    pub(super) fn log(&mut self, entry: &LogEntry) -> Result<(), Broken> {
+        self.apply(&entry.bytes, entry.seq)?;
+        let Some(past) = &mut self.past else { return Ok(()) };
+        past.add(entry);
+        if past.is_long() {
+            past.turn(
+                self.doc.transact().encode_state_as_update_v1(&StateVector::default()).into(),
+                entry.seq,
+            );
+        }
+        Ok(())
+    }
+
+    /// What the append in flight was to add is logged by now, or never will be.
+    pub(super) fn settle(&mut self) {
+        self.ahead.clear();
+        if let Some(past) = &mut self.past {
+            past.settle();
+        }
     }
 
     /// What it says.

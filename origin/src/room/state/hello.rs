@@ -9,7 +9,7 @@ use crate::room_store::{Backfill, FileLog, LogEntry, StoreError};
 const WAITING: usize = 10_000;
 
 impl Room {
-    pub(super) fn hello(&mut self, link: LinkId, hub: String, position: Option<Position>, _now: Millis) {
+    pub(super) fn hello(&mut self, link: LinkId, hub: String, position: Option<Position>, now: Millis) {
         // A hub has one link: what it had before is dead, whether or not that was noticed.
         let older: Vec<LinkId> = self
             .links
@@ -21,7 +21,7 @@ impl Room {
             self.links.remove(&old);
             self.effects.push(Effect::Unlink(old, "replaced"));
         }
-        self.keep_presence(&hub);
+        self.keep_presence(&hub, now);
         let Some(state) = self.links.get_mut(&link) else { return };
         state.hub = hub;
         if position.is_some_and(|read| read.epoch == self.position.epoch && read.seq > self.position.seq) {

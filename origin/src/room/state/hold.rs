@@ -25,7 +25,7 @@ impl Room {
             }
         }
         for live in self.live.values_mut() {
-            live.ahead.clear();
+            live.settle();
         }
         let hold = &mut self.commit.hold;
         hold.until = Some(now + (FIRST_MS << hold.attempts.min(8)).min(MOST_MS));
@@ -83,12 +83,13 @@ impl Room {
         self.close_gap(now);
         self.end_stale_presence(now);
         self.drop_overflowing();
+        self.look_at_storing(now);
     }
 
     /// When [`Self::tick`] wants to be called next.
     pub fn next_tick(&self) -> Option<Millis> {
         let hold = self.commit.hold.until.filter(|_| !self.catching_up);
-        [hold, self.presence.due_at(), self.gap_at()].into_iter().flatten().min()
+        [hold, self.presence.due_at(), self.gap_at(), self.storing_at()].into_iter().flatten().min()
     }
 
     /// The room store's answer to [`Effect::CatchUp`]: what it has beyond the room's position, which settles the
@@ -105,6 +106,7 @@ impl Room {
                 for file in std::mem::take(&mut self.reread) {
                     self.want(&file);
                 }
+                self.look_at_storing(now);
                 self.commit_next();
             }
             // Emptied, or populated anew by another origin: nothing here continues it.

@@ -1,10 +1,12 @@
 //! The gate in front of the log: shape, rights, size, novelty, causality.
 
+use bytes::Bytes;
 use shared::{limits, update};
 
 use super::{
     Room,
     commit::{Change, What},
+    file::LiveFile,
 };
 
 /// What becomes of a change.
@@ -22,29 +24,44 @@ pub(super) enum Verdict {
 
 impl Room {
     /// Judges one change against what is logged and what the batch before it adds.
-    pub(super) fn judge(&mut self, change: &Change) -> Verdict {
-        if change.what == What::Event {
-            return Verdict::Log;
-        }
+    pub(super) fn judge(&mut self, change: &mut Change) -> Verdict {
+        let may_edit = match change.what {
+            What::Event => return Verdict::Log,
+            What::Text(_) => return self.judge_text(change),
+            What::Step2 { may_edit } => may_edit,
+            What::Update => true,
+        };
         let Some(live) = self.live.get_mut(&change.file) else { return Verdict::Refuse("no-file") };
-        if let Err(error) = update::check(&change.bytes) {
+        match live.brings_new(&change.bytes) {
+            Verdict::Log if !may_edit => Verdict::Refuse("read-only"),
+            Verdict::Log => live.admit(&change.bytes),
+            verdict => verdict,
+        }
+    }
+}
+
+impl LiveFile {
+    /// Whether an update has the right shape and something that is not logged.
+    pub(super) fn brings_new(&self, bytes: &Bytes) -> Verdict {
+        if let Err(error) = update::check(bytes) {
             return Verdict::Refuse(error.word());
         }
-        match live.history.brings_new(&change.bytes) {
-            Ok(false) => return Verdict::Known,
-            Ok(true) => {}
-            Err(error) => return Verdict::Refuse(error.word()),
+        match self.history.brings_new(bytes) {
+            Ok(false) => Verdict::Known,
+            Ok(true) => Verdict::Log,
+            Err(error) => Verdict::Refuse(error.word()),
         }
-        if change.what == (What::Step2 { may_edit: false }) {
-            return Verdict::Refuse("read-only");
-        }
+    }
+
+    /// Admits an update that brings something, of somebody who may edit.
+    pub(super) fn admit(&mut self, bytes: &Bytes) -> Verdict {
         // The hub has let it in below its own cap: the slack keeps the two from disagreeing.
-        if live.size + change.bytes.len() > limits::FILE_BYTES + limits::FILE_SLACK_BYTES {
+        if self.size + bytes.len() > limits::FILE_BYTES + limits::FILE_SLACK_BYTES {
             return Verdict::Refuse("file-too-large");
         }
-        match live.history.admit(&live.ahead, &change.bytes) {
+        match self.history.admit(&self.ahead, bytes) {
             Ok(advance) => {
-                live.ahead.apply(&advance);
+                self.ahead.apply(&advance);
                 Verdict::Log
             }
             Err(error) if error.is_missing() => Verdict::Missing,

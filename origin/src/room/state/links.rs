@@ -9,7 +9,7 @@ use shared::{
     wire::link::OriginMessage,
 };
 
-use super::{LinkId, Room};
+use super::{LinkId, Room, text::TextView};
 use crate::room_store::LogEntry;
 
 /// One connection to a hub.
@@ -48,6 +48,15 @@ pub(super) enum Reading {
 pub(super) struct OpenChannel {
     pub(super) file: FileId,
     pub(super) grant: Grant,
+    /// What it has of the file, if it speaks text frames.
+    pub(super) text: Option<TextView>,
+}
+
+impl Link {
+    /// Whether a channel of text frames has the file open.
+    pub(super) fn has_text(&self, file: &FileId) -> bool {
+        self.channels.values().any(|open| open.file == *file && open.text.is_some())
+    }
 }
 
 impl Room {
@@ -70,6 +79,7 @@ impl Room {
     pub fn detach(&mut self, link: LinkId, now: shared::Millis) {
         let Some(gone) = self.links.remove(&link) else { return };
         self.orphan_presence(&gone.hub, now);
+        self.visible.orphan(&gone.hub, gone.visible);
         for waiting in self.claiming.values_mut() {
             waiting.retain(|(asker, _)| *asker != link);
         }
@@ -109,6 +119,11 @@ impl Room {
         let open: std::collections::BTreeSet<&FileId> =
             self.links.values().flat_map(|link| link.channels.values().map(|open| &open.file)).collect();
         self.live.retain(|file, _| open.contains(file));
+        for (file, live) in &mut self.live {
+            if live.past.is_some() && !self.links.values().any(|link| link.has_text(file)) {
+                live.past = None;
+            }
+        }
     }
 
     /// Tells every link that has something open, once each.

@@ -14,7 +14,11 @@ mod hello;
 mod hold;
 mod presence;
 mod events;
+mod past;
+mod text;
+mod visible;
 mod notes;
+mod storing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +37,8 @@ use self::{
     commit::{Commit, What},
     links::Link,
     presence::Presence,
+    storing::Storing,
+    visible::Visible,
 };
 use crate::room_store::Batch;
 
@@ -93,6 +99,10 @@ pub struct Settings {
     pub create_on_open: bool,
     /// Whether other origins can have the room open too.
     pub shared: bool,
+    /// Whether a change that the log has already is acknowledged only after an append has been answered.
+    pub confirm: bool,
+    /// How long a change may wait for the archive until members are told.
+    pub behind: Millis,
 }
 
 /// A room that is open.
@@ -110,9 +120,11 @@ pub struct Room {
     links: BTreeMap<LinkId, Link>,
     presence: Presence,
     gap: Gap,
-    /// What members at other origins look at, as room events.
-    elsewhere: BTreeMap<ChannelId, Bytes>,
+    visible: Visible,
     commit: Commit,
+    storing: Storing,
+    /// Files that are not what clients of text frames have of them.
+    due_texts: BTreeSet<FileId>,
     batches: u64,
     /// Files to be read again once the room has caught up.
     reread: Vec<FileId>,
@@ -137,8 +149,10 @@ impl Room {
             links: BTreeMap::new(),
             presence: Presence::default(),
             gap: Gap::default(),
-            elsewhere: BTreeMap::new(),
+            visible: Visible::default(),
             commit: Commit::default(),
+            storing: Storing::default(),
+            due_texts: BTreeSet::new(),
             batches: 0,
             reread: Vec::new(),
             catching_up: false,
@@ -163,8 +177,9 @@ impl Room {
         self.gap = Gap::default();
         self.catching_up = false;
         self.stale = false;
+        self.begin_storing();
         self.greet_again();
-        self.elsewhere.clear();
+        self.visible.forget_elsewhere();
         self.ask_others();
     }
 
@@ -191,7 +206,13 @@ impl Room {
         }
         match message {
             HubMessage::Hello { hub, position } => self.hello(link, hub, position, now),
-            HubMessage::Open { channel, name, grant } => self.open(link, channel, &name, grant),
+            HubMessage::Open { channel, name, grant } => self.open(link, channel, &name, grant, None),
+            HubMessage::OpenText { channel, name, grant, told, round } => {
+                self.open_text(link, channel, &name, grant, &told, round);
+            }
+            HubMessage::Text { channel, file, hub_seq, grant_version: _, base, json } => {
+                self.take_text(link, channel, file, hub_seq, base, json);
+            }
             HubMessage::Close { channel } => self.close(link, channel),
             HubMessage::Update { channel, file, hub_seq, kind, grant_version: _, may_edit, bytes } => {
                 let what = match kind {
@@ -214,6 +235,7 @@ impl Room {
 
     /// Takes the effects since the last call, in order.
     pub fn effects(&mut self) -> Vec<Effect> {
+        self.tell_texts();
         let mut effects = Vec::new();
         for (link, state) in &mut self.links {
             if !state.out.is_empty() {

@@ -19,8 +19,6 @@ const VERSION: u8 = 1;
 const AWARENESS: u8 = 1;
 const EVENT: u8 = 2;
 const ASK: u8 = 3;
-/// Members of other origins whose visible files are remembered.
-const ELSEWHERE: usize = 10_000;
 
 /// What one origin tells the others.
 enum Note {
@@ -49,6 +47,7 @@ impl Room {
     /// A note has come. One that cannot be read is of a newer version: nothing in it is durable, so it is skipped.
     pub(super) fn take_note(&mut self, bytes: &Bytes, now: Millis) {
         if bytes.first() == Some(&b'{') {
+            self.take_stored(bytes, now);
             return self.tell_all(&event(bytes.clone()));
         }
         let Ok(Some(note)) = read(bytes, &self.settings.origin) else { return };
@@ -63,8 +62,8 @@ impl Room {
                 }
             }
             Note::Event { channel, keeps, json } => {
-                if keeps && self.elsewhere.len() < ELSEWHERE {
-                    self.elsewhere.insert(channel, json.clone());
+                if keeps {
+                    self.looks_at_elsewhere(channel, &json);
                 }
                 self.tell_all(&event(json));
             }
@@ -94,7 +93,7 @@ impl Room {
     }
 }
 
-fn event(json: Bytes) -> OriginMessage {
+pub(super) fn event(json: Bytes) -> OriginMessage {
     OriginMessage::Event { position: None, channel: None, json }
 }
 

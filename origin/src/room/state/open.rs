@@ -10,23 +10,30 @@ use shared::{
     wire::{event::EventOut, link::OriginMessage},
 };
 
-use super::{Effect, LinkId, Room, links::OpenChannel};
+use super::{Effect, LinkId, Room, links::OpenChannel, text::TextView};
 use crate::room_store::{Claimed, LogEntry, Logged, Source, StoreError};
 
 impl Room {
-    pub(super) fn open(&mut self, link: LinkId, channel: ChannelId, name: &str, grant: Grant) {
+    pub(super) fn open(
+        &mut self,
+        link: LinkId,
+        channel: ChannelId,
+        name: &str,
+        grant: Grant,
+        text: Option<TextView>,
+    ) {
         if let Some((code, reason)) = self.refusal {
             return self.refuse_open(link, channel, code, reason);
         }
         if name == limits::ROOM_DOCUMENT {
-            return self.opened(link, channel, FileId::room(), grant);
+            return self.opened(link, channel, FileId::room(), grant, text);
         }
         if let Some(file) = self.file_named(name) {
-            return self.opened(link, channel, file, grant);
+            return self.opened(link, channel, file, grant, text);
         }
         match FilePath::parse(name) {
             Ok(path) if self.settings.create_on_open && grant.role_at(Some(&path)).may_edit() => {
-                self.create(link, channel, path, grant);
+                self.create(link, channel, path, grant, text);
             }
             Ok(_) => self.refuse_open(link, channel, CloseCode::NotFound, "no-file"),
             Err(_) => self.refuse_open(link, channel, CloseCode::NotFound, "bad-path"),
@@ -37,24 +44,41 @@ impl Room {
         self.tell(link, vec![OriginMessage::Closed { channel, code, reason: reason.to_owned() }]);
     }
 
-    fn opened(&mut self, link: LinkId, channel: ChannelId, file: FileId, grant: Grant) {
+    fn opened(
+        &mut self,
+        link: LinkId,
+        channel: ChannelId,
+        file: FileId,
+        grant: Grant,
+        text: Option<TextView>,
+    ) {
         let grant_version = grant.version;
         let size = self.live.get(&file).map_or(0, |live| live.size as u64);
         let path = self.names.get(&file).cloned();
         let Some(state) = self.links.get_mut(&link) else { return };
-        state.channels.insert(channel, OpenChannel { file: file.clone(), grant });
+        let is_text = text.is_some();
+        state.channels.insert(channel, OpenChannel { file: file.clone(), grant, text });
         let mut messages =
             vec![OriginMessage::Opened { channel, file: file.clone(), path, size, grant_version }];
         messages.extend(self.presence_of(&file));
         self.tell(link, messages);
         if file.is_room() {
             self.visible_files_for(link, channel);
+        } else if is_text {
+            self.due_texts.insert(file);
         } else {
             self.want(&file);
         }
     }
 
-    fn create(&mut self, link: LinkId, channel: ChannelId, path: FilePath, grant: Grant) {
+    fn create(
+        &mut self,
+        link: LinkId,
+        channel: ChannelId,
+        path: FilePath,
+        grant: Grant,
+        text: Option<TextView>,
+    ) {
         let twin = path.as_str().to_lowercase();
         if self.paths.keys().any(|known| known.as_str().to_lowercase() == twin) {
             return self.refuse_open(link, channel, CloseCode::NotFound, "path-differs-in-case");
@@ -64,7 +88,7 @@ impl Room {
         }
         if let Some(state) = self.links.get_mut(&link) {
             // The file is not known yet: it is the room's document until the claim is answered.
-            state.channels.insert(channel, OpenChannel { file: FileId::room(), grant });
+            state.channels.insert(channel, OpenChannel { file: FileId::room(), grant, text });
         }
         let first = !self.claiming.contains_key(&path);
         self.claiming.entry(path.clone()).or_default().push((link, channel));
@@ -102,10 +126,9 @@ impl Room {
             }
         };
         for (link, channel) in waiting {
-            let grant =
-                self.links.get(&link).and_then(|state| state.channels.get(&channel)).map(|c| c.grant.clone());
-            if let Some(grant) = grant {
-                self.opened(link, channel, file.clone(), grant);
+            let open = self.links.get(&link).and_then(|state| state.channels.get(&channel)).cloned();
+            if let Some(OpenChannel { grant, text, .. }) = open {
+                self.opened(link, channel, file.clone(), grant, text);
             }
         }
         self.commit_next();
@@ -126,7 +149,8 @@ impl Room {
 
     /// Brings a file into memory if it is not there.
     pub(super) fn want(&mut self, file: &FileId) {
-        if !self.live.contains_key(file) && self.reading.insert(file.clone()) {
+        let has = self.live.get(file).is_some_and(|live| live.past.is_some() || !self.needs_past(file));
+        if !has && self.reading.insert(file.clone()) {
             self.effects.push(Effect::Read(file.clone()));
         }
     }

@@ -26,6 +26,8 @@ pub(super) struct Presence {
     files: BTreeMap<FileId, BTreeMap<u64, Shown>>,
     /// Hubs that are gone, and when their members are given up.
     orphans: BTreeMap<String, Millis>,
+    /// Hubs that have come back, and when: what they do not show again soon has ended meanwhile.
+    returned: BTreeMap<String, Millis>,
     /// When the members of other origins are next looked at.
     look_at: Option<Millis>,
 }
@@ -52,7 +54,8 @@ impl Shown {
 impl Presence {
     /// When something of it may have to end.
     pub(super) fn due_at(&self) -> Option<Millis> {
-        [self.orphans.values().min().copied(), self.look_at].into_iter().flatten().min()
+        let returned = self.returned.values().min().map(|at| at + limits::PRESENCE_GRACE_MS);
+        [self.orphans.values().min().copied(), returned, self.look_at].into_iter().flatten().min()
     }
 }
 
@@ -115,12 +118,15 @@ impl Room {
 
     /// A hub's link is gone: its members stay shown for a while, it may come back on another one.
     pub(super) fn orphan_presence(&mut self, hub: &str, now: Millis) {
+        self.presence.returned.remove(hub);
         self.presence.orphans.insert(hub.to_owned(), now + limits::PRESENCE_GRACE_MS);
     }
 
-    /// The hub is back.
-    pub(super) fn keep_presence(&mut self, hub: &str) {
-        self.presence.orphans.remove(hub);
+    /// The hub is back, and shows its members anew.
+    pub(super) fn keep_presence(&mut self, hub: &str, now: Millis) {
+        if self.presence.orphans.remove(hub).is_some() {
+            self.presence.returned.insert(hub.to_owned(), now);
+        }
     }
 
     /// Ends what nobody speaks for any more: hubs that did not come back, members of origins that fell silent.
@@ -129,7 +135,19 @@ impl Room {
             self.presence.orphans.iter().filter(|(_, at)| **at <= now).map(|(hub, _)| hub.clone()).collect();
         for hub in due {
             self.presence.orphans.remove(&hub);
+            self.end_visible_files(&hub);
             for (file, bytes) in self.end_presence(|shown| shown.hub.as_deref() == Some(&hub)) {
+                self.announce_awareness(&file, &bytes);
+            }
+        }
+        let returned = self.presence.returned.iter().map(|(hub, at)| (hub.clone(), *at));
+        let due: Vec<(String, Millis)> =
+            returned.filter(|(_, at)| at + limits::PRESENCE_GRACE_MS <= now).collect();
+        for (hub, at) in due {
+            self.presence.returned.remove(&hub);
+            self.end_visible_files(&hub);
+            let is_left = |shown: &Shown| shown.hub.as_deref() == Some(&hub) && shown.seen < at;
+            for (file, bytes) in self.end_presence(is_left) {
                 self.announce_awareness(&file, &bytes);
             }
         }

@@ -31,8 +31,8 @@ use self::{
     writer::{Command, Rooms, Writer, lock},
 };
 use super::{
-    Backfill, Base, Batch, Claimed, Dirty, FileLog, FlushAck, Joined, Left, LoaderToken, Logged, Published,
-    RoomStore, StoreError,
+    Backfill, Base, Batch, Claimed, Dirty, FileLog, FlushAck, Joined, Left, Listed, ListedMember,
+    LoaderToken, Logged, Published, RoomStore, StoreError,
 };
 use crate::clock;
 
@@ -119,7 +119,7 @@ impl RoomStore for EmbeddedStore {
 
     async fn join(&self, room: &RoomId, origin: &str, lease: Duration) -> Result<Joined, StoreError> {
         let origin = origin.to_owned();
-        self.decide(room, move |room, now| Ok((Change::None, room.join(now, &origin, lease)))).await
+        self.decide(room, move |room, now| Ok((Change::None, room.join(now, &origin, lease)?))).await
     }
 
     async fn commit(
@@ -168,9 +168,26 @@ impl RoomStore for EmbeddedStore {
         self.decide(room, move |room, _| room.ack(epoch, ack)).await
     }
 
+    async fn list(&self, room: &RoomId, origin: &str, members: Vec<ListedMember>) -> Result<(), StoreError> {
+        let origin = origin.to_owned();
+        self.decide(room, move |room, now| Ok((Change::None, room.list(now, &origin, members)?))).await
+    }
+
+    async fn listed(&self, room: &RoomId) -> Result<Vec<Listed>, StoreError> {
+        self.decide(room, |room, now| Ok((Change::None, room.listed(now)?))).await
+    }
+
     async fn leave(&self, room: &RoomId, origin: &str, epoch: Epoch) -> Result<Left, StoreError> {
         let origin = origin.to_owned();
         self.decide(room, move |room, now| Ok(room.leave(now, &origin, epoch))).await
+    }
+
+    async fn seal(&self, room: &RoomId, at_most: Duration) -> Result<(), StoreError> {
+        self.decide(room, move |room, now| {
+            room.seal(now, at_most);
+            Ok((Change::None, ()))
+        })
+        .await
     }
 
     async fn erase(&self, room: &RoomId) -> Result<(), StoreError> {

@@ -12,8 +12,8 @@ use shared::{
 
 use super::open::{File, Open};
 use crate::room_store::{
-    Backfill, Base, Batch, Claimed, Dirty, FileLog, FlushAck, Joined, LOADER_LEASE, Left, LoaderToken,
-    LogEntry, Logged, Published, Source, StoreError, created_event, empty_base,
+    Backfill, Base, Batch, Claimed, Dirty, FileLog, FlushAck, Joined, LOADER_LEASE, Left, Listed,
+    ListedMember, LoaderToken, LogEntry, Logged, Published, Source, StoreError, created_event, empty_base,
 };
 
 /// What a decision may know of the world.
@@ -56,9 +56,18 @@ pub(super) struct Answered {
 /// A room, populated or about to be.
 #[derive(Default)]
 pub(super) struct Room {
-    members: HashMap<String, u64>,
+    leases: HashMap<String, Lease>,
     loader: Option<Loader>,
+    /// Nobody joins before this time.
+    sealed_until: u64,
     open: Option<Open>,
+}
+
+/// An origin's hold on the room, and who it says is there.
+#[derive(Default)]
+struct Lease {
+    until: u64,
+    listed: Option<Vec<ListedMember>>,
 }
 
 struct Loader {
@@ -77,26 +86,36 @@ impl Room {
 
     /// Whether forgetting the room loses nothing.
     pub(super) fn is_vacant(&self) -> bool {
-        self.open.is_none() && self.members.is_empty() && self.loader.is_none()
+        self.open.is_none() && self.leases.is_empty() && self.loader.is_none() && self.sealed_until == 0
     }
 
     pub(super) fn is_populated(&self) -> bool {
         self.open.is_some()
     }
 
-    pub(super) fn join(&mut self, now: Now, origin: &str, lease: Duration) -> Joined {
+    pub(super) fn join(&mut self, now: Now, origin: &str, lease: Duration) -> Result<Joined, StoreError> {
         self.expire(now);
-        self.members.insert(origin.to_owned(), now.us.saturating_add(micros(lease)));
-        if let Some(open) = &self.open {
-            return Joined::Ready(open.position);
+        if self.sealed_until > 0 {
+            return Err(StoreError::Sealed);
         }
-        if let Some(loader) = self.loader.as_ref().filter(|loader| loader.until > now.us) {
-            return Joined::Wait(Duration::from_micros(loader.until - now.us));
+        let until = now.us.saturating_add(micros(lease));
+        self.leases.entry(origin.to_owned()).or_default().until = until;
+        if let Some(open) = &self.open {
+            return Ok(Joined::Ready(open.position));
+        }
+        let is_at_work = |loader: &&Loader| loader.until > now.us && loader.origin != origin;
+        if let Some(loader) = self.loader.as_ref().filter(is_at_work) {
+            return Ok(Joined::Wait(Duration::from_micros(loader.until - now.us)));
         }
         let token = LoaderToken(format!("{origin}-{:016x}", rand::random::<u64>()));
         let until = now.us.saturating_add(micros(LOADER_LEASE));
         self.loader = Some(Loader { token: token.clone(), origin: origin.to_owned(), until });
-        Joined::Load(token)
+        Ok(Joined::Load(token))
+    }
+
+    pub(super) fn seal(&mut self, now: Now, at_most: Duration) {
+        self.loader = None;
+        self.sealed_until = if at_most.is_zero() { 0 } else { now.us.saturating_add(micros(at_most)) };
     }
 
     pub(super) fn commit(
@@ -185,15 +204,37 @@ impl Room {
         Ok((Change::Based(ack), ()))
     }
 
+    pub(super) fn list(
+        &mut self,
+        now: Now,
+        origin: &str,
+        members: Vec<ListedMember>,
+    ) -> Result<(), StoreError> {
+        self.expire(now);
+        self.populated()?;
+        self.leases.get_mut(origin).ok_or(StoreError::Cold)?.listed = Some(members);
+        Ok(())
+    }
+
+    pub(super) fn listed(&mut self, now: Now) -> Result<Vec<Listed>, StoreError> {
+        self.expire(now);
+        self.populated()?;
+        let listed = |(origin, lease): (&String, &Lease)| Listed {
+            origin: origin.clone(),
+            members: lease.listed.clone(),
+        };
+        Ok(self.leases.iter().map(listed).collect())
+    }
+
     pub(super) fn leave(&mut self, now: Now, origin: &str, epoch: Epoch) -> (Change, Left) {
-        self.members.remove(origin);
+        self.leases.remove(origin);
         self.expire(now);
         self.loader.take_if(|loader| loader.origin == origin);
         if let Some(open) = &mut self.open {
             open.batches.remove(origin);
         }
-        if !self.members.is_empty() {
-            return (Change::None, Left::Members(self.members.len()));
+        if !self.leases.is_empty() {
+            return (Change::None, Left::Members(self.leases.len()));
         }
         let Some(open) = self.open.as_ref().filter(|open| open.position.epoch == epoch) else {
             return (Change::None, Left::NotMine);
@@ -295,7 +336,10 @@ impl Room {
     }
 
     fn expire(&mut self, now: Now) {
-        self.members.retain(|_, until| *until > now.us);
+        self.leases.retain(|_, lease| lease.until > now.us);
+        if self.sealed_until <= now.us {
+            self.sealed_until = 0;
+        }
     }
 
     fn populated(&self) -> Result<&Open, StoreError> {

@@ -3,48 +3,80 @@
 use std::time::Duration;
 
 use redis::{
-    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, PushInfo,
+    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, PushInfo, TlsCertificates,
     cluster::{ClusterClient, ClusterClientBuilder},
     io::tcp::TcpSettings,
 };
 
 use tokio::sync::mpsc;
 
+use super::trust;
 use crate::room_store::StoreError;
 
 /// A dead peer is noticed by TCP after this; the deadlines of the calls are shorter.
 const USER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// `REDIS_URL` taken apart: one address for each server that it names.
+pub(crate) enum Urls {
+    /// One server.
+    Single(String),
+    /// Some nodes of a cluster.
+    Cluster(Vec<String>),
+}
 
 /// Where Redis is.
 #[derive(Clone, Debug)]
 pub(super) enum Address {
     /// One server.
     Single(Box<ConnectionInfo>),
-    /// Some nodes of a cluster.
-    Cluster(Vec<ConnectionInfo>),
+    /// Some nodes of a cluster, and who may vouch for them if they are behind TLS.
+    Cluster(Vec<ConnectionInfo>, Option<TlsCertificates>),
 }
 
-impl Address {
+impl Urls {
     /// Reads `redis://` or `rediss://`, or with `+cluster` and several hosts, separated by commas. The error
     /// does not repeat the text, which may hold a password.
-    pub(super) fn parse(url: &str) -> Result<Self, StoreError> {
-        let wrong = |why: &str| StoreError::Failed(format!("REDIS_URL is not an address of Redis: {why}"));
+    pub(crate) fn parse(url: &str) -> Result<Self, StoreError> {
         let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("it has no scheme"))?;
-        let info = |url: String| match url.into_connection_info() {
-            Ok(info) => Ok(prepared(info)),
-            Err(error) => Err(wrong(&error.to_string())),
-        };
         match scheme {
-            "redis" | "rediss" => Ok(Self::Single(Box::new(info(url.to_owned())?))),
+            "redis" | "rediss" => Ok(Self::Single(url.to_owned())),
             "redis+cluster" | "rediss+cluster" => {
                 let scheme = scheme.trim_end_matches("+cluster");
                 let (user, hosts) = rest.rsplit_once('@').map_or(("", rest), |(user, hosts)| (user, hosts));
                 let at = if user.is_empty() { "" } else { "@" };
                 let hosts = hosts.trim_end_matches('/').split(',');
-                let nodes = hosts.map(|host| info(format!("{scheme}://{user}{at}{host}")));
-                Ok(Self::Cluster(nodes.collect::<Result<_, _>>()?))
+                Ok(Self::Cluster(hosts.map(|host| format!("{scheme}://{user}{at}{host}")).collect()))
             }
             _ => Err(wrong("the scheme is none of redis, rediss, redis+cluster, rediss+cluster")),
+        }
+    }
+
+    /// Who may vouch for the servers, as PEM; `None` if they are not behind TLS.
+    pub(crate) fn authorities(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let first = match self {
+            Self::Single(url) => url,
+            Self::Cluster(urls) => urls.first().ok_or_else(|| wrong("it names no host"))?,
+        };
+        first.starts_with("rediss://").then(trust::authorities).transpose()
+    }
+}
+
+impl Address {
+    /// Reads what [`Urls::parse`] reads, with the same silence.
+    pub(super) fn parse(url: &str) -> Result<Self, StoreError> {
+        let urls = Urls::parse(url)?;
+        let certificates =
+            urls.authorities()?.map(|pem| TlsCertificates { client_tls: None, root_cert: Some(pem) });
+        let info = |url: String| match url.into_connection_info() {
+            Ok(info) => prepared(info, certificates.as_ref()),
+            Err(error) => Err(wrong(&error.to_string())),
+        };
+        match urls {
+            Urls::Single(url) => Ok(Self::Single(Box::new(info(url)?))),
+            Urls::Cluster(urls) => {
+                let nodes = urls.into_iter().map(info).collect::<Result<_, _>>()?;
+                Ok(Self::Cluster(nodes, certificates))
+            }
         }
     }
 
@@ -52,7 +84,7 @@ impl Address {
     pub(super) fn node(&self, host: &str, port: u16) -> Result<ConnectionInfo, StoreError> {
         let known = match self {
             Self::Single(info) => return Ok((**info).clone()),
-            Self::Cluster(nodes) => nodes.first().cloned(),
+            Self::Cluster(nodes, _) => nodes.first().cloned(),
         };
         let known = known.ok_or_else(|| StoreError::Failed("a cluster without nodes".to_owned()))?;
         let address = match known.addr() {
@@ -77,10 +109,16 @@ pub(super) fn client(info: ConnectionInfo) -> Result<Client, StoreError> {
 /// decided by the caller's deadline.
 pub(super) fn cluster(
     nodes: &[ConnectionInfo],
+    certificates: Option<&TlsCertificates>,
     deadline: Duration,
     pushes: mpsc::UnboundedSender<PushInfo>,
 ) -> Result<ClusterClient, StoreError> {
-    ClusterClientBuilder::new(nodes.to_vec())
+    let builder = ClusterClientBuilder::new(nodes.to_vec());
+    let builder = match certificates {
+        Some(certificates) => builder.certs(certificates.clone()),
+        None => builder,
+    };
+    builder
         .use_protocol(ProtocolVersion::RESP3)
         .push_sender(pushes)
         .tcp_settings(tcp())
@@ -93,9 +131,19 @@ pub(super) fn cluster(
         .map_err(|error| StoreError::Failed(error.to_string()))
 }
 
-fn prepared(info: ConnectionInfo) -> ConnectionInfo {
+fn prepared(
+    info: ConnectionInfo,
+    certificates: Option<&TlsCertificates>,
+) -> Result<ConnectionInfo, StoreError> {
     let redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3).set_skip_set_lib_name();
-    info.set_tcp_settings(tcp()).set_redis_settings(redis)
+    let info = info.set_tcp_settings(tcp()).set_redis_settings(redis);
+    let Some(certificates) = certificates else { return Ok(info) };
+    let client = Client::build_with_tls(info, certificates.clone());
+    Ok(client.map_err(|error| wrong(&error.to_string()))?.get_connection_info().clone())
+}
+
+fn wrong(why: &str) -> StoreError {
+    StoreError::Failed(format!("REDIS_URL is not an address of Redis: {why}"))
 }
 
 fn tcp() -> TcpSettings {
@@ -114,7 +162,7 @@ mod tests {
         assert_eq!((redis.username(), redis.password(), redis.db()), (Some("ada"), Some("p@ss"), 2));
         assert_eq!(redis.protocol(), ProtocolVersion::RESP3);
 
-        let Ok(Address::Cluster(nodes)) = Address::parse("redis+cluster://ada:p@a,b:7001/") else {
+        let Ok(Address::Cluster(nodes, None)) = Address::parse("redis+cluster://ada:p@a,b:7001/") else {
             panic!("a cluster")
         };
         let addresses: Vec<String> = nodes.iter().map(|node| node.addr().to_string()).collect();

@@ -25,6 +25,16 @@ impl Keys {
         self.key("p")
     }
 
+    /// Hash: origin to who is there.
+    pub(super) fn listed(&self) -> String {
+        self.key("u")
+    }
+
+    /// Hash: there while nobody may join.
+    pub(super) fn seal(&self) -> String {
+        self.key("x")
+    }
+
     /// Sorted set: file by the timestamp of its last change.
     pub(super) fn files(&self) -> String {
         self.key("f")

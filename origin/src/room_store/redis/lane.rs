@@ -20,7 +20,7 @@ use super::{
     script::{Call, refusal},
 };
 use crate::{
-    connections::{Connection, Connections},
+    connections::{Connection, Connections, Health},
     room_store::StoreError,
 };
 
@@ -32,6 +32,7 @@ const PIPELINED: usize = 512;
 pub(super) struct Lane {
     live: watch::Receiver<Option<Live>>,
     broken: Arc<watch::Sender<u64>>,
+    health: Health,
     deadline: Duration,
 }
 
@@ -57,6 +58,7 @@ impl Lane {
     ) -> Self {
         let (live, shown) = watch::channel(None);
         let (broken, heard) = watch::channel(0);
+        let health = connection.health().clone();
         let supervisor = Supervisor { address, deadline, probe, connection, live, broken: heard };
         let closing = connections.closing().clone();
         connections.tracker().spawn(async move {
@@ -65,28 +67,45 @@ impl Lane {
                 () = supervisor.run() => {}
             }
         });
-        Self { live: shown, broken: Arc::new(broken), deadline }
+        Self { live: shown, broken: Arc::new(broken), health, deadline }
     }
 
     /// Runs a script.
     pub(super) async fn run(&self, call: &Call) -> Result<Value, StoreError> {
-        self.in_time(async |live| call.run(&mut live.wire, &live.run_id).await).await
+        self.in_time(call.name(), async |live| call.run(&mut live.wire, &live.run_id).await).await
+    }
+
+    /// Runs a script whose outcome counts only once a replica has it too.
+    pub(super) async fn run_replicated(&self, call: &Call, patience: Duration) -> Result<Value, StoreError> {
+        self.in_time(call.name(), async |live| {
+            call.run_replicated(&mut live.wire, &live.run_id, patience).await
+        })
+        .await
     }
 
     /// Runs a command.
     pub(super) async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        self.in_time(async |live| command.query_async(&mut live.wire).await).await
+        self.in_time("a command", async |live| command.query_async(&mut live.wire).await).await
     }
 
     async fn in_time<T>(
         &self,
+        doing: &'static str,
         call: impl AsyncFnOnce(&mut Live) -> Result<T, RedisError>,
     ) -> Result<T, StoreError> {
         let mut generation = 0;
         let answered = timeout(self.deadline, async {
             let mut live = self.live().await?;
             generation = live.generation;
-            call(&mut live).await.map_err(|error| {
+            let answer = call(&mut live).await;
+            match &answer {
+                Err(error) if is_not_allowed(error) => self.health.refused(doing, &error.to_string()),
+                // Whatever else came of it, it was allowed.
+                Ok(_) => self.health.done(doing),
+                Err(error) if error.code().is_some() => self.health.done(doing),
+                Err(_) => {}
+            }
+            answer.map_err(|error| {
                 if error.is_unrecoverable_error() || error.is_timeout() || error.is_io_error() {
                     self.broken.send_replace(live.generation);
                 }
@@ -135,9 +154,12 @@ impl Supervisor {
                 }
                 Ok(Err(error)) => {
                     failures += 1;
-                    tracing::debug!(connection.name = self.connection.name(), %error, "not connected");
+                    self.connection.health().failed("connecting", &error.to_string());
                 }
-                Err(_) => failures += 1,
+                Err(_) => {
+                    failures += 1;
+                    self.connection.health().failed("connecting", "no answer in time");
+                }
             }
             tokio::time::sleep(backoff(failures)).await;
         }
@@ -162,8 +184,8 @@ impl Supervisor {
                 let run_id = Arc::from(run_id.unwrap_or_default().trim());
                 Ok((Live { wire: Wire::Single(wire), run_id, generation }, said))
             }
-            Address::Cluster(nodes) => {
-                let client = address::cluster(nodes, self.deadline, say)?;
+            Address::Cluster(nodes, certificates) => {
+                let client = address::cluster(nodes, certificates.as_ref(), self.deadline, say)?;
                 let wire = client.get_async_connection().await.map_err(failed)?;
                 Ok((Live { wire: Wire::Cluster(wire), run_id: Arc::from(""), generation }, said))
             }
@@ -178,21 +200,30 @@ impl Supervisor {
         loop {
             tokio::select! {
                 broken = self.broken.changed() => {
-                    if broken.is_err() || *self.broken.borrow_and_update() >= live.generation {
+                    if broken.is_err() {
                         return;
+                    }
+                    if *self.broken.borrow_and_update() >= live.generation {
+                        return self.connection.health().failed("serving calls", "one was not answered");
                     }
                 }
                 // A cluster's client makes the connection to a node again by itself.
                 Some(push) = said.recv() => {
                     if is_single && push.kind == PushKind::Disconnection {
-                        return;
+                        return self.connection.health().failed("serving calls", "it was closed");
                     }
                 }
                 _ = probes.tick() => {
                     let ping = redis::cmd("PING");
                     let pong = ping.query_async::<Value>(&mut live.wire);
-                    if !matches!(timeout(self.deadline, pong).await, Ok(Ok(_))) {
-                        return;
+                    match timeout(self.deadline, pong).await {
+                        Ok(Ok(_)) => self.connection.health().works(),
+                        Ok(Err(error)) => {
+                            return self.connection.health().failed("trying it out", &error.to_string());
+                        }
+                        Err(_) => {
+                            return self.connection.health().failed("trying it out", "no answer in time");
+                        }
                     }
                 }
             }
@@ -207,8 +238,15 @@ impl Drop for Supervisor {
     }
 }
 
+/// Whether the server does not know its user, or does not let it do this.
+fn is_not_allowed(error: &RedisError) -> bool {
+    // What a script may not do has the code ERR in Redis 7.0.
+    let in_script = |detail: &str| detail.trim_start().starts_with("The user executing the script can't");
+    matches!(error.code(), Some("NOPERM" | "NOAUTH" | "WRONGPASS")) || error.detail().is_some_and(in_script)
+}
+
 /// How long to wait after so many failures in a row: at most 2 s, not all at the same time.
-pub(super) fn backoff(failures: u32) -> Duration {
+pub(crate) fn backoff(failures: u32) -> Duration {
     let most = Duration::from_millis(25 << failures.min(7)).min(Duration::from_secs(2));
     most.mul_f64(0.5 + rand::random::<f64>() / 2.0)
 }

@@ -6,14 +6,17 @@
 //! configuration: append-only file, `noeviction`.
 
 mod keys;
+mod trust;
 mod address;
 mod script;
 mod record;
 mod reply;
 mod lane;
 mod populate;
+mod listing;
 mod sweep;
 mod subscriber;
+mod permissions;
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,7 +30,6 @@ use shared::{
 };
 use tokio::sync::mpsc;
 
-pub use self::subscriber::Fault;
 use self::{
     address::Address,
     keys::Keys,
@@ -37,9 +39,11 @@ use self::{
     script::Call,
     subscriber::Subscriber,
 };
+pub(crate) use self::{address::Urls, lane::backoff};
+pub use self::{permissions::PERMISSIONS, subscriber::Fault};
 use super::{
-    Backfill, Base, Batch, Claimed, Dirty, Entry, FileLog, FlushAck, Joined, LOADER_LEASE, Left, LoaderToken,
-    Logged, Published, RoomStore, Source, StoreError, created_event, empty_base,
+    Backfill, Base, Batch, Claimed, Dirty, Entry, FileLog, FlushAck, Joined, LOADER_LEASE, Left, Listed,
+    ListedMember, LoaderToken, Logged, Published, RoomStore, Source, StoreError, created_event, empty_base,
 };
 use crate::connections::{Connections, Purpose};
 
@@ -48,49 +52,6 @@ const REFERENCE_BYTES: u64 = 64 << 10;
 /// How often a room's files may change while a call names them.
 const TRIES: usize = 20;
 
-/// What a user of Redis must be allowed, as `ACL SETUSER` takes it: the store uses nothing else. A cluster needs
-/// nothing more.
-pub const PERMISSIONS: &[&str] = &[
-    "~c:*",
-    "&c:*",
-    "&probe:*",
-    "-@all",
-    "+hello",
-    "+ping",
-    "+info",
-    "+cluster|slots",
-    "+evalsha",
-    "+eval",
-    "+publish",
-    "+spublish",
-    "+subscribe",
-    "+ssubscribe",
-    "+unsubscribe",
-    "+sunsubscribe",
-    "+time",
-    "+exists",
-    "+unlink",
-    "+persist",
-    "+pexpire",
-    "+hget",
-    "+hmget",
-    "+hset",
-    "+hdel",
-    "+hgetall",
-    "+zadd",
-    "+zrem",
-    "+zscore",
-    "+zcard",
-    "+zrange",
-    "+zrangebyscore",
-    "+zremrangebyscore",
-    "+xadd",
-    "+xlen",
-    "+xrange",
-    "+xrevrange",
-    "+xtrim",
-];
-
 /// How to reach Redis.
 #[derive(Clone)]
 pub struct RedisSettings {
@@ -98,6 +59,8 @@ pub struct RedisSettings {
     pub url: secrecy::SecretString,
     /// How long a call may take until its outcome counts as unknown.
     pub deadline: Duration,
+    /// Whether an append is acknowledged only once a replica has it too.
+    pub replica: bool,
     /// How often an idle connection is tried out. A room that is quiet for twice as long is looked after.
     pub probe: Duration,
     /// Drops published messages before they are heard: for tests.
@@ -108,6 +71,8 @@ pub struct RedisSettings {
 pub struct RedisStore {
     commands: Lane,
     bulk: Lane,
+    /// Where appends go that wait for a replica, and for how long: whatever else is behind them waits too.
+    replicated: Option<(Lane, Duration)>,
     subscriber: Subscriber,
     publish: &'static str,
 }
@@ -116,7 +81,7 @@ impl RedisStore {
     /// Starts to connect and answers at once: while Redis is away, calls fail by their deadline.
     /// An address that is none is refused. Needs a running tokio runtime.
     pub fn connect(settings: RedisSettings, connections: &Connections) -> Result<Arc<Self>, StoreError> {
-        let RedisSettings { url, deadline, probe, fault } = settings;
+        let RedisSettings { url, deadline, replica, probe, fault } = settings;
         let address = Address::parse(secrecy::ExposeSecret::expose_secret(&url))?;
         let lane = |name: &str, purpose| {
             let connection = connections.enter(name, purpose);
@@ -125,11 +90,15 @@ impl RedisStore {
         };
         let commands = lane("redis-commands", Purpose::Commands)?;
         let bulk = lane("redis-bulk", Purpose::Bulk)?;
-        let publish = if matches!(address, Address::Cluster(_)) { "SPUBLISH" } else { "PUBLISH" };
+        let replicated = match replica {
+            true => Some((lane("redis-appends", Purpose::Commands)?, deadline / 2)),
+            false => None,
+        };
+        let publish = if matches!(address, Address::Cluster(..)) { "SPUBLISH" } else { "PUBLISH" };
         let settings =
             subscriber::Settings { address: address.clone(), deadline, probe, silence: probe * 2, fault };
         let subscriber = Subscriber::start(settings, commands.clone(), bulk.clone(), connections)?;
-        Ok(Arc::new(Self { commands, bulk, subscriber, publish }))
+        Ok(Arc::new(Self { commands, bulk, replicated, subscriber, publish }))
     }
 
     /// A call that ends with the publish command and the room's channel.
@@ -144,11 +113,16 @@ impl RoomStore for RedisStore {
         true
     }
 
+    fn confirms_by_append(&self) -> bool {
+        self.replicated.is_some()
+    }
+
     async fn join(&self, room: &RoomId, origin: &str, lease: Duration) -> Result<Joined, StoreError> {
         self.touch(room).await?;
         let keys = Keys::new(room);
         let token = LoaderToken(format!("{origin}-{:032x}", rand::random::<u128>()));
-        let call = script::JOIN.call().key(keys.meta()).key(keys.members()).text(origin);
+        let call = script::JOIN.call().key(keys.meta()).key(keys.members()).key(keys.listed());
+        let call = call.key(keys.seal()).text(origin);
         let call = call.number(micros(lease)).text(&*token.0).number(micros(LOADER_LEASE));
         let call = self.publishing(call.number(populate::ABANDONED_AFTER_MS), &keys);
         let mut reply = Reply::new(self.commands.run(&call).await?)?;
@@ -200,7 +174,11 @@ impl RoomStore for RedisStore {
             let Source { hub, hub_seq, .. } = &entry.source;
             call = call.number(log as u64).bytes(write_record(entry)).text(&**hub).number(*hub_seq);
         }
-        match self.commands.run(&call).await? {
+        let answer = match &self.replicated {
+            Some((lane, patience)) => lane.run_replicated(&call, *patience).await?,
+            None => self.commands.run(&call).await?,
+        };
+        match answer {
             Value::BulkString(answers) => read_answers(&answers),
             _ => Err(damaged("the answers of an append")),
         }
@@ -310,6 +288,14 @@ impl RoomStore for RedisStore {
         self.bulk.run(&call).await.map(drop)
     }
 
+    async fn list(&self, room: &RoomId, origin: &str, members: Vec<ListedMember>) -> Result<(), StoreError> {
+        self.write_list(room, origin, &members).await
+    }
+
+    async fn listed(&self, room: &RoomId) -> Result<Vec<Listed>, StoreError> {
+        self.read_lists(room).await
+    }
+
     async fn leave(&self, room: &RoomId, origin: &str, epoch: Epoch) -> Result<Left, StoreError> {
         let seen = self.last_seen(room).await?;
         let mut named = Vec::new();
@@ -330,11 +316,19 @@ impl RoomStore for RedisStore {
         Err(StoreError::Failed("other files came again and again".to_owned()))
     }
 
+    async fn seal(&self, room: &RoomId, at_most: Duration) -> Result<(), StoreError> {
+        let keys = Keys::new(room);
+        let call = script::SEAL.call().key(keys.meta()).key(keys.seal());
+        let ms = u64::try_from(at_most.as_millis()).unwrap_or(u64::MAX);
+        self.commands.run(&call.number(ms)).await.map(drop)
+    }
+
     async fn erase(&self, room: &RoomId) -> Result<(), StoreError> {
         let seen = self.last_seen(room).await?;
         let mut named = Vec::new();
         for _ in 0..TRIES {
-            let call = self.publishing(whole_room(&script::ERASE, room, &named), &Keys::new(room));
+            let call = whole_room(&script::ERASE, room, &named).key(Keys::new(room).seal());
+            let call = self.publishing(call, &Keys::new(room));
             let mut reply = Reply::new(self.commands.run(&naming(call, &named)).await?)?;
             if reply.take::<String>()? == "FILES" {
                 named = reply.files()?;
@@ -367,7 +361,7 @@ const EVENTS_KEY: usize = 5;
 fn whole_room(script: &'static script::Script, room: &RoomId, files: &[FileId]) -> Call {
     let keys = Keys::new(room);
     let call = script.call().key(keys.meta()).key(keys.members()).key(keys.origins()).key(keys.files());
-    let call = call.key(keys.dirty()).key(keys.names()).key(keys.log(&FileId::room()));
+    let call = call.key(keys.dirty()).key(keys.names()).key(keys.log(&FileId::room())).key(keys.listed());
     call.keys(files.iter().flat_map(|file| [keys.log(file), keys.base(file)]))
 }
 

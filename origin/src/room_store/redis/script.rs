@@ -1,15 +1,16 @@
 //! The Lua scripts, one file each: loaded by their first call, typed errors out.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use bytes::Bytes;
-use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, aio::ConnectionLike};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value, aio::ConnectionLike};
 use shared::position::Epoch;
 
 use crate::room_store::StoreError;
 
 /// A script as Redis gets it.
 pub(super) struct Script {
+    name: &'static str,
     code: String,
     hash: String,
 }
@@ -17,7 +18,7 @@ pub(super) struct Script {
 macro_rules! scripts {
     ($($name:ident $file:literal)*) => {
         $(pub(super) static $name: LazyLock<Script> =
-            LazyLock::new(|| Script::new(include_str!(concat!("lua/", $file, ".lua"))));)*
+            LazyLock::new(|| Script::new($file, include_str!(concat!("lua/", $file, ".lua"))));)*
     };
 }
 
@@ -32,19 +33,22 @@ scripts! {
     NAMES "names"
     DIRTY "dirty"
     ACK "ack"
+    LIST "list"
+    LISTED "listed"
     LEAVE "leave"
+    SEAL "seal"
     ERASE "erase"
     TOUCH "touch"
     FORGET "forget"
 }
 
 impl Script {
-    fn new(source: &str) -> Self {
+    fn new(name: &'static str, source: &str) -> Self {
         // The flags must be the very first line.
         let (flags, body) = source.split_once('\n').unwrap_or((source, ""));
         let code = format!("{flags}\n{}\n{body}", include_str!("lua/common.lua"));
         let hash = redis::Script::new(&code).get_hash().to_owned();
-        Self { code, hash }
+        Self { name, code, hash }
     }
 
     /// A call of it, so far without keys and arguments.
@@ -66,6 +70,11 @@ enum Arg {
 }
 
 impl Call {
+    /// What it does, in a word.
+    pub(super) fn name(&self) -> &'static str {
+        self.script.name
+    }
+
     pub(super) fn key(mut self, key: String) -> Self {
         self.keys.push(key);
         self
@@ -110,6 +119,42 @@ impl Call {
         }
     }
 
+    /// [`Self::run`], then waits until a replica has it too: an error if none has within `patience`.
+    pub(super) async fn run_replicated(
+        &self,
+        on: &mut (impl ConnectionLike + Send),
+        run_id: &str,
+        patience: Duration,
+    ) -> Result<Value, RedisError> {
+        match self.waited_for(on, "EVALSHA", &self.script.hash, run_id, patience).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.waited_for(on, "EVAL", &self.script.code, run_id, patience).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// WAIT looks at the connection that it comes over, so both go in one piece.
+    async fn waited_for(
+        &self,
+        on: &mut (impl ConnectionLike + Send),
+        verb: &str,
+        script: &str,
+        run_id: &str,
+        patience: Duration,
+    ) -> Result<Value, RedisError> {
+        let mut both = redis::pipe();
+        let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX).max(1);
+        both.add_command(self.command(verb, script, run_id)).cmd("WAIT").arg(1).arg(patience);
+        let mut answers = on.req_packed_commands(&both, 0, 2).await?.into_iter();
+        let (answer, replicas) = (answers.next().unwrap_or(Value::Nil), answers.next().unwrap_or(Value::Nil));
+        let answer = answer.extract_error()?;
+        if u64::from_redis_value(replicas.extract_error()?)? == 0 {
+            return Err((ErrorKind::Client, "no replica has it yet").into());
+        }
+        Ok(answer)
+    }
+
     fn command(&self, verb: &str, script: &str, run_id: &str) -> Cmd {
         let mut command = redis::cmd(verb);
         command.arg(script).arg(self.keys.len());
@@ -135,6 +180,7 @@ pub(super) fn refusal(error: &RedisError) -> StoreError {
             Ok(epoch) => StoreError::Epoch(Epoch(epoch)),
             Err(_) => StoreError::Failed(error.to_string()),
         },
+        Some("SEALED") => StoreError::Sealed,
         Some("STALE") => StoreError::Stale,
         Some("CONFLICT") => StoreError::Conflict,
         Some("NOFILE") => StoreError::NoFile,

@@ -10,11 +10,13 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use origin::{
     archive::{
-        Archive, ArchiveError, Eol, FileWrite, NewShard, Saved, Shard, StoredFile, sqlite::SqliteArchive,
+        Archive, ArchiveError, Eol, FileWrite, Making, NewShard, Saved, Shard, StoredFile,
+        sqlite::SqliteArchive,
     },
     flush::{
+        flusher::Flusher,
         job::{FlushError, FlushReport, flush_room},
-        worker::Flusher,
+        parking::Parking,
     },
     project::text::state_of,
     room_store::{Base, Entry, RoomStore, Source, embedded::EmbeddedStore},
@@ -39,13 +41,20 @@ pub(super) struct Rigged {
     pub(super) inner: SqliteArchive,
     pub(super) before_save: Mutex<Option<Hook>>,
     pub(super) failing: Mutex<Option<FileId>>,
+    pub(super) refusing: Mutex<Option<FileId>>,
     pub(super) saves: AtomicUsize,
+    /// How often the whole tree was read.
+    pub(super) trees: AtomicUsize,
 }
 
 #[async_trait]
 impl Archive for Rigged {
     async fn find_by_id(&self, id: &RoomId) -> Result<Option<Shard>, ArchiveError> {
+        self.trees.fetch_add(1, Relaxed);
         self.inner.find_by_id(id).await
+    }
+    async fn making(&self, id: &RoomId) -> Result<Option<Making>, ArchiveError> {
+        self.inner.making(id).await
     }
     async fn create(&self, shard: NewShard) -> Result<(), ArchiveError> {
         self.inner.create(shard).await
@@ -70,6 +79,9 @@ impl Archive for Rigged {
         if self.failing.lock().unwrap().as_ref() == Some(&file.id) {
             return Err(ArchiveError::Failed("no majority".to_owned()));
         }
+        if self.refusing.lock().unwrap().as_ref() == Some(&file.id) {
+            return Err(ArchiveError::Refused("too large".to_owned()));
+        }
         self.inner.save_file(id, known, file).await
     }
     async fn synced(&self, id: &RoomId, last_sync_timestamp: u64) -> Result<(), ArchiveError> {
@@ -86,6 +98,9 @@ pub(super) struct Bench {
     pub(super) archive: Arc<Rigged>,
     pub(super) room: RoomId,
     pub(super) epoch: Epoch,
+    pub(super) parking: Parking,
+    /// The time of the next flush.
+    pub(super) now: Mutex<u64>,
     _dir: tempfile::TempDir,
 }
 
@@ -98,7 +113,9 @@ impl Bench {
             inner,
             before_save: Mutex::default(),
             failing: Mutex::default(),
+            refusing: Mutex::default(),
             saves: AtomicUsize::new(0),
+            trees: AtomicUsize::new(0),
         });
         let room = any_room();
         let files = vec![first_write(1, "one"), first_write(2, "two")];
@@ -111,11 +128,12 @@ impl Bench {
         let shard = NewShard { id: room.clone(), title: String::new(), template: None, files, now: 1 };
         archive.create(shard).await.unwrap();
         let epoch = populate(&*store, &room, bases).await.epoch;
-        Self { store, archive, room, epoch, _dir: dir }
+        Self { store, archive, room, epoch, parking: Parking::default(), now: Mutex::new(NOW), _dir: dir }
     }
 
     pub(super) async fn flush(&self) -> Result<FlushReport, FlushError> {
-        flush_room(&*self.store, &*self.archive, &self.room, NOW).await
+        let now = *self.now.lock().unwrap();
+        flush_room(&*self.store, &*self.archive, &self.parking, &self.room, now).await
     }
 
     /// Logs that `author` types `text` at the end of the file, as the file now is in the room.
@@ -135,6 +153,7 @@ impl Bench {
         Arc::new(Flusher {
             store: self.store.clone(),
             archive: self.archive.clone(),
+            parking: Parking::default(),
             now_us: || NOW,
             observe: Box::new(|_, _| {}),
         })
@@ -150,6 +169,7 @@ pub(super) fn first_write(n: u8, text: &str) -> FileWrite {
         ts: 1,
         seq: 0,
         eol: Eol::Crlf,
+        making: None,
         write_id: format!("first-{n}"),
         now: 1,
     }

@@ -7,8 +7,8 @@ use std::sync::{
 
 use async_trait::async_trait;
 use origin::{
-    archive::{Archive, ArchiveError, FileWrite, NewShard, Saved, Shard, StoredFile},
-    flush::job::flush_room,
+    archive::{Archive, ArchiveError, FileWrite, Making, NewShard, Saved, Shard, StoredFile},
+    flush::{job::flush_room, parking::Parking},
     project::text::text_of,
     room_store::{Base, embedded::EmbeddedStore},
 };
@@ -39,6 +39,9 @@ struct Meeting {
 impl Archive for Meeting {
     async fn find_by_id(&self, id: &RoomId) -> Result<Option<Shard>, ArchiveError> {
         self.inner.find_by_id(id).await
+    }
+    async fn making(&self, id: &RoomId) -> Result<Option<Making>, ArchiveError> {
+        self.inner.making(id).await
     }
     async fn create(&self, shard: NewShard) -> Result<(), ArchiveError> {
         self.inner.create(shard).await
@@ -103,10 +106,11 @@ async fn races_lose_nothing(inner: Arc<dyn Archive>) {
             typed.push(word);
         }
         archive.expected.store(2, Relaxed);
+        let (of_a, of_b) = (Parking::default(), Parking::default());
         let both = async {
             tokio::try_join!(
-                flush_room(&a.store, &archive, &room, NOW),
-                flush_room(&b.store, &archive, &room, NOW),
+                flush_room(&a.store, &archive, &of_a, &room, NOW),
+                flush_room(&b.store, &archive, &of_b, &room, NOW),
             )
         };
         timeout(PATIENCE, both).await.unwrap().unwrap();

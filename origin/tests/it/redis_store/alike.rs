@@ -1,40 +1,65 @@
-//! Redis and the embedded store do the same, whatever is asked of them in whatever order, and neither loses what it
-//! has answered.
+//! Redis and the embedded store do the same, whatever is asked of them in whatever order and whichever answers are lost,
+//! and neither loses what it has answered.
 
-use std::{collections::BTreeMap, sync::Arc};
+mod run;
 
-use bytes::Bytes;
-use origin::room_store::{
-    Backfill, Base, Claimed, Entry, FlushAck, Joined, Left, Logged, RoomStore, StoreError,
-    embedded::EmbeddedStore,
-};
+use std::{future::ready, sync::Arc};
+
+use origin::room_store::embedded::EmbeddedStore;
 use proptest::prelude::*;
-use shared::{
-    id::{FileId, RoomId},
-    position::{Epoch, Position},
-};
 
-use crate::{
-    room_store_contract::setup::{LEASE, any_room, base, batch, event, file, path, update},
-    support::redis::shared_store,
-};
+use self::run::Run;
+use crate::support::redis::shared_store;
+
+/// What is asked, and whether it must be asked again because no answer came.
+#[derive(Clone, Debug)]
+struct Step {
+    fate: Fate,
+    act: Act,
+}
+
+/// What becomes of the first attempt of a call; it is made again if its answer is lost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fate {
+    /// It is answered.
+    Answered,
+    /// It is done, and its answer is lost.
+    Unheard,
+    /// Whoever asks gives up at once: it is done or not.
+    CutOff,
+}
+
+impl Fate {
+    /// Lets a first attempt go wrong.
+    async fn befall<T>(self, call: impl Future<Output = T>) {
+        match self {
+            Self::Answered => {}
+            Self::Unheard => drop(call.await),
+            Self::CutOff => tokio::select! {
+                biased;
+                _ = call => {}
+                () = ready(()) => {}
+            },
+        }
+    }
+}
 
 #[derive(Clone, Debug)]
-enum Step {
+enum Act {
     /// Joins, and populates if it is the loader.
     Join(u8),
     /// Joins, and gives up if it is the loader.
     Shrink(u8),
     Append {
         origin: u8,
-        /// A repeat after a lost answer, instead of the next batch.
+        /// A repeat of the last batch although it was answered, instead of the next one.
         again: bool,
         what: Vec<What>,
     },
-    /// Merges a file into the archive and acknowledges it, perhaps too late.
+    /// Merges a file into the archive and acknowledges it.
     Flush {
         n: u8,
-        late: bool,
+        end: End,
     },
     Claim {
         name: u8,
@@ -46,6 +71,16 @@ enum Step {
     Backfill(usize),
 }
 
+/// How a flush ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    Well,
+    /// Another came first.
+    Late,
+    /// It dies when the archive has the file.
+    Dies,
+}
+
 #[derive(Clone, Debug)]
 enum What {
     Update(u8),
@@ -53,223 +88,27 @@ enum What {
 }
 
 fn step() -> impl Strategy<Value = Step> {
+    let fate = prop_oneof![3 => Just(Fate::Answered), 1 => Just(Fate::Unheard), 1 => Just(Fate::CutOff)];
+    (fate, act()).prop_map(|(fate, act)| Step { fate, act })
+}
+
+fn act() -> impl Strategy<Value = Act> {
     let what = prop_oneof![
         (1..5_u8).prop_map(What::Update),
         (0..2_u8, 1..9_u64).prop_map(|(h, n)| What::Event(h, n))
     ];
+    let end = prop_oneof![6 => Just(End::Well), 1 => Just(End::Late), 1 => Just(End::Dies)];
     prop_oneof![
-        3 => (0..3_u8).prop_map(Step::Join),
-        1 => (0..3_u8).prop_map(Step::Shrink),
+        3 => (0..3_u8).prop_map(Act::Join),
+        1 => (0..3_u8).prop_map(Act::Shrink),
         8 => (0..3_u8, prop::bool::weighted(0.2), prop::collection::vec(what, 1..5))
-            .prop_map(|(origin, again, what)| Step::Append { origin, again, what }),
-        4 => (1..5_u8, prop::bool::weighted(0.2)).prop_map(|(n, late)| Step::Flush { n, late }),
-        2 => (0..4_u8, 1..6_u8).prop_map(|(name, n)| Step::Claim { name, n }),
-        3 => (0..3_u8).prop_map(Step::Leave),
-        1 => Just(Step::Erase),
-        2 => (0..20_usize).prop_map(Step::Backfill),
+            .prop_map(|(origin, again, what)| Act::Append { origin, again, what }),
+        4 => (1..5_u8, end).prop_map(|(n, end)| Act::Flush { n, end }),
+        2 => (0..4_u8, 1..6_u8).prop_map(|(name, n)| Act::Claim { name, n }),
+        3 => (0..3_u8).prop_map(Act::Leave),
+        1 => Just(Act::Erase),
+        2 => (0..20_usize).prop_map(Act::Backfill),
     ]
-}
-
-/// A store with an archive behind it, and what it was seen to answer. Times and epochs differ from store to store
-/// and are left out.
-struct Run {
-    store: Arc<dyn RoomStore>,
-    room: RoomId,
-    archive: BTreeMap<FileId, Bytes>,
-    epoch: Epoch,
-    numbers: BTreeMap<u8, u64>,
-    sent: BTreeMap<u8, Vec<Entry>>,
-    positions: Vec<Position>,
-    /// What was answered as logged, of each file.
-    answered: BTreeMap<FileId, Vec<u8>>,
-    texts: u32,
-}
-
-impl Run {
-    fn new(store: Arc<dyn RoomStore>) -> Self {
-        Self {
-            store,
-            room: any_room(),
-            archive: [1, 2].map(|n| (file(n), Bytes::new())).into(),
-            epoch: Epoch(0),
-            numbers: BTreeMap::new(),
-            sent: BTreeMap::new(),
-            positions: vec![Position::default()],
-            answered: BTreeMap::new(),
-            texts: 0,
-        }
-    }
-
-    async fn take(&mut self, step: &Step) -> String {
-        match step {
-            Step::Join(n) => self.join(*n, true).await,
-            Step::Shrink(n) => self.join(*n, false).await,
-            Step::Append { origin, again, what } => self.append(*origin, *again, what).await,
-            Step::Flush { n, late } => self.flush(&file(*n), *late).await,
-            Step::Claim { name, n } => {
-                let path = path(&format!("{name}.new"));
-                match self.store.claim(&self.room, self.epoch, &path, &file(*n)).await {
-                    Ok(Claimed::New(Logged { seq, .. })) => format!("new at {seq}"),
-                    Ok(Claimed::Taken(owner)) => format!("taken by {owner}"),
-                    Err(error) => error.word().to_owned(),
-                }
-            }
-            Step::Leave(n) => {
-                let mut left = self.store.leave(&self.room, &format!("o{n}"), self.epoch).await.unwrap();
-                if let Left::Dirty(files) = &mut left {
-                    files.sort_unstable();
-                }
-                self.numbers.remove(n);
-                self.sent.remove(n);
-                format!("{left:?}")
-            }
-            Step::Erase => {
-                self.store.erase(&self.room).await.unwrap();
-                self.answered.clear();
-                self.sent.clear();
-                self.archive = [1, 2].map(|n| (file(n), Bytes::new())).into();
-                "erased".to_owned()
-            }
-            Step::Backfill(ago) => {
-                let at = self.positions.len().saturating_sub(1 + ago);
-                match self.store.backfill(&self.room, self.positions[at]).await {
-                    Ok(Backfill::Changes(now, entries)) => {
-                        let told: Vec<_> =
-                            entries.iter().map(|entry| (&entry.file, entry.seq, &entry.bytes)).collect();
-                        format!("{} {told:?}", now.seq)
-                    }
-                    Ok(Backfill::Reset(now)) => format!("reset to {}", now.seq),
-                    Err(error) => error.word().to_owned(),
-                }
-            }
-        }
-    }
-
-    async fn join(&mut self, n: u8, populates: bool) -> String {
-        let origin = format!("o{n}");
-        match self.store.join(&self.room, &origin, LEASE).await.unwrap() {
-            Joined::Ready(position) => {
-                self.epoch = position.epoch;
-                self.positions.push(position);
-                format!("ready at {}", position.seq)
-            }
-            Joined::Wait(_) => "wait".to_owned(),
-            Joined::Load(_) if !populates => {
-                format!("{:?}", self.store.leave(&self.room, &origin, self.epoch).await.unwrap())
-            }
-            Joined::Load(token) => {
-                let named = |id: &FileId| base((1..9).find(|n| file(*n) == *id).unwrap()).path;
-                let bases = self.archive.iter();
-                let bases =
-                    bases.map(|(id, state)| Base { file: id.clone(), path: named(id), state: state.clone() });
-                let position = self.store.commit(&self.room, &token, bases.collect(), 0).await.unwrap();
-                self.epoch = position.epoch;
-                self.positions.push(position);
-                // In a new epoch nothing is a repeat.
-                self.sent.clear();
-                "populated".to_owned()
-            }
-        }
-    }
-
-    async fn append(&mut self, n: u8, again: bool, what: &[What]) -> String {
-        let entries = match self.sent.get(&n).filter(|_| again) {
-            Some(sent) => sent.clone(),
-            None => {
-                *self.numbers.entry(n).or_default() += 1;
-                what.iter().map(|what| self.entry(what)).collect()
-            }
-        };
-        let number = self.numbers[&n];
-        let repeats = again && self.sent.contains_key(&n);
-        match self
-            .store
-            .append(&self.room, self.epoch, batch(&format!("o{n}"), number, entries.clone()))
-            .await
-        {
-            Ok(logged) => {
-                for (entry, place) in entries.iter().zip(&logged) {
-                    if !place.duplicate && !entry.file.is_room() && !repeats {
-                        self.answered.entry(entry.file.clone()).or_default().extend(&entry.bytes);
-                    }
-                }
-                self.sent.insert(n, entries);
-                if let Some(last) = logged.last() {
-                    self.positions.push(Position { epoch: self.epoch, seq: last.seq, ts: last.ts });
-                }
-                format!("{:?}", logged.iter().map(|one| (one.seq, one.duplicate)).collect::<Vec<_>>())
-            }
-            Err(error) => {
-                self.sent.remove(&n);
-                error.word().to_owned()
-            }
-        }
-    }
-
-    fn entry(&mut self, what: &What) -> Entry {
-        self.texts += 1;
-        match what {
-            What::Update(n) => Entry { bytes: Bytes::from(format!("<{}>", self.texts)), ..update(*n, "") },
-            What::Event(hub, number) => event(&format!("h{hub}"), *number),
-        }
-    }
-
-    async fn flush(&mut self, id: &FileId, late: bool) -> String {
-        let read = match self.store.read(&self.room, id).await {
-            Ok(read) => read,
-            Err(error) => return error.word().to_owned(),
-        };
-        let log = read.updates.iter().flat_map(|entry| entry.bytes.to_vec());
-        let state: Bytes = read.base.iter().copied().chain(log).collect::<Vec<u8>>().into();
-        // Of a file that was claimed the base is that of a document, not of this test's text.
-        let state = state.strip_prefix(&[0, 0]).map_or(state.clone(), Bytes::copy_from_slice);
-        let (merged_ts, merged_seq) =
-            read.updates.last().map_or((read.base_ts, read.base_seq), |last| (last.ts, last.seq));
-        let read_base_ts = if late { read.base_ts + 1 } else { read.base_ts };
-        let ack = FlushAck { file: id.clone(), read_base_ts, merged_ts, merged_seq, state: state.clone() };
-        match self.store.ack(&self.room, self.epoch, ack).await {
-            Ok(()) => {
-                self.archive.insert(id.clone(), state);
-                format!("stored up to {merged_seq}")
-            }
-            Err(error) => error.word().to_owned(),
-        }
-    }
-
-    /// What stands in the store, or in the archive if the room is gone.
-    async fn held(&self) -> String {
-        let mut held = BTreeMap::new();
-        let names = match self.store.names(&self.room).await {
-            Ok(names) => names,
-            Err(error) => return error.word().to_owned(),
-        };
-        for (id, path) in names {
-            let read = self.store.read(&self.room, &id).await.unwrap();
-            let log = read.updates.iter().map(|entry| (entry.seq, entry.bytes.clone())).collect::<Vec<_>>();
-            held.insert(id, (path, read.base, read.base_seq, log));
-        }
-        let mut dirty: Vec<_> =
-            self.store.dirty(&self.room).await.unwrap().files.into_iter().map(|(id, _)| id).collect();
-        dirty.sort_unstable();
-        let events = self.store.read(&self.room, &FileId::room()).await.unwrap();
-        let events: Vec<_> = events.updates.iter().map(|entry| (entry.seq, entry.bytes.clone())).collect();
-        format!("{held:?} dirty {dirty:?} events {events:?}")
-    }
-
-    async fn nothing_answered_is_missing(&self) {
-        for (id, wanted) in &self.answered {
-            let held = match self.store.read(&self.room, id).await {
-                Ok(read) => {
-                    let log = read.updates.iter().flat_map(|entry| entry.bytes.to_vec());
-                    read.base.iter().copied().chain(log).collect::<Vec<u8>>()
-                }
-                Err(StoreError::Cold) => self.archive[id].to_vec(),
-                Err(error) => panic!("{id}: {error}"),
-            };
-            let held = held.strip_prefix(&[0, 0]).unwrap_or(&held);
-            assert_eq!(String::from_utf8_lossy(held), String::from_utf8_lossy(wanted), "{id}");
-        }
-    }
 }
 
 proptest! {
@@ -288,9 +127,11 @@ proptest! {
                 assert_eq!(a, b, "step {number}: {step:?}");
                 assert_eq!(one.held().await, other.held().await, "after step {number}: {step:?}");
             }
-            one.nothing_answered_is_missing().await;
-            other.nothing_answered_is_missing().await;
-            other.store.erase(&other.room).await.unwrap();
+            for run in [&mut one, &mut other] {
+                run.nothing_answered_is_missing().await;
+                run.end().await;
+                run.nothing_answered_is_missing().await;
+            }
         });
     }
 }

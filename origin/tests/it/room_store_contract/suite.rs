@@ -20,6 +20,8 @@ macro_rules! contract_of {
         contract_tests! { $store:
             one_loader_populates_and_the_others_wait
             a_loader_that_gave_up_cannot_commit
+            an_origin_that_has_lost_its_token_gets_another
+            a_sealed_room_lets_nobody_in_until_it_is_erased
             a_room_that_is_not_populated_takes_nothing
             seq_rises_by_one_and_ts_with_it
             a_repeated_batch_is_logged_once
@@ -31,6 +33,7 @@ macro_rules! contract_of {
             the_last_to_leave_removes_a_clean_room_only
             every_populated_room_is_listed
             a_lease_that_has_run_out_holds_nothing
+            members_are_listed_under_the_lease_of_their_origin
             a_new_epoch_is_above_the_last_and_above_the_archive
             a_path_has_one_owner
             a_backfill_gives_what_came_after_or_says_that_it_cannot

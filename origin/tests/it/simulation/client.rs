@@ -20,6 +20,8 @@ use yrs::{
 pub(crate) struct Client {
     pub(crate) name: String,
     pub(crate) bare: bool,
+    /// What its token frames name; providers before 4 name none.
+    pub(crate) version: Option<&'static str>,
     pub(crate) doc: Doc,
     pub(crate) id: u64,
     /// What the provider counts; `hasUnsyncedChanges` is that it is not 0.
@@ -56,6 +58,7 @@ impl Client {
         Self {
             name: name.to_owned(),
             bare,
+            version: Some("4.8.0"),
             doc,
             id,
             unsynced: 0,
@@ -84,7 +87,7 @@ impl Client {
         self.unsynced = 0;
         self.out.clear();
         if !self.bare {
-            self.send(ClientMessage::Token { token: "token", version: Some("4.8.0") });
+            self.send(ClientMessage::Token { token: "token", version: self.version });
         }
         self.step1();
         if self.clock > 0 {
@@ -175,12 +178,25 @@ impl Client {
         self.send_awareness(&state);
     }
 
+    /// The answer to a question about awareness: everything that it knows, of others too.
+    fn show_all(&mut self) {
+        let known = self.awareness.iter().filter_map(|(client, (clock, state))| {
+            Some(AwarenessEntry { client: *client, clock: *clock, state: state.as_deref()? })
+        });
+        let update = yjs::write_awareness(&known.collect::<Vec<_>>());
+        self.push_awareness(&update);
+    }
+
     fn send_awareness(&mut self, state: &str) {
         let update = yjs::write_awareness(&[AwarenessEntry { client: self.id, clock: self.clock, state }]);
+        self.push_awareness(&update);
+    }
+
+    fn push_awareness(&mut self, update: &[u8]) {
         let frame = if self.bare {
-            yjs::write_y(&YMessage::Awareness(&update))
+            yjs::write_y(&YMessage::Awareness(update))
         } else {
-            hocuspocus::write_client(&self.name, &ClientMessage::Awareness(&update))
+            hocuspocus::write_client(&self.name, &ClientMessage::Awareness(update))
         };
         self.out.push_back(frame);
     }
@@ -212,11 +228,13 @@ impl Client {
             match yjs::read_y(frame).expect("the server writes what can be read") {
                 YMessage::Sync(message) => self.on_sync(message),
                 YMessage::Awareness(update) => self.on_awareness(update),
+                YMessage::QueryAwareness => self.show_all(),
                 _ => {}
             }
             return;
         }
         if frame.len() == 1 {
+            assert!(self.version.is_some(), "providers before 4 throw on a Ping");
             return self.out.push_back(Bytes::from_static(hocuspocus::PONG));
         }
         let (key, message) = hocuspocus::read_server(frame).expect("the server writes what can be read");
@@ -228,6 +246,7 @@ impl Client {
                 self.status.0 += 1;
                 self.unsynced = self.unsynced.saturating_sub(1);
             }
+            ServerMessage::QueryAwareness => self.show_all(),
             ServerMessage::SyncStatus(false) => self.status.1 += 1,
             ServerMessage::PermissionDenied { reason } => self.denied.push(reason.to_owned()),
             ServerMessage::Close { reason } => self.closed.push(reason.to_owned()),

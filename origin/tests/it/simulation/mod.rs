@@ -8,7 +8,10 @@ mod world;
 mod shells;
 mod checks;
 mod schedules;
+mod liveness;
 mod seeded;
 mod sessions;
+mod text_client;
+mod text_frames;
 
 pub(crate) use world::World;

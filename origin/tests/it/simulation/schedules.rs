@@ -231,6 +231,7 @@ fn schedule_9_a_handover_between_origins_loses_nothing_that_comes_down() {
     world.deliver_up(1);
     world.answer(1);
     assert_eq!(world.logged_text(FILE), "typed between two links");
+    world.pass(1_000);
     world.run();
     assert_eq!(world.clients[a].text(), "typed between two links");
     world.assert_converged(FILE);

@@ -8,10 +8,14 @@ const SEEDS: u64 = 150;
 const STEPS: usize = 600;
 
 /// xorshift64*: the same run for the same seed, everywhere.
-struct Dice(u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(super) fn roll(&mut self, sides: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -27,7 +31,7 @@ fn after_any_schedule_all_replicas_are_equal_and_nothing_acknowledged_is_missing
 }
 
 fn run(seed: u64) {
-    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut dice = Dice::new(seed);
     let hosts = 1 + dice.roll(2);
     let mut world = World::new(&[FILE], 2, hosts);
     for _ in 0..3 + dice.roll(3) {

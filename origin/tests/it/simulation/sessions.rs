@@ -283,3 +283,41 @@ fn what_others_have_logged_and_nobody_publishes_is_read_from_the_log() {
     let backfills: u64 = world.hosts.iter_mut().map(|host| host.room.counts().backfills).sum();
     assert_eq!(backfills, 1, "once, and counted");
 }
+
+#[test]
+fn members_are_told_when_the_archive_falls_behind_and_when_it_has_caught_up() {
+    let mut world = World::new(&[FILE], 2, 2);
+    let (a, room) = (world.join(0, FILE, false), world.join(0, ".room", false));
+    let there = world.join(1, ".room", false);
+    world.run();
+    let told = |world: &World, what: &str| {
+        [room, there].map(|member| world.clients[member].events.iter().filter(|it| it.contains(what)).count())
+    };
+    let (behind, caught_up) = (r#""state":"behind""#, r#""state":"caught-up""#);
+    world.clients[a].edit(0, Some("x"));
+    world.run();
+    world.pass(19_999);
+    world.run();
+    assert_eq!(told(&world, behind), [0, 0]);
+    world.pass(1);
+    world.run();
+    assert_eq!(told(&world, behind), [1, 1], "in every region");
+    world.pass(20_000);
+    world.run();
+    assert_eq!(told(&world, behind), [2, 2], "again, for those who have come since");
+
+    let id = world.store.names.iter().find(|(_, path)| path.as_str() == FILE).unwrap().0.clone();
+    let stored = |seq: u64| {
+        format!(r#"{{"type":"stored","files":[{{"id":"{id}","path":"{FILE}","seq":{seq},"at":1}}]}}"#)
+    };
+    world.clients[a].edit(0, Some("y"));
+    world.run();
+    world.store.announce(stored(1).into());
+    world.run();
+    assert_eq!(told(&world, caught_up), [1, 1], "what is left is new");
+    world.store.announce(stored(2).into());
+    world.run();
+    world.pass(60_000);
+    world.run();
+    assert_eq!((told(&world, behind), told(&world, caught_up)), ([2, 2], [1, 1]), "and nothing is left");
+}

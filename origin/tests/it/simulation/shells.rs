@@ -33,9 +33,16 @@ impl World {
                     }
                 }
             }
-            Effect::SendText { .. } => {}
+            Effect::SendText { to, text } => {
+                if let Some(client) = shell.text_sockets.get(&to) {
+                    self.texts[*client].inbox.push_back(text);
+                }
+            }
             Effect::Close { session, .. } => {
                 shell.sessions.remove(&session);
+                if let Some(client) = shell.text_sockets.remove(&session) {
+                    self.texts[client].disconnected();
+                }
                 if let Some(client) = shell.sockets.remove(&session) {
                     self.places[client] = None;
                     self.clients[client].disconnected();

@@ -12,7 +12,7 @@ use shared::{
     wire::link::{self, OriginMessage},
 };
 
-use super::{client::Client, store::Store};
+use super::{client::Client, store::Store, text_client::TextClient};
 
 /// A Durable Object: the hub, what it has saved, and its sockets.
 pub(crate) struct Shell {
@@ -23,6 +23,8 @@ pub(crate) struct Shell {
     pub(crate) outbox: BTreeMap<u64, Bytes>,
     pub(super) link_facts: Bytes,
     pub(crate) sockets: BTreeMap<SessionId, usize>,
+    /// The sockets of clients of text frames.
+    pub(crate) text_sockets: BTreeMap<SessionId, usize>,
     pub(crate) link: Option<usize>,
     /// It has asked an origin to dial.
     pub(crate) asked: bool,
@@ -54,13 +56,15 @@ pub(crate) struct World {
     pub(crate) hosts: Vec<Host>,
     pub(crate) pipes: Vec<Pipe>,
     pub(crate) clients: Vec<Client>,
+    /// Clients of text frames.
+    pub(crate) texts: Vec<TextClient>,
     /// Frames on their way to each client.
     pub(crate) inboxes: Vec<VecDeque<Bytes>>,
     /// The session of each client, and its hub.
     pub(crate) places: Vec<Option<(usize, SessionId)>>,
     pub(crate) homes: Vec<usize>,
     pub(crate) role: Role,
-    next_id: u64,
+    pub(super) next_id: u64,
 }
 
 impl World {
@@ -72,6 +76,7 @@ impl World {
             hosts: Vec::new(),
             pipes: Vec::new(),
             clients: Vec::new(),
+            texts: Vec::new(),
             inboxes: Vec::new(),
             places: Vec::new(),
             homes: Vec::new(),
@@ -79,7 +84,13 @@ impl World {
             next_id: 1,
         };
         for at in 0..hosts {
-            let settings = RoomSettings { origin: format!("o{at}"), create_on_open: true, shared: hosts > 1 };
+            let settings = RoomSettings {
+                origin: format!("o{at}"),
+                create_on_open: true,
+                shared: hosts > 1,
+                confirm: false,
+                behind: 20_000,
+            };
             let mut room = Room::new(settings);
             let names = world.store.names.iter().map(|(id, path)| (id.clone(), path.clone())).collect();
             room.begin(world.store.position, names, 0);
@@ -97,6 +108,7 @@ impl World {
                 outbox: BTreeMap::new(),
                 link_facts: Bytes::new(),
                 sockets: BTreeMap::new(),
+                text_sockets: BTreeMap::new(),
                 link: None,
                 asked: false,
                 origin: at % hosts,
@@ -108,14 +120,26 @@ impl World {
 
     /// A new member of a hub, connected.
     pub(crate) fn join(&mut self, hub: usize, file: &str, bare: bool) -> usize {
+        let at = self.invite(hub, file, bare);
+        self.connect(at);
+        at
+    }
+
+    /// The same with a provider of before version 4.
+    pub(crate) fn join_old(&mut self, hub: usize, file: &str) -> usize {
+        let at = self.invite(hub, file, false);
+        self.clients[at].version = None;
+        self.connect(at);
+        at
+    }
+
+    fn invite(&mut self, hub: usize, file: &str, bare: bool) -> usize {
         let id = self.clients.len() as u64 + 1;
         self.clients.push(Client::new(id, file, bare));
         self.inboxes.push(VecDeque::new());
         self.places.push(None);
         self.homes.push(hub);
-        let at = self.clients.len() - 1;
-        self.connect(at);
-        at
+        self.clients.len() - 1
     }
 
     pub(crate) fn connect(&mut self, client: usize) {
@@ -143,6 +167,12 @@ impl World {
             self.inboxes[client].clear();
             self.settle_hub(hub);
         }
+    }
+
+    /// The client is gone, and nobody tells its hub: its socket looks like a quiet one.
+    pub(crate) fn vanish(&mut self, client: usize) {
+        self.places[client] = None;
+        self.clients[client].disconnected();
     }
 
     /// The hub gets the next frame of a client.
@@ -247,7 +277,7 @@ impl World {
         let shell = &mut self.hubs[hub];
         let facts = |session: &SessionId| shell.sessions.get(session).cloned().unwrap_or_default();
         let persisted = Persisted {
-            sessions: shell.sockets.keys().map(|session| (*session, facts(session))).collect(),
+            sessions: shell.sockets.keys().chain(shell.text_sockets.keys()).map(|s| (*s, facts(s))).collect(),
             channels: shell.channels.iter().map(|(id, row)| (*id, row.clone())).collect(),
             outbox: shell.outbox.iter().map(|(row, bytes)| (*row, bytes.clone())).collect(),
             link: shell.link.map(|_| shell.link_facts.clone()),
@@ -310,6 +340,9 @@ impl World {
             for client in 0..self.clients.len() {
                 moved |= self.deliver_from(client) | self.deliver_to(client);
             }
+            for client in 0..self.texts.len() {
+                moved |= self.deliver_from_text(client) | self.deliver_to_text(client);
+            }
             for hub in 0..self.hubs.len() {
                 moved |= self.dial(hub);
             }
@@ -333,6 +366,11 @@ impl World {
             for client in 0..self.clients.len() {
                 if self.places[client].is_none() && !self.clients[client].denied_for_good() {
                     self.connect(client);
+                }
+            }
+            for client in 0..self.texts.len() {
+                if self.texts[client].place.is_none() {
+                    self.connect_text(client);
                 }
             }
             self.pass(1_000);

@@ -31,12 +31,14 @@ struct Received {
 pub(crate) struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     documents: HashMap<String, (Doc, Received)>,
+    /// The room events that came, for those who have `.room` open.
+    pub(crate) events: Vec<serde_json::Value>,
 }
 
 impl Client {
     pub(crate) async fn connect(address: impl IntoClientRequest + Unpin) -> Self {
         let (socket, _) = connect_async(address).await.unwrap();
-        Self { socket, documents: HashMap::new() }
+        Self { socket, documents: HashMap::new(), events: Vec::new() }
     }
 
     /// Opens a document and waits until it is synchronised.
@@ -67,9 +69,14 @@ impl Client {
         doc.get_or_insert_text("content").get_string(&doc.transact())
     }
 
+    /// Whether everything that was done is acknowledged.
+    pub(crate) fn is_saved(&self, name: &str) -> bool {
+        self.documents[name].1.unsaved == 0
+    }
+
     /// Waits until everything that was done is acknowledged.
     pub(crate) async fn saved(&mut self, name: &str) {
-        self.until(|client| client.documents[name].1.unsaved == 0).await;
+        self.until(|client| client.is_saved(name)).await;
     }
 
     /// Reads frames until this holds.
@@ -112,6 +119,9 @@ impl Client {
 
     async fn take(&mut self, frame: &[u8]) {
         let Ok((name, message)) = read_server(frame) else { return };
+        if let ServerMessage::Stateless(event) = message {
+            self.events.push(serde_json::from_str(event).unwrap());
+        }
         let Some((doc, received)) = self.documents.get_mut(name) else { return };
         let mut answer = None;
         match message {

@@ -2,6 +2,7 @@
 
 mod http;
 mod client;
+mod edge;
 pub(crate) mod mongo;
 mod process;
 pub(crate) mod redis;
@@ -10,8 +11,9 @@ pub(crate) mod proxy;
 use std::{net::SocketAddr, time::Duration};
 
 use origin::{
-    app::{App, Origin},
+    app::{App, Origin, Role},
     config::Cli,
+    room_store::redis::Fault,
 };
 use tempfile::TempDir;
 use tokio::{
@@ -22,7 +24,12 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::{client::Client, http::Answer, process::Process};
+pub(crate) use self::{
+    client::Client,
+    edge::{Edge, LINK_KEYS},
+    http::Answer,
+    process::Process,
+};
 
 /// A hang fails by this.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -42,8 +49,17 @@ impl TestOrigin {
         Self::start_in(tempfile::tempdir().unwrap(), flags).await
     }
 
+    /// Starts one that does not hear what the fault says.
+    pub(crate) async fn start_losing(fault: Fault, flags: &[&str]) -> Self {
+        Self::open(tempfile::tempdir().unwrap(), flags, Some(fault)).await
+    }
+
     /// Starts one on what another has left.
     pub(crate) async fn start_in(folder: TempDir, flags: &[&str]) -> Self {
+        Self::open(folder, flags, None).await
+    }
+
+    async fn open(folder: TempDir, flags: &[&str], fault: Option<Fault>) -> Self {
         let data_dir = folder.path().join("data");
         let own = [
             "origin",
@@ -60,7 +76,7 @@ impl TestOrigin {
         let settings = Cli::read(own.iter().chain(flags)).unwrap().settings;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let origin = Origin::open(settings).await.unwrap();
+        let origin = Origin::open_losing(Role::Both, settings, fault).await.unwrap();
         let app = origin.app.clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = TaskTracker::new().spawn(origin.serve(listener, async move { drop(stopped.await) }));
@@ -101,6 +117,13 @@ impl TestOrigin {
             }
         };
         timeout(PATIENCE, counted).await.unwrap_or_else(|_| panic!("not counted: {line}"));
+    }
+
+    /// The value of a metric.
+    pub(crate) async fn counted(&self, name: &str) -> u64 {
+        let metrics = self.get("/metrics").await.text;
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse().unwrap()
     }
 
     /// Waits until the archive has this text of a file.

@@ -30,6 +30,8 @@ pub(crate) enum Harm {
     SwallowAnswers,
     /// The client's side is told that the server has ended its half; requests still go through.
     HalfClose,
+    /// So many bytes of answers go through, then the client's side is ended.
+    CutAfter(usize),
     /// The connection is closed.
     Cut,
 }
@@ -46,6 +48,8 @@ struct State {
     /// What happens to connections that come.
     harm: Mutex<Harm>,
     connections: Mutex<Vec<watch::Sender<Harm>>>,
+    /// What was asked, connection by connection, from when it was wanted.
+    requests: Mutex<Option<Vec<Vec<u8>>>>,
 }
 
 impl Proxy {
@@ -57,9 +61,21 @@ impl Proxy {
             server: Mutex::new(server),
             harm: Mutex::new(Harm::None),
             connections: Mutex::default(),
+            requests: Mutex::default(),
         });
         let accepting = TaskTracker::new().spawn(accept(listener, state.clone()));
         Self { address, state, _accepting: AbortOnDropHandle::new(accepting) }
+    }
+
+    /// Keeps what is asked from now on, on the connections that come.
+    pub(crate) fn record(&self) {
+        let known = self.connections();
+        *lock(&self.state.requests) = Some(vec![Vec::new(); known]);
+    }
+
+    /// What was asked since then, connection by connection.
+    pub(crate) fn recorded(&self) -> Vec<Vec<u8>> {
+        lock(&self.state.requests).clone().unwrap_or_default()
     }
 
     /// Where clients connect to.
@@ -101,42 +117,79 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
     let mut running = Vec::new();
     while let Ok((client, _)) = listener.accept().await {
         let (harm, harmed) = watch::channel(*lock(&state.harm));
-        lock(&state.connections).push(harm);
+        let number = state.add(harm);
         let server = *lock(&state.server);
-        running.push(AbortOnDropHandle::new(tasks.spawn(carry(client, server, harmed))));
+        let carrying = carry(client, server, harmed, (state.clone(), number));
+        running.push(AbortOnDropHandle::new(tasks.spawn(carrying)));
     }
 }
 
-async fn carry(client: TcpStream, server: SocketAddr, mut harm: watch::Receiver<Harm>) {
+impl State {
+    fn add(&self, harm: watch::Sender<Harm>) -> usize {
+        let mut connections = lock(&self.connections);
+        connections.push(harm);
+        if let Some(requests) = lock(&self.requests).as_mut() {
+            requests.resize(connections.len(), Vec::new());
+        }
+        connections.len() - 1
+    }
+
+    fn note(&self, connection: usize, request: &[u8]) {
+        if let Some(requests) = lock(&self.requests).as_mut() {
+            requests[connection].extend_from_slice(request);
+        }
+    }
+}
+
+async fn carry(
+    client: TcpStream,
+    server: SocketAddr,
+    mut harm: watch::Receiver<Harm>,
+    place: (Arc<State>, usize),
+) {
     let Ok(server) = TcpStream::connect(server).await else { return };
     // Small frames must not wait for each other here either.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-    let requests = pass(from_client, to_server, harm.clone(), false);
-    let answers = pass(from_server, to_client, harm.clone(), true);
+    let requests = pass(from_client, to_server, harm.clone(), Some(place));
+    let answers = pass(from_server, to_client, harm.clone(), None);
     tokio::select! {
         () = async { tokio::join!(requests, answers); } => {}
         _ = harm.wait_for(|harm| *harm == Harm::Cut) => {}
     }
 }
 
-/// Passes bytes on in one direction until it ends.
+/// Passes bytes on in one direction until it ends; requests are noted.
 async fn pass(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut harm: watch::Receiver<Harm>,
-    answers: bool,
+    noted: Option<(Arc<State>, usize)>,
 ) {
+    let answers = noted.is_none();
     let mut buffer = vec![0; 64 << 10];
+    let mut passed = 0;
     loop {
         let length = tokio::select! {
             _ = harm.wait_for(|harm| answers && *harm == Harm::HalfClose) => break,
             length = from.read(&mut buffer) => length,
         };
         let Ok(length @ 1..) = length else { break };
+        if let Some((state, connection)) = &noted {
+            state.note(*connection, &buffer[..length]);
+        }
         let now = *harm.borrow();
         match now {
             Harm::None | Harm::Cut | Harm::HalfClose => {}
+            Harm::CutAfter(_) if !answers => {}
+            Harm::CutAfter(most) => {
+                let rest = length.min(most - passed);
+                passed += rest;
+                if to.write_all(&buffer[..rest]).await.is_err() || passed == most {
+                    break;
+                }
+                continue;
+            }
             Harm::Delay(time) => sleep(time).await,
             Harm::SwallowAnswers if !answers => {}
             // What was swallowed is gone: a connection that is let go again would be out of step.

@@ -6,25 +6,28 @@
 //! The shared server is that of `REDIS_URL`, else a `redis-server` from the `PATH`; the others are always started
 //! here. What was started ends with this process, however that ends.
 
+mod cluster;
+
 use std::{
     io::{BufRead, BufReader},
     net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
     sync::{Arc, OnceLock},
-    thread,
     time::Duration,
 };
 
 use origin::{
     connections::Connections,
+    flush::bullmq,
     room_store::redis::{Fault, PERMISSIONS, RedisSettings, RedisStore},
 };
 use redis::{FromRedisValue, Value, aio::MultiplexedConnection};
-use shared::id::RoomId;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
+pub(crate) use self::cluster::Cluster;
+use self::cluster::cluster_options;
 use super::PATIENCE;
 
 const FIX: &str = "the tests need Redis 7: install redis-server (`apt-get install redis-server`; `cargo xtask test` \
@@ -70,6 +73,12 @@ impl Redis {
         let redis = Self { port, options, keeper, dir };
         redis.until_it_answers().await;
         redis
+    }
+
+    /// Starts one that can become part of a cluster.
+    pub(crate) async fn start_in_cluster(options: &[&str]) -> Self {
+        let bus = free_port().to_string();
+        Self::start(&[options, &cluster_options(&bus)].concat()).await
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -137,8 +146,13 @@ pub(crate) async fn shared_store() -> Opened {
 
 /// A store on the shared cluster.
 pub(crate) async fn cluster_store() -> Opened {
+    open(&cluster_url().await)
+}
+
+/// The address of the shared cluster, with the user.
+pub(crate) async fn cluster_url() -> String {
     static SHARED: OnceLock<Cluster> = OnceLock::new();
-    open(&SHARED.get_or_init(Cluster::start).url().await)
+    SHARED.get_or_init(Cluster::start).url().await
 }
 
 /// A store with short intervals.
@@ -148,9 +162,18 @@ pub(crate) fn open(url: &str) -> Opened {
 
 /// A store that gives up calls after `deadline`, probes every 200 ms and loses what the fault says.
 pub(crate) fn open_with(url: &str, deadline: Duration, fault: Option<Fault>) -> Opened {
-    let connections = Connections::new();
     let probe = Duration::from_millis(200);
-    let settings = RedisSettings { url: url.into(), deadline, probe, fault };
+    open_as(RedisSettings { url: url.into(), deadline, replica: false, probe, fault })
+}
+
+/// A store that acknowledges only what a replica has.
+pub(crate) fn open_replicated(url: &str, deadline: Duration) -> Opened {
+    let probe = Duration::from_millis(200);
+    open_as(RedisSettings { url: url.into(), deadline, replica: true, probe, fault: None })
+}
+
+fn open_as(settings: RedisSettings) -> Opened {
+    let connections = Connections::new();
     let store = RedisStore::connect(settings, &connections).unwrap();
     Opened { store, connections }
 }
@@ -186,95 +209,11 @@ pub(crate) async fn ask<T: FromRedisValue>(url: &str, words: &[&str]) -> T {
     command.query_async(&mut administrator(url).await.unwrap()).await.unwrap()
 }
 
-/// A node of the cluster, for its administrator.
-pub(crate) struct Node {
-    url: String,
-    /// Its name in the cluster.
-    pub(crate) id: String,
-}
-
-impl Node {
-    /// Asks it something.
-    pub(crate) async fn ask<T: FromRedisValue>(&self, words: &[&str]) -> T {
-        ask(&self.url, words).await
-    }
-
-    /// Whether somebody listens to a room here.
-    pub(crate) async fn hears(&self, room: &RoomId) -> bool {
-        let channel = format!("c:{{{room}}}:ch");
-        self.ask::<(String, u64)>(&["PUBSUB", "SHARDNUMSUB", &channel]).await.1 > 0
-    }
-}
-
-/// A cluster of three nodes on this machine.
-pub(crate) struct Cluster {
-    ports: Vec<u16>,
-    _keepers: Vec<Keeper>,
-}
-
-impl Cluster {
-    /// Its nodes.
-    pub(crate) async fn nodes(&self) -> Vec<Node> {
-        let mut nodes = Vec::new();
-        for port in &self.ports {
-            let url = format!("redis://127.0.0.1:{port}");
-            let id = ask(&url, &["CLUSTER", "MYID"]).await;
-            nodes.push(Node { url, id });
-        }
-        nodes
-    }
-
-    /// Its address, with the user, once all of it is there.
-    pub(crate) async fn url(&self) -> String {
-        for node in self.nodes().await {
-            let is_whole = async || {
-                let info: String = node.ask(&["CLUSTER", "INFO"]).await;
-                info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
-            };
-            until(is_whole).await;
-            with_user(&node.url).await;
-        }
-        format!("redis+cluster://{USER}:secret@127.0.0.1:{},127.0.0.1:{}", self.ports[0], self.ports[1])
-    }
-
-    /// Starts one: three nodes that know each other and have all slots; they agree on it a little later.
-    pub(crate) fn start() -> Self {
-        let nodes: Vec<(u16, u16)> = (0..3).map(|_| (free_port(), free_port())).collect();
-        let keepers = nodes.iter().map(|(port, bus)| {
-            let dir = kept_dir();
-            let bus = bus.to_string();
-            let options =
-                ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "2000"];
-            keep(*port, &dir, &options.map(str::to_owned), Some(&dir))
-        });
-        let keepers = keepers.collect();
-        // On a thread and a runtime of its own, since the test that asks first has one that must not block.
-        let meeting = thread::spawn(|| {
-            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(meet(nodes))
-        });
-        Self { ports: meeting.join().unwrap(), _keepers: keepers }
-    }
-}
-
-async fn meet(nodes: Vec<(u16, u16)>) -> Vec<u16> {
-    let slots = [("0", "5460"), ("5461", "10922"), ("10923", "16383")];
-    for ((port, _), (first, last)) in nodes.iter().zip(slots) {
-        until_it_answers(*port).await;
-        let url = format!("redis://127.0.0.1:{port}");
-        let _: Value = ask(&url, &["CLUSTER", "ADDSLOTSRANGE", first, last]).await;
-    }
-    let first = format!("redis://127.0.0.1:{}", nodes[0].0);
-    for (port, bus) in &nodes[1..] {
-        let (port, bus) = (port.to_string(), bus.to_string());
-        let _: Value = ask(&first, &["CLUSTER", "MEET", "127.0.0.1", &port, &bus]).await;
-    }
-    nodes.into_iter().map(|(port, _)| port).collect()
-}
-
 /// Makes the user and gives the address to log in as it.
 pub(crate) async fn with_user(url: &str) -> String {
     let mut words = vec!["ACL", "SETUSER", USER, "reset", "on", ">secret"];
     words.extend(PERMISSIONS);
+    words.extend(bullmq::PERMISSIONS);
     let _: Value = ask(url, &words).await;
     let (scheme, rest) = url.split_once("://").unwrap();
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);

@@ -8,17 +8,17 @@ use shared::{
 };
 
 use super::{bad_tokens, in_s, origin, token};
-use crate::{
-    links::{Edge, KEYS, Link},
-    support::TestOrigin,
-};
+use crate::support::{Edge, LINK_KEYS, TestOrigin};
 use futures_util::{SinkExt, StreamExt};
-use tokio_tungstenite::tungstenite::Message;
+use tokio::net::TcpStream;
+use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
+
+type Link = WebSocketStream<TcpStream>;
 
 async fn linked() -> (TestOrigin, Link) {
-    let edge = Edge::open().await;
-    let origin = origin(&["--link-keys", KEYS, "--edge-urls", &edge.base]).await;
-    assert_eq!(edge.ask(&origin, KEYS, "demo").await.status, 202);
+    let edge = Edge::open("weur").await;
+    let origin = origin(&["--link-keys", LINK_KEYS, "--edge-urls", &edge.base]).await;
+    assert_eq!(edge.ask(origin.address, LINK_KEYS, "demo").await.status, 202);
     let mut link = edge.link("demo").await;
     say(&mut link, HubMessage::Hello { hub: "demo~weur".to_owned(), position: None }).await;
     (origin, link)
@@ -55,7 +55,7 @@ async fn what_an_edge_has_let_in_is_opened_with_the_rights_of_the_token() {
     assert_eq!(refused(&mut link, session.channel(1)).await, Some((4401, "no-token".to_owned())));
     say(&mut link, HubMessage::Token { session, token: token(&json!({ "role": "viewer" })) }).await;
     assert_eq!(refused(&mut link, session.channel(1)).await, None);
-    let report = origin.app.rooms.report(&shared::id::RoomId::parse("demo").unwrap()).await.unwrap();
+    let report = origin.app.rooms.report(&shared::id::RoomId::parse("demo").unwrap()).await.unwrap().unwrap();
     let report = serde_json::to_value(report).unwrap();
     assert_eq!(
         (&report["members"][0]["id"], &report["members"][0]["role"]),

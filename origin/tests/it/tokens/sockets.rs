@@ -87,7 +87,7 @@ async fn a_token_travels_in_a_frame_in_the_query_or_beside_the_subprotocol() {
     for client in [&mut framed, &mut asked, &mut offered] {
         assert_eq!(scope(client, ".room").await, "readonly");
     }
-    let report = origin.app.rooms.report(&RoomId::parse("demo").unwrap()).await.unwrap();
+    let report = origin.app.rooms.report(&RoomId::parse("demo").unwrap()).await.unwrap().unwrap();
     let report = serde_json::to_value(report).unwrap();
     assert_eq!(report["members"][0]["id"], "ann", "{report}");
     assert_eq!(

@@ -1,8 +1,8 @@
 //! The frames of an origin.
 //!
 //! Tags: 1 opened, 2 closed, 3 ack, 4 refuse, 5 missing, 6 hold, 7 resume, 8 diff, 9 updates, 10 awareness,
-//! 11 event, 12 revoke, 13 pong, 14 reset. A tag is never used again for something else; a body only ever grows at its
-//! end.
+//! 11 event, 12 revoke, 13 pong, 14 reset, 15 text. A tag is never used again for something else; a body only ever
+//! grows at its end.
 
 use bytes::Bytes;
 
@@ -107,6 +107,13 @@ fn write(message: &OriginMessage, body: &mut Writer) -> u8 {
             write_position(body, *position);
             14
         }
+        OriginMessage::Text { channel, position, whole, json } => {
+            body.var(channel.0);
+            body.text(position);
+            body.u8((*whole).into());
+            body.bytes(json);
+            15
+        }
     }
 }
 
@@ -166,6 +173,12 @@ fn read(tag: u8, body: &mut Body<'_>) -> Result<Option<OriginMessage>, Unreadabl
         },
         13 => OriginMessage::Pong,
         14 => OriginMessage::Reset { position: body.position()? },
+        15 => OriginMessage::Text {
+            channel: body.channel()?,
+            position: body.text()?,
+            whole: body.flag()?,
+            json: body.bytes()?,
+        },
         _ => return Ok(None),
     }))
 }

@@ -120,14 +120,19 @@ impl Body<'_> {
         let member = Member { id: self.reader.text()?.into(), name: self.reader.text()?.into() };
         let role = self.role()?;
         let expires = self.option(Self::number)?;
-        let version = self.small_number()?;
-        let mut rules = Vec::new();
-        if self.reader.left() > 0 {
-            for _ in 0..self.count(2)? {
-                rules.push(Rule { paths: self.text()?, role: self.role()? });
-            }
+        Ok(Grant { member, role, expires, version: self.small_number()?, rules: [].into() })
+    }
+
+    /// The rules of a grant, if the body goes on: they are at its end.
+    pub(super) fn rules_of(&mut self, grant: Grant) -> Result<Grant, Unreadable> {
+        if self.reader.left() == 0 {
+            return Ok(grant);
         }
-        Ok(Grant { member, role, expires, version, rules: rules.into() })
+        let mut rules = Vec::new();
+        for _ in 0..self.count(2)? {
+            rules.push(Rule { paths: self.text()?, role: self.role()? });
+        }
+        Ok(Grant { rules: rules.into(), ..grant })
     }
 
     pub(super) fn session(&mut self) -> Result<SessionId, Unreadable> {
@@ -164,7 +169,10 @@ pub(super) fn write_grant(writer: &mut Writer, grant: &Grant) {
     write_role(writer, grant.role);
     write_option(writer, grant.expires, Writer::var);
     writer.var(grant.version.into());
-    // A grant is the end of its body: without rules it is written as before there were any.
+}
+
+/// Writes the rules of a grant at the end of a body: without any, it is as before there were any.
+pub(super) fn write_rules(writer: &mut Writer, grant: &Grant) {
     if !grant.rules.is_empty() {
         writer.var(grant.rules.len() as u64);
         for rule in grant.rules.iter() {

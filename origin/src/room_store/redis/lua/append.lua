@@ -14,7 +14,11 @@ local number, batch_of = tonumber(ARGV[4]), 'b:' .. ARGV[3]
 if number > 0 then
   local last = redis.call('HGET', KEYS[2], batch_of)
   local had = last and struct.unpack('>I8', last) or 0
-  if had == number then return last end
+  if had == number then
+    -- Written again, so that WAIT counts from here also on a new connection.
+    redis.call('HSET', KEYS[2], batch_of, last)
+    return last
+  end
   if had > number then return redis.error_reply('BEHIND ' .. dec(had)) end
 end
 for i = 6, #KEYS do

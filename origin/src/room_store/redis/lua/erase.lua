@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- Removes a deleted room whatever its state, and tells its subscribers.
--- K: meta members origins files dirty names events, (log, base) of each named file   A: publish, channel, named files
+-- K: meta members origins files dirty names events listed, (log, base) of each named file, seal
+-- A: publish, channel, named files
 -- -> {GONE} | {FILES, files}: call again and name these
 local named = {}
 for i = 3, #ARGV do named[ARGV[i]] = true end

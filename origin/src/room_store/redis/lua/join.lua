@@ -1,10 +1,12 @@
 #!lua flags=allow-oom
 -- Takes or renews the lease of an origin, makes it the loader if nobody is, and begins a new epoch if the
 -- server is another one than the room was in.
--- K: meta members   A: origin, lease, loader token, loader lease, ms until an abandoned load vanishes, publish, channel
--- -> {READY, epoch, seq, ts} | {WAIT, µs left to the other loader} | {LOAD}: the caller is the loader
+-- K: meta members listed seal   A: origin, lease, loader token, loader lease, ms until an abandoned load vanishes, publish, channel
+-- -> {READY, epoch, seq, ts} | {WAIT, µs left to the other loader} | {LOAD}: the caller is the loader;
+-- error SEALED
+if redis.call('EXISTS', KEYS[4]) == 1 then return redis.error_reply('SEALED room') end
 local now = now_us()
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', dec(now))
+expire(KEYS[2], KEYS[3], now)
 redis.call('ZADD', KEYS[2], dec(now + tonumber(ARGV[2])), ARGV[1])
 local m = redis.call('HMGET', KEYS[1], 'st', 'e', 's', 't', 'lx', 'lo', 'rid')
 if m[1] == 'R' then

@@ -1,11 +1,12 @@
 #!lua flags=allow-oom
 -- Ends the lease of an origin, and removes the room if it was the last and nothing is dirty.
--- K: meta members origins files dirty names events, (log, base) of each named file   A: origin, epoch, named files
+-- K: meta members origins files dirty names events listed, (log, base) of each named file   A: origin, epoch, named files
 -- -> {GONE} | {MEMBERS, n} | {NOTMINE}: not populated or in another epoch | {DIRTY, files} |
 --    {FILES, files}: call again and name these
 redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', dec(now_us()))
+expire(KEYS[2], KEYS[8], now_us())
 redis.call('HDEL', KEYS[3], 'b:' .. ARGV[1])
+redis.call('HDEL', KEYS[8], ARGV[1])
 local m = redis.call('HMGET', KEYS[1], 'st', 'e', 'lo')
 if m[1] == 'L' and m[3] == ARGV[1] then redis.call('HDEL', KEYS[1], 'lk', 'lo', 'lx') end
 local left = redis.call('ZCARD', KEYS[2])

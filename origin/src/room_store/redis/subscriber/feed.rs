@@ -138,18 +138,18 @@ impl Task {
                 let is_here = |slot| slots.iter().any(|(first, last)| (*first..=*last).contains(&slot));
                 self.channels.retain(|channel, _| is_here(super::super::keys::slot(channel)));
             }
-            let name = self.connection.name().to_owned();
+            let health = self.connection.health().clone();
             match self.connect().await {
                 Ok((line, pushed)) => {
                     failures = 0;
                     self.connection.is_up(true);
                     let why = self.serve(line, pushed).await;
                     self.connection.is_up(false);
-                    tracing::warn!(connection.name = name, why, "the subscriber has lost its connection");
+                    health.failed("listening", why);
                 }
                 Err(error) => {
                     failures += 1;
-                    tracing::debug!(connection.name = name, %error, "the subscriber is not connected");
+                    health.failed("connecting", &error.to_string());
                 }
             }
             tokio::time::sleep(backoff(failures)).await;
@@ -205,7 +205,10 @@ impl Task {
             tokio::select! {
                 push = pushed.recv() => {
                     let Some(push) = push else { return "it was closed" };
-                    heard = true;
+                    if !heard {
+                        heard = true;
+                        self.connection.health().works();
+                    }
                     match push.kind {
                         PushKind::Disconnection => return "it was closed",
                         PushKind::Message | PushKind::SMessage => self.dispatch(&push.data),

@@ -65,7 +65,7 @@ impl Subscriber {
         connections: &Connections,
     ) -> Result<Self, StoreError> {
         let feeds = match &settings.address {
-            Address::Cluster(_) => {
+            Address::Cluster(..) => {
                 let cluster = Cluster::new(settings.clone(), commands.clone(), connections.clone());
                 Feeds::Cluster(Box::new(cluster))
             }

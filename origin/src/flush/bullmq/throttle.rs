@@ -1,0 +1,117 @@
+//! How often a room is handed on to the queue: the first time at once, then at most once in a while, and the last
+//! request never without effect. No clock: times (ms) come in, due rooms go out.
+
+use std::collections::HashMap;
+
+use shared::id::RoomId;
+
+/// Between two requests of one room that reach the queue, at most. Each costs a script and an event.
+const EVERY: u64 = 1000;
+
+/// Which rooms are to be handed on, and when.
+#[derive(Debug)]
+pub(super) struct Throttle {
+    rooms: HashMap<RoomId, Asked>,
+    every: u64,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    /// When it was last handed on.
+    last: Option<u64>,
+    /// When it is handed on next.
+    due: Option<u64>,
+    /// Whether its job is to begin at once.
+    at_once: bool,
+}
+
+impl Throttle {
+    /// For jobs that begin so long after they are asked for: a request that is repeated finds the job still waiting,
+    /// and so does not make another.
+    pub(super) fn new(delay_ms: u64) -> Self {
+        Self { rooms: HashMap::new(), every: EVERY.min(delay_ms / 2) }
+    }
+
+    /// Somebody wants a flush after the flush delay.
+    pub(super) fn ask(&mut self, room: &RoomId, now: u64) {
+        let asked = self.rooms.entry(room.clone()).or_default();
+        let earliest = asked.last.map_or(now, |last| now.max(last + self.every));
+        asked.due.get_or_insert(earliest);
+    }
+
+    /// Somebody wants a flush now.
+    pub(super) fn ask_now(&mut self, room: &RoomId, now: u64) {
+        let asked = self.rooms.entry(room.clone()).or_default();
+        asked.due = Some(now);
+        asked.at_once = true;
+    }
+
+    /// What was taken could not be handed on: it is due again after a while.
+    pub(super) fn refused(&mut self, room: &RoomId, at_once: bool, now: u64) {
+        let asked = self.rooms.entry(room.clone()).or_default();
+        asked.due.get_or_insert(now + EVERY);
+        asked.at_once |= at_once;
+    }
+
+    /// Takes the rooms that are to be handed on now, and whether their jobs are to begin at once.
+    pub(super) fn take_due(&mut self, now: u64) -> Vec<(RoomId, bool)> {
+        let every = self.every;
+        self.rooms
+            .retain(|_, asked| asked.due.is_some() || asked.last.is_some_and(|last| now < last + every));
+        let due = self.rooms.iter_mut().filter(|(_, asked)| asked.due.is_some_and(|due| due <= now));
+        due.map(|(room, asked)| {
+            asked.due = None;
+            asked.last = Some(now);
+            (room.clone(), std::mem::take(&mut asked.at_once))
+        })
+        .collect()
+    }
+
+    /// When [`Self::take_due`] has more to give.
+    pub(super) fn next_due(&self) -> Option<u64> {
+        self.rooms.values().filter_map(|asked| asked.due).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room() -> RoomId {
+        RoomId::parse("r").unwrap()
+    }
+
+    #[test]
+    fn the_first_request_goes_at_once_and_the_last_one_always() {
+        let mut throttle = Throttle::new(5000);
+        throttle.ask(&room(), 5000);
+        assert_eq!(throttle.take_due(5000), [(room(), false)]);
+        (5001..5900).for_each(|now| throttle.ask(&room(), now));
+        assert_eq!((throttle.next_due(), throttle.take_due(5999)), (Some(6000), vec![]));
+        assert_eq!(throttle.take_due(6000), [(room(), false)]);
+        assert_eq!(throttle.next_due(), None);
+        assert_eq!(throttle.take_due(7000), []);
+        assert!(throttle.rooms.is_empty(), "a quiet room is forgotten");
+    }
+
+    #[test]
+    fn who_wants_it_now_waits_for_nothing() {
+        let mut throttle = Throttle::new(5000);
+        throttle.ask(&room(), 0);
+        throttle.take_due(0);
+        throttle.ask(&room(), 10);
+        throttle.ask_now(&room(), 20);
+        throttle.ask(&room(), 30);
+        assert_eq!(throttle.take_due(30), [(room(), true)]);
+    }
+
+    #[test]
+    fn what_was_refused_is_handed_on_again_as_urgently_as_before() {
+        let mut throttle = Throttle::new(5000);
+        throttle.ask_now(&room(), 0);
+        throttle.take_due(0);
+        throttle.refused(&room(), true, 100);
+        assert_eq!(throttle.take_due(1099), []);
+        assert_eq!(throttle.take_due(1100), [(room(), true)]);
+    }
+}

@@ -1,0 +1,127 @@
+//! The sweep: what nobody else looks after. A dirty room without a job gets one, a clean room that nobody has open
+//! is depopulated, and while the queue takes nothing the rooms are flushed without it.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, stream};
+use shared::id::RoomId;
+use tokio::time;
+use tokio_util::sync::CancellationToken;
+
+use super::{FlushQueue, Work, flusher::Flusher};
+use crate::room_store::{Dirty, StoreError};
+
+/// How soon the next sweep comes after one that had to do without the queue.
+const SOON: Duration = Duration::from_secs(2);
+
+/// Looks after the rooms of all processes.
+pub struct Sweeper {
+    /// Who depopulates.
+    pub flusher: Arc<Flusher>,
+    /// Who flushes.
+    pub queue: Arc<dyn FlushQueue>,
+    /// What flushes while the queue does not: [`super::attempt::guarded`].
+    pub work: Arc<Work>,
+    /// Rooms that are flushed at once without the queue.
+    pub at_once: usize,
+    /// Told of every sweep.
+    pub observe: Box<dyn Fn(&Swept) + Send + Sync>,
+}
+
+/// What a sweep has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Rooms with dirty files.
+    pub dirty: usize,
+    /// Those of them that were flushed without the queue, well or not.
+    pub without_queue: usize,
+    /// Files that wait for their own time, as far as this process knows.
+    pub parked: usize,
+    /// The timestamp of the oldest unflushed change of all.
+    pub oldest: Option<u64>,
+}
+
+impl Sweeper {
+    /// Sweeps at once, then every `every`, and soon while the queue takes nothing.
+    pub async fn run(&self, every: Duration, stop: &CancellationToken) {
+        loop {
+            let pause = match self.sweep().await {
+                Ok(swept) if swept.without_queue > 0 => every.min(SOON),
+                Ok(_) => every,
+                Err(error) => {
+                    tracing::warn!(%error, "sweeping for dirty rooms");
+                    every
+                }
+            };
+            let refused = async {
+                // Not more often than that, however much is refused.
+                time::sleep(pause.min(SOON)).await;
+                self.queue.refused().await;
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = time::sleep(pause.max(Duration::from_millis(1))) => {}
+                () = refused => {}
+            }
+        }
+    }
+
+    /// Sweeps once.
+    pub async fn sweep(&self) -> Result<Swept, StoreError> {
+        let mut swept = Swept::default();
+        let mut left = Vec::new();
+        for room in self.flusher.store.rooms().await? {
+            match self.look_at(&room).await {
+                Ok(None) => {}
+                Ok(Some(dirty)) => {
+                    swept.dirty += 1;
+                    let first = dirty.files.iter().map(|(_, first)| *first).min();
+                    swept.oldest = swept.oldest.into_iter().chain(first).min();
+                    if !self.is_due(&room, &dirty) {
+                        continue;
+                    }
+                    // One refusal is enough: the next would only take its time as well.
+                    if !left.is_empty() || !self.has_job(&room).await {
+                        left.push(room);
+                    }
+                }
+                Err(error) => tracing::warn!(room.id = %room, %error, "sweeping a room"),
+            }
+        }
+        swept.without_queue = left.len();
+        swept.parked = self.flusher.parking.count();
+        (self.observe)(&swept);
+        // How each of them went is told by the guard of the work.
+        stream::iter(left)
+            .for_each_concurrent(self.at_once, async |room| drop((self.work)(room).await))
+            .await;
+        Ok(swept)
+    }
+
+    /// What of a room is dirty; one that is clean is depopulated if nobody has it open.
+    async fn look_at(&self, room: &RoomId) -> Result<Option<Dirty>, StoreError> {
+        let dirty = match self.flusher.store.dirty(room).await {
+            Err(StoreError::Cold) => return Ok(None),
+            dirty => dirty?,
+        };
+        if dirty.files.is_empty() {
+            self.flusher.depopulate(room, dirty.epoch).await?;
+            return Ok(None);
+        }
+        Ok(Some(dirty))
+    }
+
+    /// Whether there is more in it than files that wait for their own time.
+    fn is_due(&self, room: &RoomId, dirty: &Dirty) -> bool {
+        let now = (self.flusher.now_us)();
+        dirty.files.iter().any(|(file, _)| self.flusher.parking.reason(room, file, now).is_none())
+    }
+
+    async fn has_job(&self, room: &RoomId) -> bool {
+        let ensured = self.queue.ensure(room).await;
+        if let Err(error) = &ensured {
+            tracing::warn!(room.id = %room, %error, "rooms are flushed without the queue");
+        }
+        ensured.is_ok()
+    }
+}

@@ -1,0 +1,73 @@
+//! The archive goes away while people type, and comes back: nothing is lost, nobody is held up, nobody restarts anything.
+
+use secrecy::ExposeSecret;
+use serde_json::json;
+
+use crate::{
+    room_store_contract::setup::any_room,
+    support::{
+        TestOrigin, mongo,
+        proxy::Harm,
+        redis::{Redis, until, with_user},
+    },
+};
+
+async fn goes_away_and_comes_back(harm: Harm) {
+    let redis = Redis::start(&[]).await;
+    let (proxy, address) = mongo::proxied().await;
+    let stores = [
+        format!("--redis-url={}", with_user(&redis.url()).await),
+        format!("--mongodb-url={}", address.expose_secret()),
+    ];
+    let intervals =
+        ["--flush-attempts=2", "--flush-backoff-ms=100", "--flush-timeout-ms=700", "--sweep-ms=500"];
+    let flags = [&[stores[0].as_str(), stores[1].as_str(), "--flush-limit=1000"], &intervals[..]].concat();
+    let origin = TestOrigin::start(&flags).await;
+    let (room, left) = (any_room(), any_room());
+    let mut ada = origin.client(room.as_str()).await;
+    ada.open(".room").await;
+    ada.open("a.txt").await;
+    ada.append("a.txt", "before ").await;
+    ada.saved("a.txt").await;
+    let stored = json!("stored");
+    ada.until(|ada| ada.events.iter().any(|event| event["type"] == stored)).await;
+    let mut ben = origin.client(left.as_str()).await;
+    ben.open("b.txt").await;
+
+    proxy.harm_all(harm);
+    ada.append("a.txt", "meanwhile").await;
+    ada.saved("a.txt").await;
+    ben.append("b.txt", "and left").await;
+    ben.saved("b.txt").await;
+    drop(ben);
+    let before = ada.events.len();
+    let failed = async || redis.ask::<u64>(&["ZCARD", "bull:flush:failed"]).await;
+    until(async || failed().await >= 2).await;
+    let behind = json!({"type": "storing", "state": "behind"});
+    ada.until(|ada| ada.events.contains(&behind)).await;
+    assert!(ada.events[before..].iter().all(|event| event["type"] != stored), "{:?}", ada.events);
+    let keys = async |room: &str| redis.ask::<Vec<String>>(&["KEYS", &format!("c:{{{room}}}:*")]).await.len();
+    assert!(keys(room.as_str()).await > 1 && keys(left.as_str()).await > 1, "nothing is removed");
+    ada.append("a.txt", " and after").await;
+    ada.saved("a.txt").await;
+
+    proxy.harm_all(Harm::None);
+    let caught_up = json!({"type": "storing", "state": "caught-up"});
+    ada.until(|ada| ada.events.contains(&caught_up)).await;
+    until(async || keys(left.as_str()).await == 0).await;
+    origin.until_stored(&format!("/api/v1/shards/{left}/files/b.txt"), "and left").await;
+    origin.until_stored(&format!("/api/v1/shards/{room}/files/a.txt"), "before meanwhile and after").await;
+    drop(ada);
+    until(async || keys(room.as_str()).await == 0).await;
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn an_archive_that_refuses_connections_is_waited_for() {
+    goes_away_and_comes_back(Harm::Cut).await;
+}
+
+#[tokio::test]
+async fn an_archive_in_a_black_hole_is_waited_for() {
+    goes_away_and_comes_back(Harm::BlackHole).await;
+}

@@ -1,0 +1,213 @@
+//! A deletion step by step: what others do between the two steps.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use axum::{
+    body::Body,
+    http::{Request, StatusCode},
+};
+use futures_util::future::BoxFuture;
+use origin::{
+    app::App,
+    archive::{Archive, ArchiveError, FileWrite, Making, NewShard, Saved, Shard, StoredFile},
+    flush::{
+        job::{FlushError, flush_room},
+        parking::Parking,
+    },
+    http,
+    room_store::{Joined, RoomStore, StoreError},
+};
+use serde_json::json;
+use shared::{
+    id::{FileId, RoomId},
+    wire::{
+        hocuspocus::{ClientMessage, write_client},
+        yjs::SyncMessage,
+    },
+};
+use tokio_tungstenite::tungstenite::Message;
+use tower::Service;
+
+use crate::{
+    room_store_contract::setup::{LEASE, any_room, base, batch, file, update},
+    support::{
+        Client, TestOrigin,
+        redis::{Redis, until},
+    },
+};
+
+/// An archive that deletes, or fails to, and then lets something else happen before it answers.
+struct Slow {
+    archive: Arc<dyn Archive>,
+    fails: bool,
+    then: Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
+}
+
+#[async_trait]
+impl Archive for Slow {
+    async fn find_by_id(&self, id: &RoomId) -> Result<Option<Shard>, ArchiveError> {
+        self.archive.find_by_id(id).await
+    }
+
+    async fn making(&self, id: &RoomId) -> Result<Option<Making>, ArchiveError> {
+        self.archive.making(id).await
+    }
+    async fn create(&self, shard: NewShard) -> Result<(), ArchiveError> {
+        self.archive.create(shard).await
+    }
+
+    async fn files(&self, id: &RoomId) -> Result<Vec<StoredFile>, ArchiveError> {
+        self.archive.files(id).await
+    }
+
+    async fn file(&self, id: &RoomId, file: &FileId) -> Result<Option<StoredFile>, ArchiveError> {
+        self.archive.file(id, file).await
+    }
+
+    async fn save_file(
+        &self,
+        id: &RoomId,
+        known: Option<u64>,
+        file: FileWrite,
+    ) -> Result<Saved, ArchiveError> {
+        self.archive.save_file(id, known, file).await
+    }
+
+    async fn synced(&self, id: &RoomId, last_sync_timestamp: u64) -> Result<(), ArchiveError> {
+        self.archive.synced(id, last_sync_timestamp).await
+    }
+
+    async fn delete(&self, id: &RoomId) -> Result<bool, ArchiveError> {
+        if self.fails {
+            return Err(ArchiveError::Failed("it is away".to_owned()));
+        }
+        let was_there = self.archive.delete(id).await;
+        (self.then)().await;
+        was_there
+    }
+}
+
+/// Deletes a shard over an archive that is slow.
+async fn delete(
+    app: &App,
+    room: &RoomId,
+    fails: bool,
+    then: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static,
+) -> StatusCode {
+    let archive = Arc::new(Slow { archive: app.archive.clone(), fails, then: Box::new(then) });
+    let mut router = http::router(App { archive, ..app.clone() });
+    let request = Request::delete(format!("/api/v1/shards/{room}")).body(Body::empty()).unwrap();
+    router.call(request).await.unwrap().status()
+}
+
+async fn make(origin: &TestOrigin, room: &RoomId) {
+    let made = json!({ "id": room, "files": [{ "path": "a.txt", "text": "old" }] });
+    assert_eq!(origin.post("/api/v1/shards", &made).await.status, 201);
+}
+
+async fn asks_for_a_file(address: std::net::SocketAddr, room: &RoomId) -> Client {
+    let mut client = Client::connect(format!("ws://{address}/rooms/{room}")).await;
+    let token = ClientMessage::Token { token: "", version: Some("4.8.0") };
+    for message in [token, ClientMessage::Sync(SyncMessage::Step1(&[0]))] {
+        client.send_raw(Message::Binary(write_client("b.txt", &message))).await;
+    }
+    client
+}
+
+/// The room as an origin elsewhere has it open, with a change that is not flushed.
+async fn open_elsewhere(store: &dyn RoomStore, room: &RoomId) {
+    let Joined::Load(token) = store.join(room, "elsewhere", LEASE).await.unwrap() else { panic!("loaded") };
+    let epoch = store.commit(room, &token, vec![base(1)], 0).await.unwrap().epoch;
+    store.append(room, epoch, batch("elsewhere", 1, vec![update(1, "\0\0")])).await.unwrap();
+}
+
+#[tokio::test]
+async fn between_the_two_steps_of_a_deletion_nobody_joins_and_nothing_is_written_back() {
+    let origin = TestOrigin::start(&["--flush-delay-ms=600000"]).await;
+    for is_open in [false, true] {
+        let room = any_room();
+        make(&origin, &room).await;
+        if is_open {
+            open_elsewhere(&*origin.app.store, &room).await;
+        }
+        let (app, address, of) = (origin.app.clone(), origin.address, room.clone());
+        let meanwhile = move || -> BoxFuture<'static, ()> {
+            let (app, room) = (app.clone(), of.clone());
+            Box::pin(async move {
+                assert_eq!(asks_for_a_file(address, &room).await.closed().await, 4410, "open: {is_open}");
+                if is_open {
+                    let flushed = flush_room(&*app.store, &*app.archive, &Parking::default(), &room, 1).await;
+                    assert!(matches!(flushed, Err(FlushError::NoShard)), "{flushed:?}");
+                }
+                assert_eq!(app.archive.find_by_id(&room).await.unwrap(), None, "open: {is_open}");
+            })
+        };
+        assert_eq!(delete(&origin.app, &room, false, meanwhile).await, StatusCode::NO_CONTENT);
+        assert_eq!(origin.app.archive.find_by_id(&room).await.unwrap(), None);
+        assert!(matches!(origin.app.store.read(&room, &file(1)).await, Err(StoreError::Cold)));
+
+        let mut ada = origin.client(room.as_str()).await;
+        ada.open("a.txt").await;
+        assert_eq!(ada.text("a.txt"), "", "a new shard of that id has nothing of the old one");
+        let path = format!("/api/v1/shards/{room}");
+        assert_eq!(origin.get(&path).await.json()["files"].as_array().map(Vec::len), Some(1));
+    }
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn a_deletion_that_the_archive_did_not_do_lets_members_in_again() {
+    let origin = TestOrigin::start(&[]).await;
+    let room = any_room();
+    make(&origin, &room).await;
+    let nothing = || -> BoxFuture<'static, ()> { Box::pin(std::future::ready(())) };
+    assert_eq!(delete(&origin.app, &room, true, nothing).await, StatusCode::INTERNAL_SERVER_ERROR);
+    let mut ada = origin.client(room.as_str()).await;
+    ada.open("a.txt").await;
+    assert_eq!(ada.text("a.txt"), "old");
+    drop(ada);
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_opens_a_room_while_it_is_deleted_brings_nothing_of_it_back() {
+    let (redis, folder) = (Redis::start(&[]).await, tempfile::tempdir().unwrap());
+    let redis_url = format!("--redis-url={}", redis.url());
+    let data_dir = format!("--data-dir={}", folder.path().display());
+    let flags = [redis_url.as_str(), data_dir.as_str(), "--flush-delay-ms=5", "--flush-limit=1000"];
+    let (first, second) = (TestOrigin::start(&flags).await, TestOrigin::start(&flags).await);
+    let mut made_anew = 0;
+    for round in 0..60 {
+        let room = any_room();
+        make(&first, &room).await;
+        let mut ada = first.client(room.as_str()).await;
+        ada.open("a.txt").await;
+        ada.append("a.txt", " and typed").await;
+        if round % 2 == 0 {
+            ada.saved("a.txt").await;
+        }
+        if round % 3 == 0 {
+            drop(ada);
+        }
+        let path = format!("/api/v1/shards/{room}");
+        let opens = async {
+            tokio::time::sleep(Duration::from_millis(round % 10)).await;
+            asks_for_a_file(second.address, &room).await
+        };
+        let (deleted, ben) = tokio::join!(first.send("DELETE", &path, &[], ""), opens);
+        assert_eq!(deleted.status, 204, "round {round}");
+        drop(ben);
+        let keys = format!("c:{{{room}}}:*");
+        let gone = async || redis.ask::<Vec<String>>(&["KEYS", &keys]).await.is_empty();
+        until(gone).await;
+        if let Some(shard) = first.app.archive.find_by_id(&room).await.unwrap() {
+            made_anew += 1;
+            let paths: Vec<&str> = shard.files.iter().map(|file| file.path.as_str()).collect();
+            assert!(!paths.contains(&"a.txt"), "round {round}: {paths:?}");
+        }
+    }
+    assert!(made_anew < 60, "nobody was refused");
+    first.stop().await;
+    second.stop().await;
+}

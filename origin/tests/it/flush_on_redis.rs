@@ -1,0 +1,87 @@
+//! Flushes of origins whose rooms and queue are in Redis: the last leaver, a full server, jobs and their traces.
+
+use shared::id::RoomId;
+
+use crate::{
+    room_store_contract::setup::any_room,
+    support::{
+        TestOrigin,
+        redis::{Redis, until, with_user},
+    },
+};
+
+/// A delay that no test waits for.
+const NEVER: &str = "--flush-delay-ms=3600000";
+
+/// One member types in a room and leaves.
+async fn typed_and_left(origin: &TestOrigin, text: &str) -> RoomId {
+    let room = any_room();
+    let mut ada = origin.client(room.as_str()).await;
+    ada.open("a.txt").await;
+    ada.append("a.txt", text).await;
+    ada.saved("a.txt").await;
+    room
+}
+
+async fn until_gone(redis: &Redis, room: &RoomId) {
+    let keys = async || redis.ask::<Vec<String>>(&["KEYS", &format!("*{{{room}}}*")]).await;
+    let indexed = async || {
+        let mut rooms = Vec::new();
+        for index in redis.ask::<Vec<String>>(&["KEYS", "c:idx:*"]).await {
+            rooms.extend(redis.ask::<Vec<String>>(&["ZRANGE", &index, "0", "-1"]).await);
+        }
+        rooms.contains(&room.to_string())
+    };
+    until(async || keys().await.is_empty() && !indexed().await).await;
+}
+
+async fn is_stored(origin: &TestOrigin, room: &RoomId, text: &str) {
+    origin.until_stored(&format!("/api/v1/shards/{room}/files/a.txt"), text).await;
+}
+
+#[tokio::test]
+async fn the_last_leave_starts_the_job_that_waits_for_its_time() {
+    let redis = Redis::start(&[]).await;
+    let url = format!("--redis-url={}", with_user(&redis.url()).await);
+    let origin = TestOrigin::start(&[&url, NEVER]).await;
+    let room = typed_and_left(&origin, "all of it").await;
+    until_gone(&redis, &room).await;
+    is_stored(&origin, &room, "all of it").await;
+    let done = redis.ask::<Vec<String>>(&["ZRANGE", "bull:flush:completed", "0", "-1"]).await;
+    assert!(!done.is_empty(), "it was a job");
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn who_leaves_while_others_have_used_the_window_up_is_gone_with_the_next() {
+    let redis = Redis::start(&[]).await;
+    let url = format!("--redis-url={}", with_user(&redis.url()).await);
+    let flags = [&url, NEVER, "--flush-limit=1", "--flush-window-ms=1500"];
+    let origin = TestOrigin::start(&flags).await;
+    let rooms = [typed_and_left(&origin, "one").await, typed_and_left(&origin, "two").await];
+    for room in &rooms {
+        until_gone(&redis, room).await;
+    }
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_server_is_emptied_by_flushing_without_the_queue() {
+    let redis = Redis::start(&[]).await;
+    let url = format!("--redis-url={}", with_user(&redis.url()).await);
+    let origin = TestOrigin::start(&[&url, NEVER, "--flush-attempts=20"]).await;
+    let room = any_room();
+    let mut ada = origin.client(room.as_str()).await;
+    ada.open("a.txt").await;
+    ada.append("a.txt", "all of it").await;
+    ada.saved("a.txt").await;
+    // It does not even know of the job.
+    redis.ask::<String>(&["CONFIG", "SET", "maxmemory", "1000000"]).await;
+    drop(ada);
+    until_gone(&redis, &room).await;
+    is_stored(&origin, &room, "all of it").await;
+    redis.ask::<String>(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    let again = typed_and_left(&origin, "again").await;
+    until_gone(&redis, &again).await;
+    origin.stop().await;
+}

@@ -1,0 +1,139 @@
+//! A queue with work that says what it does and waits on demand.
+
+use std::{
+    sync::{
+        Arc, Barrier, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use origin::flush::{FlushQueue, FlushSettings, Work, attempt};
+use shared::id::RoomId;
+use tokio::{sync::watch, task::JoinHandle, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::queues::Queues;
+use crate::support::{PATIENCE, redis::until};
+
+/// A queue and what its jobs do.
+pub(super) struct Rig {
+    pub(super) queue: Arc<dyn FlushQueue>,
+    settings: FlushSettings,
+    pub(super) begun: Arc<Mutex<Vec<RoomId>>>,
+    pub(super) done: Arc<AtomicUsize>,
+    /// Attempts at the same time, at most.
+    pub(super) most: Arc<AtomicUsize>,
+    now: Arc<AtomicUsize>,
+    /// What an attempt can wait for with its thread, until the test does too.
+    pub(super) blocked: Arc<Barrier>,
+    pub(super) gate: Gate,
+}
+
+/// What attempts wait for.
+#[derive(Clone)]
+pub(super) struct Gate(Arc<watch::Sender<bool>>);
+
+/// A queue that runs.
+pub(super) struct Running {
+    stop: CancellationToken,
+    ended: JoinHandle<()>,
+}
+
+impl Rig {
+    pub(super) async fn new(queues: &Queues, settings: FlushSettings) -> Self {
+        Self::with(queues.open(settings).await, settings)
+    }
+
+    pub(super) fn with(queue: Arc<dyn FlushQueue>, settings: FlushSettings) -> Self {
+        Self {
+            queue,
+            settings,
+            begun: Arc::default(),
+            done: Arc::default(),
+            most: Arc::default(),
+            now: Arc::default(),
+            blocked: Arc::new(Barrier::new(2)),
+            gate: Gate(Arc::new(watch::Sender::new(true))),
+        }
+    }
+
+    /// Runs the queue with work that knows which attempt of all it is, from 1.
+    pub(super) fn run(
+        &self,
+        outcome: impl Fn(RoomId, usize) -> Result<(), String> + Send + Sync + Clone + 'static,
+    ) -> Running {
+        let (gate, begun) = (self.gate.clone(), self.begun.clone());
+        self.run_guarded(move |room: RoomId| {
+            let (gate, outcome) = (gate.clone(), outcome.clone());
+            let nth = begun.lock().unwrap().len();
+            async move {
+                gate.passed().await;
+                outcome(room, nth)
+            }
+        })
+    }
+
+    /// Runs the queue with this work.
+    pub(super) fn run_guarded<F>(&self, work: impl Fn(RoomId) -> F + Send + Sync + 'static) -> Running
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        let (begun, most, now) = (self.begun.clone(), self.most.clone(), self.now.clone());
+        let work = Arc::new(work);
+        let work: Arc<Work> = Arc::new(move |room: RoomId| {
+            begun.lock().unwrap().push(room.clone());
+            most.fetch_max(now.fetch_add(1, Relaxed) + 1, Relaxed);
+            let (work, now) = (work.clone(), now.clone());
+            Box::pin(async move {
+                let outcome = work(room).await;
+                now.fetch_sub(1, Relaxed);
+                outcome.map(|()| serde_json::Value::Null)
+            })
+        });
+        let done = self.done.clone();
+        let ended = Box::new(move |_: &RoomId, _: Result<(), &str>, _: Duration| {
+            done.fetch_add(1, Relaxed);
+        });
+        let work = attempt::guarded(work, self.settings.timeout(), ended);
+        let stop = CancellationToken::new();
+        let ended = TaskTracker::new().spawn(self.queue.clone().run(work, stop.clone()));
+        Running { stop, ended }
+    }
+
+    /// The rooms of the attempts so far.
+    pub(super) fn begun(&self) -> Vec<RoomId> {
+        self.begun.lock().unwrap().clone()
+    }
+
+    /// Waits until no job waits or runs.
+    pub(super) async fn until_idle(&self) {
+        until(async || {
+            let depth = self.queue.depth().await.unwrap();
+            depth.waiting + depth.delayed + depth.active == 0
+        })
+        .await;
+    }
+}
+
+impl Gate {
+    pub(super) fn close(&self) {
+        self.0.send_replace(false);
+    }
+
+    pub(super) fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    async fn passed(&self) {
+        self.0.subscribe().wait_for(|open| *open).await.unwrap();
+    }
+}
+
+impl Running {
+    /// Stops the queue and waits for its end.
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
+        timeout(PATIENCE, self.ended).await.unwrap().unwrap();
+    }
+}

@@ -1,0 +1,191 @@
+//! Readers that stop: how far memory grows while five of a room of 50 do not read for 16 s, beside the same room
+//! where they do, at the origin's own sockets and through the Worker. Each run has servers of its own, so that what
+//! one leaves behind is not in the next.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::id,
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use super::{edge::fanout, fanout::answer, rounds::rounded, served::Served};
+use crate::{
+    build,
+    site::{Parts, Site},
+    surroundings::target_dir,
+    tools::Toolbox,
+};
+
+const ROUNDS: usize = 3;
+const CLIENTS: u32 = 50;
+const STOPPED: u32 = 5;
+const SECONDS: u32 = 16;
+/// What is wanted: how much further memory grows than with readers that read, in MiB.
+const MOST_MIB: f64 = 16.0;
+
+/// Where the sockets of a run end.
+#[derive(Clone, Copy, Debug)]
+enum Door {
+    Origin,
+    Edge,
+}
+
+/// The rounds at one door: what the load says without and with readers that stop.
+#[derive(Debug)]
+struct Rounds(Vec<[Value; 2]>);
+
+/// Builds everything for speed, measures, and prints the outcome.
+pub(super) fn run(tools: &Toolbox, json_only: bool) -> Result<()> {
+    let programs = build::for_speed(tools)?;
+    build::worker(tools, false)?;
+    let bench = Bench { tools, programs };
+    let outcome = Outcome { origin: bench.rounds(Door::Origin)?, edge: bench.rounds(Door::Edge)? };
+    if !json_only {
+        println!("{outcome}");
+    }
+    println!("{}", outcome.to_json());
+    Ok(())
+}
+
+struct Bench<'a> {
+    tools: &'a Toolbox,
+    programs: PathBuf,
+}
+
+impl Bench<'_> {
+    fn rounds(&self, door: Door) -> Result<Rounds> {
+        let mut rounds = Vec::new();
+        for round in 1..=ROUNDS {
+            eprintln!("round {round} of {ROUNDS}, {door:?}");
+            rounds.push([self.one(door, 0)?, self.one(door, STOPPED)?]);
+        }
+        Ok(Rounds(rounds))
+    }
+
+    fn one(&self, door: Door, stopped: u32) -> Result<Value> {
+        let data_dir = target_dir().join(format!("bench/data-{}", id()));
+        let site = Site::plan(None, 0, &data_dir)?;
+        let mut parts = site.start(self.tools, &self.programs.join("origin"))?;
+        let measured = self.measure(&site, &mut parts, door, stopped);
+        parts.end(self.tools.stop())?;
+        fs::remove_dir_all(&data_dir).with_context(|| format!("removing {}", data_dir.display()))?;
+        measured
+    }
+
+    fn measure(&self, site: &Site, parts: &mut Parts, door: Door, stopped: u32) -> Result<Value> {
+        if !parts.rise(self.tools, site)? {
+            bail!("stopped");
+        }
+        let server = match door {
+            Door::Origin => Served {
+                host: format!("127.0.0.1:{}", site.origin()),
+                process: *parts.ids().first().context("nothing runs")?,
+            },
+            Door::Edge => Served::worker(self.tools, site, parts)?,
+        };
+        let measured = load(&self.programs, &server, stopped)?;
+        parts.all_run()?;
+        Ok(measured)
+    }
+}
+
+fn load(programs: &Path, server: &Served, stopped: u32) -> Result<Value> {
+    let mut load = fanout(programs);
+    load.args(["readers", "--url", &format!("ws://{}/rooms/bench-readers", server.host)]);
+    let counts =
+        [("--pid", server.process), ("--clients", CLIENTS), ("--stopped", stopped), ("--seconds", SECONDS)];
+    for (name, count) in counts {
+        load.args([name, count.to_string().as_str()]);
+    }
+    answer(&mut load)
+}
+
+impl Rounds {
+    /// How much further memory has grown, in MiB; none where the system does not tell.
+    fn beyond_mib(&self) -> Option<f64> {
+        median(self.0.iter().map(|[read, stopped]| Some(grown(stopped)? - grown(read)?)))
+    }
+
+    fn grown_mib(&self, which: usize) -> Option<f64> {
+        median(self.0.iter().map(|round| grown(&round[which])))
+    }
+
+    fn met(&self) -> Option<bool> {
+        self.beyond_mib().map(|beyond| beyond <= MOST_MIB)
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "grown_mib": { "reading": self.grown_mib(0), "stopped": self.grown_mib(1) },
+            "beyond_mib": self.beyond_mib(),
+            "rounds": self.0,
+        })
+    }
+}
+
+fn grown(measured: &Value) -> Option<f64> {
+    measured["grown_mib"].as_f64()
+}
+
+fn median(figures: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    let mut figures = figures.collect::<Option<Vec<f64>>>()?;
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().map(rounded)
+}
+
+struct Outcome {
+    origin: Rounds,
+    edge: Rounds,
+}
+
+impl Outcome {
+    fn to_json(&self) -> Value {
+        json!({
+            "bench": "readers",
+            "clients": CLIENTS,
+            "stopped": STOPPED,
+            "seconds": SECONDS,
+            "origin": self.origin.to_json(),
+            "workerd": self.edge.to_json(),
+            "wanted": { "origin_beyond_mib": MOST_MIB, "workerd_beyond_mib": MOST_MIB },
+            "met": { "origin_beyond_mib": self.origin.met(), "workerd_beyond_mib": self.edge.met() },
+        })
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(
+            f,
+            "memory while {STOPPED} of {CLIENTS} do not read for {SECONDS} s, median of {ROUNDS} rounds:"
+        )?;
+        for (name, rounds) in [("the origin", &self.origin), ("workerd", &self.edge)] {
+            match (rounds.grown_mib(0), rounds.grown_mib(1), rounds.beyond_mib()) {
+                (Some(read), Some(stopped), Some(beyond)) => writeln!(
+                    f,
+                    "  {name} grows by {stopped} MiB, by {read} MiB if they read: \
+                     {beyond} MiB more (wanted: at most {MOST_MIB})"
+                )?,
+                _ => writeln!(f, "  {name}: memory is not told on this system")?,
+            }
+        }
+        write!(f, "everybody else got everything meanwhile, and all had the same text in the end")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_counts_is_the_growth_beyond_the_same_round_with_readers_that_read() {
+        let run = |mib: f64| json!({ "grown_mib": mib });
+        let rounds = Rounds(vec![[run(10.0), run(12.0)], [run(50.0), run(51.0)], [run(1.0), run(30.0)]]);
+        assert_eq!(rounds.beyond_mib(), Some(2.0));
+        assert_eq!(rounds.met(), Some(true));
+        assert_eq!(Rounds(vec![[run(1.0), json!({ "grown_mib": null })]]).met(), None);
+    }
+}
