@@ -1,23 +1,26 @@
 //! Who may come in, and as what: the one place where that is decided.
 //!
-//! There is no token verification yet. With `AUTH=open` anybody is an editor, which is refused beyond loopback
-//! unless `ALLOW_OPEN=1`; without `AUTH=open` nobody comes in, and every answer says why.
+//! With `AUTH=jwt` a token says it, see [`crate::verify`]. With `AUTH=open` anybody is an editor, which is refused
+//! beyond loopback unless `ALLOW_OPEN=1`.
 
 use serde::{Deserialize, Serialize};
 use shared::{
     grant::{Grant, Member, Role},
     hub::Denial,
+    id::RoomId,
     limits,
+    token::TokenError,
 };
 
 use crate::{
     config::{Auth, Config, is_loopback},
     error::Refusal,
+    surroundings,
+    verify::verify,
 };
 
 /// Our subprotocol: the token travels beside it, and the answer echoes it.
 pub(crate) const SUBPROTOCOL: &str = "edgeroom.v1";
-const NAME_CHARS: usize = 64;
 
 /// Who has knocked: not a member before [`admit`] has seen a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +35,7 @@ impl Stranger {
     /// Somebody without a token; `random` is spelled into the id.
     pub(crate) fn new(name: Option<&str>, random: &str) -> Self {
         let name = name.map(str::trim).filter(|name| {
-            (1..=NAME_CHARS).contains(&name.chars().count()) && !name.chars().any(char::is_control)
+            (1..=limits::NAME_CHARS).contains(&name.chars().count()) && !name.chars().any(char::is_control)
         });
         let id: String = random.chars().take(16).collect();
         Self { id: format!("m_{id}"), name: name.unwrap_or("Guest").to_owned() }
@@ -43,7 +46,7 @@ impl Stranger {
 pub(crate) fn token(query: Option<String>, protocols: Option<&str>) -> Option<String> {
     let bearer =
         || offered(protocols).find_map(|protocol| protocol.strip_prefix("bearer.")).map(str::to_owned);
-    query.or_else(bearer).filter(|token| token.len() <= limits::TOKEN_BYTES)
+    query.or_else(bearer)
 }
 
 /// The subprotocol to echo, if the client offers ours.
@@ -58,24 +61,36 @@ fn offered(protocols: Option<&str>) -> impl Iterator<Item = &str> {
 /// Whether requests to `host` are answered at all.
 pub(crate) fn open_door(config: &Config, host: &str) -> Result<(), Refusal> {
     match config.auth {
-        Auth::Jwt => Err(Refusal::NoVerification),
+        Auth::Jwt(_) => Ok(()),
         Auth::Open if config.allow_open || is_loopback(host) => Ok(()),
         Auth::Open => Err(Refusal::OpenBeyondLoopback),
     }
 }
 
-/// The verdict on a token.
-pub(crate) fn admit(auth: Auth, stranger: &Stranger, _token: &str) -> Result<Grant, Denial> {
-    match auth {
-        Auth::Jwt => {
-            Err(Denial { code: shared::close::CloseCode::Unauthorized, reason: "no-verification".to_owned() })
-        }
-        Auth::Open => Ok(Grant {
-            member: Member { id: stranger.id.as_str().into(), name: stranger.name.as_str().into() },
-            role: Role::Editor,
-            expires: None,
-            version: 0,
-        }),
+/// The look at a session before it reaches its object, which costs more than this: a token that it brings must be
+/// good, and a y-websocket must bring one.
+pub(crate) async fn knock(
+    config: &Config,
+    room: &RoomId,
+    token: Option<String>,
+    is_file: bool,
+) -> Result<(), Denial> {
+    let Auth::Jwt(keys) = &config.auth else { return Ok(()) };
+    match token {
+        Some(token) => verify(keys, room, &token, surroundings::now()).await.map(drop),
+        None if is_file => Err(TokenError::Absent.into()),
+        None => Ok(()),
+    }
+}
+
+/// The verdict where anybody may come in.
+pub(crate) fn welcome(stranger: &Stranger) -> Grant {
+    Grant {
+        member: Member { id: stranger.id.as_str().into(), name: stranger.name.as_str().into() },
+        role: Role::Editor,
+        expires: None,
+        version: 0,
+        rules: [].into(),
     }
 }
 
@@ -100,16 +115,13 @@ mod tests {
         assert_eq!(token(Some("q".to_owned()), Some("bearer.p")).as_deref(), Some("q"));
         assert_eq!(token(None, Some("edgeroom.v1, bearer.a.b.c")).as_deref(), Some("a.b.c"));
         assert_eq!(token(None, None), None);
-        assert_eq!(token(Some("x".repeat(limits::TOKEN_BYTES + 1)), None), None);
         assert_eq!(subprotocol(Some("edgeroom.v1, bearer.x")), Some(SUBPROTOCOL));
         assert_eq!(subprotocol(Some("edgeroom.v10")), None);
     }
 
     #[test]
-    fn nobody_is_admitted_unless_the_door_is_open() {
-        let stranger = Stranger::new(Some("Ada"), "0123456789abcdef");
-        assert!(admit(Auth::Jwt, &stranger, "anything").is_err());
-        let grant = admit(Auth::Open, &stranger, "anything").unwrap();
+    fn where_anybody_may_come_in_everybody_is_an_editor_under_the_name_asked_for() {
+        let grant = welcome(&Stranger::new(Some("Ada"), "0123456789abcdef"));
         assert_eq!((grant.role, &*grant.member.name), (Role::Editor, "Ada"));
     }
 }

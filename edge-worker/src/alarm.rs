@@ -1,7 +1,8 @@
 //! When the hub is called next: a timer for what is due within a second, the object's alarm for everything later.
 //!
 //! A timer keeps the object in memory, which is right while something is unacknowledged. An alarm lets it sleep and
-//! outlives its memory; each setting of it is a written row, so it is only ever moved forward.
+//! outlives its memory; each setting of it is a written row, so it is only ever moved forward, and none is set for
+//! those who have only knocked.
 
 use std::{cell::Cell, rc::Rc, time::Duration};
 
@@ -25,14 +26,14 @@ pub(crate) struct Alarm {
 }
 
 impl Alarm {
-    /// Sees to it that the hub is called at `next`.
-    pub(crate) fn arm(&self, shared: &Rc<Shared>, next: Option<Millis>, now: Millis) {
+    /// Sees to it that the hub is called at `next`; by an alarm only if it has members to wake up for.
+    pub(crate) fn arm(&self, shared: &Rc<Shared>, next: Option<Millis>, has_members: bool, now: Millis) {
         let Some(next) = next else { return };
-        if next > now + TIMER_MS {
+        if has_members && next > now + TIMER_MS {
             self.ring_by(shared, next);
             return;
         }
-        if self.alarm.get().is_none() {
+        if has_members && self.alarm.get().is_none() {
             self.ring_by(shared, now + NET_MS);
         }
         if self.timer.get().is_none_or(|set| set > next) {
@@ -47,6 +48,11 @@ impl Alarm {
                 shared.tick();
             });
         }
+    }
+
+    /// Whether an alarm is set, as far as this memory knows.
+    pub(crate) fn is_set(&self) -> bool {
+        self.alarm.get().is_some()
     }
 
     /// The alarm has rung.

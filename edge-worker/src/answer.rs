@@ -31,6 +31,8 @@ struct Standing<'a> {
     rows: Counts,
     sockets: usize,
     link: bool,
+    /// Whether an alarm was set since then.
+    alarm: bool,
     /// Which object of its isolate it is: another number means that its memory was lost.
     made: u32,
     memory_pages: u32,
@@ -98,6 +100,7 @@ impl Shared {
             rows: self.rows.counts()?,
             sockets: self.sockets.borrow().len(),
             link: self.link.borrow().is_up(),
+            alarm: self.alarm.is_set(),
             made: self.made,
             memory_pages: surroundings::memory_pages(),
         };

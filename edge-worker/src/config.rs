@@ -2,17 +2,17 @@
 
 use std::net::Ipv4Addr;
 
-use shared::signature::LinkKeys;
+use shared::{signature::LinkKeys, token::KeySet};
 
 use crate::region::{Place, Region};
 
 /// How sessions show who they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Auth {
     /// `AUTH=open`: anybody is an editor. For local use.
     Open,
-    /// `AUTH=jwt`, the default: a signed token.
-    Jwt,
+    /// `AUTH=jwt`, the default: a token that one of the keys of `JWT_KEYS` has signed.
+    Jwt(KeySet),
 }
 
 /// Everything that a deployment sets.
@@ -62,7 +62,11 @@ impl Config {
         };
         let switch = |name: &'static str| read(name).is_some_and(|value| value.trim() == "1");
         let auth = match read("AUTH").as_deref().map(str::trim) {
-            None | Some("" | "jwt") => Auth::Jwt,
+            None | Some("" | "jwt") => {
+                let keys = read("JWT_KEYS").filter(|keys| !keys.trim().is_empty());
+                let keys = KeySet::parse(&keys.ok_or(ConfigError::Missing("JWT_KEYS"))?);
+                Auth::Jwt(keys.map_err(|error| unreadable("JWT_KEYS", &error.to_string()))?)
+            }
             Some("open") => Auth::Open,
             Some(_) => return Err(unreadable("AUTH", "it is jwt or open")),
         };
@@ -126,6 +130,7 @@ mod tests {
         let base = [
             ("ORIGIN_URLS", "http://127.0.0.1:8080/, http://b"),
             ("LINK_KEYS", "k1:a-secret-of-some-length"),
+            ("JWT_KEYS", r#"{"keys":[{"kty":"oct","k":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}"#),
         ];
         Config::read(|name| {
             let found = vars.iter().chain(&base).find(|(key, _)| *key == name);
@@ -136,15 +141,21 @@ mod tests {
     #[test]
     fn nothing_is_open_unless_it_says_so() {
         let config = config(&[]).unwrap();
-        assert_eq!(config.auth, Auth::Jwt);
+        assert!(matches!(config.auth, Auth::Jwt(_)));
         assert!(!config.allow_open);
         assert_eq!(config.origins, ["http://127.0.0.1:8080", "http://b"]);
     }
 
     #[test]
     fn what_cannot_be_read_is_named() {
-        for (name, value) in [("AUTH", "none"), ("REGION", "moon"), ("ORIGIN_URLS", " , "), ("LINK_KEYS", "")]
-        {
+        for (name, value) in [
+            ("AUTH", "none"),
+            ("REGION", "moon"),
+            ("ORIGIN_URLS", " , "),
+            ("LINK_KEYS", ""),
+            ("JWT_KEYS", ""),
+            ("JWT_KEYS", "{}"),
+        ] {
             let error = config(&[(name, value)]).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");
         }

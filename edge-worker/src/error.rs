@@ -2,7 +2,7 @@
 //! asked for, as a close code, since a refused upgrade reaches browsers only as 1006.
 
 use serde_json::json;
-use shared::{close::CloseCode, signature::SignatureError};
+use shared::{close::CloseCode, hub::Denial, signature::SignatureError};
 use worker::{Headers, Response, ResponseBuilder, WebSocketPair, console_error};
 
 use crate::{admit, config::ConfigError, route::NoRoute};
@@ -10,9 +10,6 @@ use crate::{admit, config::ConfigError, route::NoRoute};
 /// Why a request is not answered as it wished.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// `AUTH=jwt`, which this build cannot do.
-    #[error("this build has no token verification yet: set AUTH=open for local use")]
-    NoVerification,
     /// `AUTH=open` and a host that others can reach.
     #[error(
         "AUTH=open lets anybody in and is for local use: reach it by a loopback host, or set ALLOW_OPEN=1"
@@ -27,6 +24,9 @@ pub(crate) enum Refusal {
     /// A page that is not on the list.
     #[error("pages of this origin may not connect: it is not in ALLOWED_ORIGINS")]
     Page,
+    /// A session whose token cannot be accepted.
+    #[error("the token is not accepted: {}", .0.reason)]
+    Denied(Denial),
     /// A resource that is a WebSocket.
     #[error("this resource is a WebSocket: send an upgrade")]
     NotAnUpgrade,
@@ -60,9 +60,10 @@ impl Refusal {
     /// The HTTP status.
     fn status(&self) -> u16 {
         match self {
-            Self::NoVerification | Self::OpenBeyondLoopback | Self::Config(_) => 503,
+            Self::OpenBeyondLoopback | Self::Config(_) => 503,
             Self::NoRoute(_) => 404,
             Self::Page => 403,
+            Self::Denied(_) => 401,
             Self::NotAnUpgrade => 426,
             Self::Signature(_) | Self::Uninvited => 401,
             Self::BodyTooLarge => 413,
@@ -73,13 +74,13 @@ impl Refusal {
     }
 
     /// The stable word.
-    pub(crate) fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &str {
         match self {
-            Self::NoVerification => "no-token-verification",
             Self::OpenBeyondLoopback => "open-beyond-loopback",
             Self::Config(_) => "not-configured",
             Self::NoRoute(_) => "not-found",
             Self::Page => "origin-not-allowed",
+            Self::Denied(denial) => &denial.reason,
             Self::NotAnUpgrade => "upgrade-required",
             Self::Signature(_) => "bad-signature",
             Self::Uninvited => "not-asked-for",
@@ -95,6 +96,7 @@ impl Refusal {
         match self {
             Self::NoRoute(NoRoute::Room | NoRoute::Document) => Some(CloseCode::NotFound),
             Self::Page => Some(CloseCode::Forbidden),
+            Self::Denied(denial) => Some(denial.code),
             Self::TooOften => Some(CloseCode::RateLimited),
             Self::Failed(_) => Some(CloseCode::Failed),
             _ => None,

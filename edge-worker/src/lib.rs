@@ -5,6 +5,7 @@
 //! needs (sockets, link, rows, alarm) is all that is here.
 
 mod admit;
+mod verify;
 mod alarm;
 mod answer;
 mod api;
@@ -87,12 +88,16 @@ async fn answer(
     }
     let config = config(env)?;
     admit::open_door(&config, url.host_str().unwrap_or_default())?;
-    match (route?, upgrade) {
-        (Route::Room { room } | Route::File { room, .. }, Some(_)) => {
+    let route = route?;
+    let is_file = matches!(route, Route::File { .. });
+    match (route, upgrade) {
+        (Route::Room { room } | Route::File { room, .. }, Some(upgrade)) => {
             let page = request.headers().get("origin")?;
             if !config.allows_page(page.as_deref(), &base(&url)) {
                 return Err(Refusal::Page);
             }
+            let token = admit::token(query(&url, "token"), upgrade.protocols.as_deref());
+            admit::knock(&config, &room, token, is_file).await.map_err(Refusal::Denied)?;
             let region = config.region(query(&url, "region").as_deref(), || place(&request));
             to_object(env, &room, region, request).await
         }
@@ -138,7 +143,7 @@ fn announce(config: &Result<Rc<Config>, ConfigError>) {
                 "AUTH=open: ANYBODY who reaches this Worker may read and edit every room. For local use only."
             );
         }
-        Ok(_) => console_error!("{}", Refusal::NoVerification),
+        Ok(_) => {}
         Err(error) => console_error!("the Worker is not configured: {error}"),
     }
 }

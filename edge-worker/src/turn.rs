@@ -8,11 +8,13 @@ use std::rc::Rc;
 use shared::{
     Millis,
     hub::{Effect, Hub, NO_ANSWER, Persisted, Settings},
+    id::ChannelId,
 };
-use worker::{Result, WebSocket, console_error};
+use worker::{Result, WebSocket, console_error, wasm_bindgen_futures::spawn_local};
 
 use crate::{
-    admit::admit, dial::Dial, link::Link, room_object::Shared, rows::Write, sockets::Sockets, surroundings,
+    admit::welcome, config::Auth, dial::Dial, link::Link, room_object::Shared, rows::Write, sockets::Sockets,
+    surroundings, verify::verify,
 };
 
 /// What waits until everything has been sent.
@@ -20,6 +22,8 @@ use crate::{
 struct Later {
     writes: Vec<Write>,
     dial: bool,
+    /// Tokens to verify, with the channels that have shown them.
+    tokens: Vec<(ChannelId, String)>,
 }
 
 impl Shared {
@@ -42,9 +46,24 @@ impl Shared {
         if later.dial {
             Dial::ask(self, now);
         }
-        self.alarm.arm(self, hub.next_tick(), now);
+        self.alarm.arm(self, hub.next_tick(), hub.has_members(), now);
         self.hub.replace(Some(hub));
+        for (channel, token) in later.tokens {
+            self.verify(channel, token);
+        }
         Ok(outcome)
+    }
+
+    /// Verifies a token; the verdict is a turn of its own.
+    fn verify(self: &Rc<Self>, channel: ChannelId, token: String) {
+        let shared = Rc::clone(self);
+        spawn_local(async move {
+            let Auth::Jwt(keys) = &shared.config.auth else { return };
+            let verdict = verify(keys, &shared.room, &token, surroundings::now()).await;
+            if let Err(error) = shared.turn(|hub, now| hub.admitted(channel, verdict, now)) {
+                console_error!("token.verdict: {error}");
+            }
+        });
     }
 
     /// Rebuilds the hub if it is not in memory, counting in a socket that is just leaving.
@@ -102,13 +121,14 @@ impl Shared {
             Effect::Send { to, frame } => sockets.send(&to, &frame),
             Effect::SendText { to, text } => sockets.send_text(to, &text),
             Effect::Close { session, code, reason } => sockets.close(session, code, &reason),
-            Effect::Admit { channel, token } => {
-                let stranger = sockets.stranger(channel.session()).cloned();
+            Effect::Admit { channel, .. } if self.config.auth == Auth::Open => {
+                let grant = sockets.stranger(channel.session()).map(welcome);
                 drop(sockets);
-                if let Some(stranger) = stranger {
-                    hub.admitted(channel, admit(self.config.auth, &stranger, &token), now);
+                if let Some(grant) = grant {
+                    hub.admitted(channel, Ok(grant), now);
                 }
             }
+            Effect::Admit { channel, token } => later.tokens.push((channel, token)),
             Effect::Link(messages) => self.link.borrow_mut().send(&messages),
             Effect::Dial => later.dial = true,
             Effect::DropLink { reason } => {

@@ -10,7 +10,7 @@ import * as decoding from 'lib0/decoding';
 import WebSocket from 'ws';
 import { WebsocketProvider } from 'y-websocket';
 import * as Y from 'yjs';
-import { startEdge, startOrigin, until } from './support.mjs';
+import { freePort, startEdge, startOrigin, until } from './support.mjs';
 
 /** How long anything may take that has no reason to take long. */
 export const PATIENCE_MS = 20_000;
@@ -20,13 +20,13 @@ const SYNC_UPDATE = 2;
 const SYNC_STATUS = 8;
 
 /** An edge in front of an origin. The origin can be killed and revived; `close()` ends both, with what is stored. */
-export async function startBoth({ env = {} } = {}) {
+export async function startBoth({ env = {}, vars = {} } = {}) {
   const dataDir = mkdtempSync(join(tmpdir(), 'edgeroom-clients-'));
   const both = {
     dataDir,
     /** Starts the killed origin again, at the same address and with the same data. */
     async revive() {
-      both.origin = await startOrigin({ env, dataDir, port: new URL(both.origin.url).port });
+      both.origin = await startOrigin({ env, dataDir, edge: both.edge.url, port: new URL(both.origin.url).port });
     },
     async close() {
       await Promise.allSettled([both.edge?.close(), both.origin?.close()]);
@@ -34,8 +34,10 @@ export async function startBoth({ env = {} } = {}) {
     },
   };
   try {
-    both.origin = await startOrigin({ env, dataDir });
-    both.edge = await startEdge({ vars: { ORIGIN_URLS: both.origin.url } });
+    // The edge first: an origin that asks for tokens only dials edges that it is told of.
+    const port = await freePort();
+    both.edge = await startEdge({ vars: { ORIGIN_URLS: `http://127.0.0.1:${port}`, ...vars } });
+    both.origin = await startOrigin({ env, dataDir, edge: both.edge.url, port });
     return both;
   } catch (error) {
     await both.close();
@@ -167,10 +169,11 @@ export class Page {
 /** A stock y-websocket client of one file. */
 export class Single {
   /** `Provider` is the class of another version. */
-  constructor(at, room, path, { region, Provider = WebsocketProvider } = {}) {
+  constructor(at, room, path, { region, token, protocols, Provider = WebsocketProvider } = {}) {
     this.provider = new Provider(`${at.replace(/^http/, 'ws')}/yjs/${room}`, path, new Y.Doc(), {
       WebSocketPolyfill: Socket,
-      params: region ? { region } : {},
+      params: { ...(region && { region }), ...(token && { token }) },
+      protocols,
       disableBc: true,
     });
     this.document = this.provider.doc;

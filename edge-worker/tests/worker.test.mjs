@@ -244,8 +244,9 @@ describe('a Worker that nobody may use', () => {
     }
   };
 
-  test('says that there is no token verification yet', async () => {
-    await refusal({ AUTH: undefined }, 'no-token-verification', /set AUTH=open for local use/);
+  test('says that tokens, the default, need keys', async () => {
+    await refusal({ AUTH: undefined }, 'not-configured', /JWT_KEYS/);
+    await refusal({ AUTH: 'jwt', JWT_KEYS: '{"keys":[]}' }, 'not-configured', /JWT_KEYS/);
   });
 
   test('says which variable it lacks', async () => {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 
 use crate::{
@@ -32,6 +33,7 @@ use crate::{
         redis::{Fault, RedisSettings, RedisStore},
     },
     shutdown::Lifecycle,
+    tokens::Tokens,
 };
 
 /// What a process does.
@@ -204,10 +206,10 @@ impl App {
             behind: settings.flush.behind(),
             metrics: metrics.clone(),
         });
-        let access = Access::open();
+        let access = access(&settings)?;
         let direct = DirectHubs::new(direct::Parts {
             rooms: rooms.clone(),
-            access,
+            access: access.clone(),
             lifecycle: lifecycle.clone(),
             metrics: metrics.clone(),
             origin_id,
@@ -217,6 +219,7 @@ impl App {
             edges: settings.edges.edge_urls().into_iter().map(str::to_owned).collect(),
             any_loopback: settings.access.auth == Auth::Open,
             ping: settings.edges.link_ping(),
+            access: access.clone(),
             rooms: rooms.clone(),
             lifecycle: lifecycle.clone(),
             metrics: metrics.clone(),
@@ -237,6 +240,18 @@ impl App {
             metrics,
             connections,
         })
+    }
+}
+
+/// Without keys nobody comes in: only a process that serves nobody starts so.
+fn access(settings: &Settings) -> anyhow::Result<Access> {
+    match (settings.access.auth, settings.access.jwt_keys()) {
+        (Auth::Jwt, Some(keys)) => {
+            let tokens = Tokens::open(keys.expose_secret()).context("JWT_KEYS")?;
+            Ok(Access::by_tokens(tokens, settings.service.admin_token.clone()))
+        }
+        (Auth::Jwt, None) => Ok(Access::nobody()),
+        (Auth::Open, _) => Ok(Access::open()),
     }
 }
 

@@ -8,6 +8,7 @@ mod edges;
 mod flush;
 mod service;
 mod stores;
+mod token;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -19,6 +20,7 @@ pub use self::{
     flush::FlushSettings,
     service::{AllowedOrigins, LogFormat, ServiceSettings},
     stores::{Durability, StoreSettings},
+    token::TokenOrder,
 };
 
 /// The command line.
@@ -33,12 +35,14 @@ pub struct Cli {
 }
 
 /// What a process does when it is not to do everything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 enum Command {
     /// Rooms, links, sockets and REST. On the embedded stores it also flushes: nobody else can.
     Serve,
     /// Only writes dirty files to the archive. Needs REDIS_URL.
     Flush,
+    /// Prints a token that is signed with the first private key of JWT_KEYS, and ends.
+    Token(TokenOrder),
 }
 
 /// All settings, one struct per concern.
@@ -67,9 +71,11 @@ pub enum SettingsError {
     /// Not a command line, or a value that does not parse. Also the answer to `--help`.
     #[error(transparent)]
     Usage(#[from] clap::Error),
-    /// `AUTH=jwt`, which this version does not have.
-    #[error("AUTH=jwt needs tokens, which come with a later version: set AUTH=open to let anybody edit")]
-    NoTokens,
+    /// `AUTH=jwt` without keys.
+    #[error(
+        "AUTH=jwt, the default, needs JWT_KEYS: a JWKS or the path of one. To let anybody edit, set AUTH=open"
+    )]
+    NoKeys,
     /// `AUTH=open` in reach of others.
     #[error(
         "AUTH=open lets anybody edit, so it does not listen on {0}: listen on 127.0.0.1 or set ALLOW_OPEN=1"
@@ -125,16 +131,28 @@ impl Cli {
         Ok(cli)
     }
 
+    /// The token that is wanted, if that is all.
+    pub fn token_order(&self) -> Option<&TokenOrder> {
+        match &self.command {
+            Some(Command::Token(order)) => Some(order),
+            _ => None,
+        }
+    }
+
     /// What this process does; both roles if none is named.
     pub fn role(&self) -> Role {
         match self.command {
-            None => Role::Both,
+            None | Some(Command::Token(_)) => Role::Both,
             Some(Command::Serve) => Role::Serve,
             Some(Command::Flush) => Role::Flush,
         }
     }
 
     fn check(&self) -> Result<(), SettingsError> {
+        if self.token_order().is_some() {
+            let keys = self.settings.access.jwt_keys();
+            return keys.map(drop).ok_or(SettingsError::NoKeys);
+        }
         let (role, settings) = (self.role(), &self.settings);
         if !role.serves() && settings.stores.redis_url().is_none() {
             return Err(SettingsError::FlushAlone);

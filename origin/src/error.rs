@@ -1,7 +1,7 @@
 //! Why a request is refused, and everything that follows from it: status, code, title, log or not.
 
 use axum::http::StatusCode;
-use shared::{close::CloseCode, id::IdError};
+use shared::{close::CloseCode, id::IdError, token::TokenError};
 
 use crate::{archive::ArchiveError, room::RoomError};
 
@@ -32,6 +32,12 @@ pub enum Refusal {
     /// The edge is not one of `EDGE_URLS`.
     #[error("{0:?} is not an edge of this origin")]
     UnknownEdge(String),
+    /// A token that is missing, or not good for this.
+    #[error(transparent)]
+    Token(TokenError),
+    /// A good token without the right to do this.
+    #[error("this token does not allow that")]
+    NotAllowed,
     /// A page of another origin.
     #[error("pages of {0:?} may not call here")]
     ForeignPage(String),
@@ -107,7 +113,8 @@ impl Refusal {
     pub fn close_code(&self) -> CloseCode {
         match self {
             Self::Draining => CloseCode::Draining,
-            Self::ForeignPage(_) => CloseCode::Forbidden,
+            Self::ForeignPage(_) | Self::NotAllowed => CloseCode::Forbidden,
+            Self::Token(error) => error.close_code(),
             Self::NoSuchRoom(_) | Self::NoShard(_) | Self::NoFile(_) => CloseCode::NotFound,
             Self::Overloaded => CloseCode::RateLimited,
             _ => CloseCode::Failed,
@@ -128,6 +135,11 @@ impl Refusal {
             Self::BadSignature => {
                 (StatusCode::UNAUTHORIZED, "bad-signature", "The signature was not accepted")
             }
+            Self::Token(error @ TokenError::Room) => {
+                (StatusCode::FORBIDDEN, error.word(), "The token is for another room")
+            }
+            Self::Token(error) => (StatusCode::UNAUTHORIZED, error.word(), "The token was not accepted"),
+            Self::NotAllowed => (StatusCode::FORBIDDEN, "not-allowed", "The token does not allow that"),
             Self::UnknownEdge(_) => (StatusCode::FORBIDDEN, "unknown-edge", "The edge is not known here"),
             Self::ForeignPage(_) => (StatusCode::FORBIDDEN, "foreign-page", "The page may not call here"),
             Self::NoRoute => (StatusCode::NOT_FOUND, "not-found", "Nothing is here"),

@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod app;
+pub mod tokens;
 pub mod http;
 pub mod link;
 pub mod direct;

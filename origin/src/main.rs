@@ -5,10 +5,13 @@ use std::process::ExitCode;
 use anyhow::Context;
 use origin::{
     app::Origin,
-    config::{Cli, SettingsError},
+    clock,
+    config::{Cli, Settings, SettingsError, TokenOrder},
     shutdown::Signals,
     telemetry,
+    tokens::Tokens,
 };
+use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 
 #[tokio::main]
@@ -25,6 +28,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
+    if let Some(order) = cli.token_order() {
+        return print_token(&cli.settings, order);
+    }
     let (role, settings) = (cli.role(), cli.settings);
     telemetry::start(&settings.service)?;
     let signals = Signals::listen().context("listening for signals")?;
@@ -36,6 +42,13 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     if !origin.serve(listener, signals.wanted()).await? {
         tracing::warn!("the grace has ended before everything was done");
     }
+    Ok(())
+}
+
+fn print_token(settings: &Settings, order: &TokenOrder) -> anyhow::Result<()> {
+    let keys = settings.access.jwt_keys().ok_or(SettingsError::NoKeys)?;
+    let tokens = Tokens::open(keys.expose_secret()).context("JWT_KEYS")?;
+    println!("{}", tokens.sign(&order.claims(clock::now_ms()))?);
     Ok(())
 }
 

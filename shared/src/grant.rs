@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{id::FilePath, limits};
+
 /// What a member may do in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -48,4 +50,40 @@ pub struct Grant {
     pub expires: Option<u64>,
     /// Counts the changes of this member's rights; an update carries the version it was admitted under.
     pub version: u32,
+    /// Other roles for the files of some paths; the first that fits counts.
+    #[serde(default, skip_serializing_if = "no_rules")]
+    pub rules: Arc<[Rule]>,
+}
+
+fn no_rules(rules: &Arc<[Rule]>) -> bool {
+    rules.is_empty()
+}
+
+impl Grant {
+    /// The role for the file of this path; for the room itself, which has none, that of the member.
+    pub fn role_at(&self, path: Option<&FilePath>) -> Role {
+        let rule = path.and_then(|path| self.rules.iter().find(|rule| rule.fits_path(path)));
+        rule.map_or(self.role, |rule| rule.role)
+    }
+}
+
+/// A role for the files of some paths.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// Which paths: `*` is any part of a segment, `**` any number of segments, `?` one character, `{a,b}` one of
+    /// several.
+    pub paths: String,
+    /// What the member may do there.
+    pub role: Role,
+}
+
+impl Rule {
+    /// Whether it is short enough to be looked at for every file.
+    pub fn fits(&self) -> bool {
+        (1..=limits::PATH_BYTES).contains(&self.paths.len())
+    }
+
+    fn fits_path(&self, path: &FilePath) -> bool {
+        fast_glob::glob_match(&self.paths, path.as_str())
+    }
 }

@@ -8,6 +8,7 @@ pub mod position;
 pub mod limits;
 pub mod close;
 pub mod grant;
+pub mod token;
 pub mod wire;
 pub mod update;
 pub mod signature;

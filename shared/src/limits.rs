@@ -23,8 +23,23 @@ pub const FILE_BYTES: usize = 8 << 20;
 pub const FILE_SLACK_BYTES: usize = 1 << 20;
 /// Longest routing key of a frame.
 pub const KEY_BYTES: usize = 1024;
-/// Longest token.
-pub const TOKEN_BYTES: usize = 8 << 10;
+/// Longest token. It is kept with the socket while a hub sleeps.
+pub const TOKEN_BYTES: usize = 4 << 10;
+/// Rules of one token.
+pub const TOKEN_RULES: usize = 64;
+/// Keys of tokens.
+pub const TOKEN_KEYS: usize = 64;
+/// Shortest secret of HS256.
+pub const TOKEN_SECRET_BYTES: usize = 32;
+/// How far the clocks of who signs a token and who verifies it may be apart: a token is taken this long before its
+/// beginning, and this long after its end by an origin whose edge had let its bearer in before.
+pub const TOKEN_SKEW_MS: u64 = 30_000;
+/// How long before its end a client is asked for another token (half of what is left, if that is less).
+pub const TOKEN_REFRESH_MS: u64 = 60_000;
+/// Longest id of a member.
+pub const MEMBER_ID_BYTES: usize = 128;
+/// Longest name of a member, in characters.
+pub const NAME_CHARS: usize = 64;
 /// Longest room event in JSON.
 pub const EVENT_BYTES: usize = 64 << 10;
 /// Edits in one change of a text frame.

@@ -66,7 +66,7 @@ impl Place {
             Effect::Admit { channel, .. } => {
                 let id = format!("member of {:?}", channel.session());
                 let member = Member { id: id.as_str().into(), name: "Ann".into() };
-                let grant = Grant { member, role: Role::Editor, expires: None, version: 0 };
+                let grant = Grant { member, role: Role::Editor, expires: None, version: 0, rules: [].into() };
                 self.hub.admitted(channel, Ok(grant), self.now);
             }
             Effect::Link(messages) => {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::builder::BoolishValueParser;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::SettingsError;
 
@@ -36,6 +37,10 @@ pub struct AccessSettings {
         default_missing_value = "true"
     )]
     create_on_open: Option<bool>,
+    /// The keys of tokens: a JWKS, or the path of a file with one, which is read again when it changes. Keys for
+    /// EdDSA, ES256 or HS256; the first private one signs what `origin token` prints. JWT_KEYS, default none.
+    #[arg(long, env = "JWT_KEYS", hide_env_values = true)]
+    jwt_keys: Option<SecretString>,
 }
 
 /// Whether a token is asked for.
@@ -53,9 +58,15 @@ impl AccessSettings {
         self.create_on_open.unwrap_or(self.auth == Auth::Open)
     }
 
+    /// The keys of tokens, as they were given.
+    pub fn jwt_keys(&self) -> Option<&SecretString> {
+        self.jwt_keys.as_ref().filter(|keys| !keys.expose_secret().trim().is_empty())
+    }
+
     pub(super) fn check(&self, listen: SocketAddr) -> Result<(), SettingsError> {
         match self.auth {
-            Auth::Jwt => Err(SettingsError::NoTokens),
+            Auth::Jwt if self.jwt_keys().is_none() => Err(SettingsError::NoKeys),
+            Auth::Jwt => Ok(()),
             Auth::Open if !self.allow_open && !listen.ip().is_loopback() => {
                 Err(SettingsError::OpenToAll(listen))
             }

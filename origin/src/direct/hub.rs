@@ -237,7 +237,7 @@ impl Shell {
 
     fn admit(&mut self, channel: ChannelId, token: &str) {
         let Some(seat) = self.seats.get(&channel.session()) else { return };
-        let verdict = self.inner.parts.access.admit(&seat.member, token);
+        let verdict = self.inner.parts.access.admit(&self.room, &seat.member, token);
         self.hub.admitted(channel, verdict, clock::now_ms());
     }
 

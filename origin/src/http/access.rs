@@ -1,21 +1,32 @@
-//! Who is let in and as what: the one place where that is decided.
+//! Who is let in and as what: the one place where that is decided, for sockets, links and REST.
 
 use std::sync::Arc;
 
+use axum::http::{HeaderMap, header};
+use ring::digest::{SHA256, digest};
+use secrecy::{ExposeSecret, SecretString};
 use shared::{
+    Millis,
     grant::{Grant, Member, Role},
     hub::Denial,
+    id::RoomId,
+    limits,
+    token::{Pass, TokenError},
 };
 
-/// Longest name of a member, in characters.
-const NAME_CHARS: usize = 80;
+use crate::{clock, error::Refusal, tokens::Tokens};
+
 /// The name of somebody who gives none.
 const NO_NAME: &str = "Guest";
 
-/// The rule by which people are let in. With `AUTH=open`, the only one so far, anybody is an editor.
-#[derive(Clone, Copy, Debug)]
+/// The rule by which people are let in. Cheap to clone.
+#[derive(Clone, Debug)]
 pub struct Access {
-    role: Role,
+    /// Whether anybody is an editor (`AUTH=open`).
+    open: bool,
+    /// Without keys nobody comes in by a token.
+    tokens: Option<Tokens>,
+    admin: Option<SecretString>,
 }
 
 /// What a socket brought along about its member.
@@ -23,33 +34,122 @@ pub struct Access {
 pub struct Credentials {
     /// `?token=`.
     pub token: Option<String>,
-    /// `?name=`: the name that others see.
+    /// `?name=`: the name that others see, where no token says it.
     pub name: Option<String>,
+}
+
+/// What somebody wants to do over REST.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish<'a> {
+    /// To read what is in a room.
+    Read(&'a RoomId),
+    /// To make a shard.
+    Create,
+    /// To delete one.
+    Delete(&'a RoomId),
+}
+
+impl Wish<'_> {
+    fn room(&self) -> Option<&RoomId> {
+        match self {
+            Self::Read(room) | Self::Delete(room) => Some(room),
+            Self::Create => None,
+        }
+    }
+
+    /// Whoever may make shards, with a token for every room, may also delete them.
+    fn is_within(&self, pass: &Pass) -> bool {
+        match self {
+            Self::Read(_) => true,
+            Self::Create => pass.grant.role.may_edit(),
+            Self::Delete(_) => {
+                pass.grant.role == Role::Owner || (pass.every_room && pass.grant.role.may_edit())
+            }
+        }
+    }
 }
 
 impl Access {
     /// `AUTH=open`: any token is accepted.
     pub fn open() -> Self {
-        Self { role: Role::Editor }
+        Self { open: true, tokens: None, admin: None }
     }
 
-    /// Who is on a socket: a made-up id, the name as asked for.
+    /// For a process that lets nobody in.
+    pub fn nobody() -> Self {
+        Self { open: false, tokens: None, admin: None }
+    }
+
+    /// `AUTH=jwt`: what tokens say counts. Over REST the `ADMIN_TOKEN` may do everything.
+    pub fn by_tokens(tokens: Tokens, admin: Option<SecretString>) -> Self {
+        let admin = admin.filter(|token| !token.expose_secret().is_empty());
+        Self { open: false, tokens: Some(tokens), admin }
+    }
+
+    /// Whether tokens are asked for.
+    pub fn asks_for_tokens(&self) -> bool {
+        !self.open
+    }
+
+    /// Who is on a socket before a token says so: a made-up id, the name as asked for.
     pub fn introduce(&self, credentials: &Credentials) -> Member {
         let id = format!("guest-{:016x}", rand::random::<u64>());
         Member { id: id.into(), name: name_of(credentials.name.as_deref()) }
     }
 
-    /// The verdict on a token of that member. A token is read for every document that is opened.
-    pub fn admit(&self, member: &Member, token: &str) -> Result<Grant, Denial> {
-        // Without keys there is nothing to check a token against.
-        let _ = token;
-        Ok(Grant { member: member.clone(), role: self.role, expires: None, version: 0 })
+    /// The verdict on a token that the stranger shows at a socket of the room.
+    pub fn admit(&self, room: &RoomId, stranger: &Member, token: &str) -> Result<Grant, Denial> {
+        if !self.asks_for_tokens() {
+            let (member, role) = (stranger.clone(), Role::Editor);
+            return Ok(Grant { member, role, expires: None, version: 0, rules: [].into() });
+        }
+        self.verify(room, token, 0)
     }
+
+    /// The verdict on a token of which an edge says that it has let its bearer in.
+    pub fn admit_again(&self, room: &RoomId, token: &str) -> Result<Grant, Denial> {
+        self.verify(room, token, limits::TOKEN_SKEW_MS)
+    }
+
+    fn verify(&self, room: &RoomId, token: &str, late_ms: Millis) -> Result<Grant, Denial> {
+        let pass = self.pass(token, Some(room), late_ms);
+        Ok(pass.inspect_err(|error| tracing::debug!(%error, room.id = %room, "a token was refused"))?.grant)
+    }
+
+    fn pass(&self, token: &str, room: Option<&RoomId>, late_ms: Millis) -> Result<Pass, TokenError> {
+        self.tokens.as_ref().ok_or(TokenError::UnknownKey)?.pass(token, room, clock::now_ms(), late_ms)
+    }
+
+    /// Lets a request over REST through, or says why not.
+    pub(super) fn allow(&self, headers: &HeaderMap, wish: Wish<'_>) -> Result<(), Refusal> {
+        if !self.asks_for_tokens() {
+            return Ok(());
+        }
+        let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = shown.and_then(bearer).ok_or(Refusal::Token(TokenError::Absent))?;
+        if self.is_admin(token) {
+            return Ok(());
+        }
+        let pass = self.pass(token, wish.room(), 0).map_err(Refusal::Token)?;
+        if wish.is_within(&pass) { Ok(()) } else { Err(Refusal::NotAllowed) }
+    }
+
+    /// Digests are compared, so that the time it takes says nothing of the token.
+    fn is_admin(&self, token: &str) -> bool {
+        let of = |text: &str| digest(&SHA256, text.as_bytes());
+        self.admin.as_ref().is_some_and(|admin| of(admin.expose_secret()).as_ref() == of(token).as_ref())
+    }
+}
+
+/// The scheme is case-insensitive (RFC 9110).
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 fn name_of(asked: Option<&str>) -> Arc<str> {
     let clean: String =
-        asked.unwrap_or_default().chars().filter(|c| !c.is_control()).take(NAME_CHARS).collect();
+        asked.unwrap_or_default().chars().filter(|c| !c.is_control()).take(limits::NAME_CHARS).collect();
     match clean.trim() {
         "" => NO_NAME.into(),
         name => name.into(),
@@ -66,11 +166,12 @@ mod tests {
         let asked = |name: &str| access.introduce(&Credentials { name: Some(name.to_owned()), token: None });
         assert_eq!(&*asked(" Ada\n ").name, "Ada");
         assert_eq!(&*asked("").name, NO_NAME);
-        assert_eq!(asked(&"x".repeat(500)).name.len(), NAME_CHARS);
+        assert_eq!(asked(&"x".repeat(500)).name.len(), limits::NAME_CHARS);
         let (one, other) = (asked("Ada"), asked("Ada"));
         assert_ne!(one.id, other.id);
+        let room = RoomId::parse("demo").unwrap();
         assert_eq!(
-            access.admit(&one, "anything").map(|grant| (grant.member, grant.role)),
+            access.admit(&room, &one, "anything").map(|grant| (grant.member, grant.role)),
             Ok((one, Role::Editor))
         );
     }

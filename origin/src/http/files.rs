@@ -11,6 +11,7 @@ use axum::{
 use serde::Deserialize;
 use shared::id::{FileId, FilePath, RoomId};
 
+use super::access;
 use crate::{
     app::App,
     archive::{Eol, Shard, StoredFile},
@@ -60,6 +61,7 @@ pub(super) async fn read(
     let Query(wish) =
         wish.map_err(|_| Refusal::Invalid("unknown query: from=archive or eol=original".into()))?;
     let room = RoomId::parse(&id).map_err(|error| Refusal::BadName { text: id, error })?;
+    app.access.allow(&headers, access::Wish::Read(&room))?;
     let live = match wish.from {
         Source::Latest => live(&app, &room, &file).await?,
         Source::Archive => None,

@@ -4,14 +4,14 @@ use std::collections::HashSet;
 
 use axum::{
     Json,
-    extract::{Path, State},
-    http::{StatusCode, header},
+    extract::{FromRequestParts, Path, State},
+    http::{HeaderMap, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
 use shared::id::{FileId, FilePath, RoomId};
 
-use super::{body::JsonBody, iso8601::Time};
+use super::{access::Wish, body::JsonBody, iso8601::Time};
 use crate::{
     app::App,
     archive::Shard,
@@ -67,9 +67,21 @@ struct FileDescription {
     stored_at: Option<Time>,
 }
 
+/// Leave to make shards: asked for before the body is read.
+pub(super) struct MayCreate;
+
+impl FromRequestParts<App> for MayCreate {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
+        app.access.allow(&parts.headers, Wish::Create).map(|()| Self)
+    }
+}
+
 /// 201 with the ids of shard and files; 409 if the id is taken, also by an open room that is not stored yet.
 pub(super) async fn create(
     State(app): State<App>,
+    MayCreate: MayCreate,
     JsonBody(request): JsonBody<Request>,
 ) -> Result<Response, Refusal> {
     if app.lifecycle.is_draining() {
@@ -94,8 +106,10 @@ pub(super) async fn create(
 pub(super) async fn describe(
     State(app): State<App>,
     Path(id): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Json<Description>, Refusal> {
     let id = RoomId::parse(&id).map_err(|error| Refusal::BadName { text: id, error })?;
+    app.access.allow(&headers, Wish::Read(&id))?;
     // The names first: a file that is flushed meanwhile, with its room gone, is then at least in the archive.
     let names = app.rooms.names(&id).await.map_err(|error| Refusal::of_room(&id, "", error))?;
     let shard = app.archive.find_by_id(&id).await.map_err(|error| Refusal::of_archive(&id, &error))?;
@@ -105,8 +119,13 @@ pub(super) async fn describe(
 }
 
 /// 204: whoever has it open is closed with 4410, the room store and the archive hold nothing of it any more.
-pub(super) async fn delete(State(app): State<App>, Path(id): Path<String>) -> Result<StatusCode, Refusal> {
+pub(super) async fn delete(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Refusal> {
     let id = RoomId::parse(&id).map_err(|error| Refusal::BadName { text: id, error })?;
+    app.access.allow(&headers, Wish::Delete(&id))?;
     let of_room = |error| Refusal::of_room(&id, "", error);
     let was_open = app.rooms.names(&id).await.map_err(of_room)?.is_some();
     // Nobody may join between the two steps: whoever came then would bring back what is deleted.

@@ -20,7 +20,7 @@ use crate::{
     clock,
     config::base_of_edge,
     error::Refusal,
-    http::is_loopback,
+    http::{Access, is_loopback},
     metrics::Metrics,
     room::{RoomError, Rooms},
     shutdown::Lifecycle,
@@ -58,6 +58,8 @@ pub struct Parts {
     pub any_loopback: bool,
     /// How often a link is pinged.
     pub ping: Duration,
+    /// Who is let in: tokens that an edge has verified are verified again.
+    pub access: Access,
     /// The rooms that links attach to.
     pub rooms: Rooms,
     /// When to end, and the tracker of the links' tasks.

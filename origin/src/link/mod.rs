@@ -5,6 +5,7 @@
 
 mod dial;
 mod live;
+mod doorman;
 mod socket;
 mod standing;
 

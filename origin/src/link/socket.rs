@@ -23,13 +23,15 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{dial::Parts, live::Place, standing::Standing};
+use super::{dial::Parts, doorman::Doorman, live::Place, standing::Standing};
 use crate::room::{Attachment, RoomError};
 
 /// A frame that is larger is split between messages.
 const FRAME_BYTES: usize = 16 << 20;
 /// Pings without an answer after which the edge is gone.
 const PINGS: u32 = 3;
+/// Answers to sessions without a good token that wait to be written; then the link is not read.
+const REFUSALS: usize = 16;
 /// How long the edge has to answer a close.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -52,9 +54,11 @@ pub(super) async fn run(
         }
     };
     let standing = Standing::new(&parts.metrics, region);
+    let mut doorman = Doorman::new(parts.access.clone(), room.clone());
+    let (refuse, mut refused) = mpsc::channel(REFUSALS);
     let end = tokio::select! {
-        end = read(&mut stream, &attachment, standing, parts.ping * PINGS) => end,
-        () = write(&mut sink, &mut outbox, parts.ping) => Some(CloseCode::Restart.into()),
+        end = read(&mut stream, &attachment, (&mut doorman, &refuse), standing, parts.ping * PINGS) => end,
+        () = write(&mut sink, &mut outbox, &mut refused, parts.ping) => Some(CloseCode::Restart.into()),
         () = place.replaced() => Some(CloseCode::Restart.into()),
         () = parts.lifecycle.closing() => Some(CloseCode::Restart.into()),
     };
@@ -89,6 +93,7 @@ fn code_of(error: &RoomError) -> CloseCode {
 async fn read(
     stream: &mut (impl Stream<Item = Result<Message, Error>> + Unpin),
     attachment: &Attachment,
+    (doorman, refuse): (&mut Doorman, &mpsc::Sender<Vec<OriginMessage>>),
     mut standing: Standing<'_>,
     silence: Duration,
 ) -> Option<End> {
@@ -108,7 +113,12 @@ async fn read(
         match message {
             Message::Binary(frame) => match decode_hub(&frame) {
                 Ok(messages) => {
-                    if attachment.send(standing.take(messages)).await.is_err() {
+                    let mut refused = Vec::new();
+                    let messages = doorman.let_through(standing.take(messages), &mut refused);
+                    if !refused.is_empty() && refuse.send(refused).await.is_err() {
+                        return Some(CloseCode::Restart.into());
+                    }
+                    if attachment.send(messages).await.is_err() {
                         return Some(CloseCode::Restart.into());
                     }
                 }
@@ -127,6 +137,7 @@ async fn read(
 async fn write(
     sink: &mut (impl Sink<Message> + Unpin),
     outbox: &mut mpsc::Receiver<Vec<OriginMessage>>,
+    refused: &mut mpsc::Receiver<Vec<OriginMessage>>,
     ping: Duration,
 ) {
     let mut pings = interval(ping);
@@ -138,6 +149,7 @@ async fn write(
                 Some(messages) => messages,
                 None => return,
             },
+            Some(messages) = refused.recv() => messages,
             _ = pings.tick() => {
                 if sink.send(Message::Ping(Bytes::new())).await.is_err() {
                     return;

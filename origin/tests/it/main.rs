@@ -22,6 +22,7 @@ mod templates;
 mod text_frames;
 mod direct_sockets;
 mod links;
+mod tokens;
 mod two_origins;
 mod roles;
 mod members;

@@ -125,10 +125,12 @@ fn what_cannot_work_is_refused() {
 }
 
 #[test]
-fn it_does_not_start_without_open_access_before_there_are_tokens() {
+fn it_asks_for_tokens_by_default_and_does_not_start_without_their_keys() {
     let said = Process::refused(&[], &[]);
-    assert!(said.contains("AUTH=open"), "{said}");
-    assert!(Process::refused(&[("AUTH", "jwt")], &["serve"]).contains("AUTH=open"));
+    assert!(said.contains("JWT_KEYS") && said.contains("AUTH=open"), "{said}");
+    assert!(Process::refused(&[("AUTH", "jwt"), ("JWT_KEYS", " ")], &["serve"]).contains("JWT_KEYS"));
+    let by_tokens = Cli::read(["origin", "--jwt-keys=keys.json"]).unwrap().settings.access;
+    assert!(!by_tokens.create_on_open());
 }
 
 #[test]

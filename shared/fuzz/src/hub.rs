@@ -68,7 +68,7 @@ fn settle(hub: &mut Hub, now: u64) {
 
 fn grant() -> Grant {
     let member = Member { id: "m".into(), name: "Ada".into() };
-    Grant { member, role: Role::Editor, expires: None, version: 0 }
+    Grant { member, role: Role::Editor, expires: None, version: 0, rules: [].into() }
 }
 
 fn answer(hub: &mut Hub, message: HubMessage, now: u64) {

@@ -5,12 +5,14 @@
 
 mod hub;
 mod link;
+mod token;
 mod updates;
 mod wire;
 
 pub use self::{
     hub::hub,
     link::{link_hub, link_origin, signature},
+    token::token,
     updates::{state_vector, update},
     wire::{awareness, bare_frame, client_frame, event, server_frame, text_frame, varint},
 };
@@ -19,7 +21,7 @@ pub use self::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target, by the name of its program.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     ("awareness", awareness),
     ("bare_frame", bare_frame),
     ("client_frame", client_frame),
@@ -31,6 +33,7 @@ pub const TARGETS: [Target; 13] = [
     ("signature", signature),
     ("state_vector", state_vector),
     ("text_frame", text_frame),
+    ("token", token),
     ("update", update),
     ("varint", varint),
 ];

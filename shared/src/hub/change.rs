@@ -17,6 +17,9 @@ use crate::{
     },
 };
 
+/// The word for a change of somebody who may not make any.
+const READ_ONLY: &str = "read-only";
+
 impl Hub {
     /// A message on an open document.
     pub(super) fn receive_open(
@@ -63,15 +66,16 @@ impl Hub {
         if let Err(reason) = self.judge(id, file, kind, &bytes) {
             self.counters.refused += 1;
             return match reason {
-                Refusal::ReadOnly => self.sync_status(id, false),
+                Refusal::ReadOnly => self.refuse_read_only(id, now),
                 Refusal::For(code, reason) => self.close_channel(id, code, reason, now),
             };
         }
         self.counters.changes += 1;
         self.touch(id.session());
         let keeps = self.outbox.has_room_for(bytes.len());
+        let grant = self.sessions.get(&id.session()).and_then(|session| session.admission.grant.as_ref());
+        let grant_version = grant.map_or(0, |grant| grant.version);
         let Some(channel) = self.channels.get_mut(&id) else { return };
-        let grant_version = channel.grant.as_ref().map_or(0, |grant| grant.version);
         let may_edit = channel.may_edit();
         let counted = kind == ChangeKind::Update;
         if counted {
@@ -115,6 +119,22 @@ impl Hub {
             Ok(_) => Ok(()),
             Err(error) => Err(Refusal::For(CloseCode::BadFrame, error.word())),
         }
+    }
+
+    /// Tells a member without the right to it that nothing was changed, in the words that the client understands: a
+    /// y-websocket has none but the close.
+    fn refuse_read_only(&mut self, id: ChannelId, now: Millis) {
+        let Some(channel) = self.channels.get(&id) else { return };
+        if channel.bare {
+            return self.close(id.session(), CloseCode::Forbidden, READ_ONLY, now);
+        }
+        let event = EventOut::Error {
+            code: READ_ONLY.into(),
+            reason: "this member may read the file, not change it".into(),
+            file: channel.file().cloned(),
+        };
+        self.tell_session(id.session(), &event);
+        self.sync_status(id, false);
     }
 
     /// The document `.room` holds no text: an empty Step2 is all that a client may send.
@@ -165,12 +185,12 @@ impl Hub {
         let settled = self.outbox.settle(hub_seq, &mut self.effects);
         self.counters.refused += 1;
         match settled {
-            Some(HubMessage::Update { kind: ChangeKind::Step2, .. }) if reason == "read-only" => {
+            Some(HubMessage::Update { kind: ChangeKind::Step2, .. }) if reason == READ_ONLY => {
                 if let Some(channel) = self.channels.get_mut(&id) {
                     channel.receipts.refused(hub_seq);
                 }
                 self.touch(id.session());
-                self.sync_status(id, false);
+                self.refuse_read_only(id, now);
             }
             Some(HubMessage::Update { kind: ChangeKind::Step2, .. }) => {
                 self.close_channel(id, CloseCode::BadFrame, reason, now);

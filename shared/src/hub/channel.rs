@@ -15,8 +15,8 @@ use super::{
 use crate::{
     Millis,
     close::CloseCode,
-    grant::Grant,
-    id::{ChannelId, FileId},
+    grant::Role,
+    id::{ChannelId, FileId, FilePath},
     limits,
     wire::{
         hocuspocus::{self, ClientInput, ClientMessage, ServerMessage},
@@ -47,7 +47,10 @@ pub(super) struct Channel {
     /// Whether its frames have no envelope (y-websocket).
     pub(super) bare: bool,
     pub(super) stage: Stage,
-    pub(super) grant: Option<Grant>,
+    /// The path of its document, once it is open; the room has none.
+    pub(super) path: Option<FilePath>,
+    /// What the member may do in the document.
+    pub(super) role: Role,
     /// Frames that wait until the document is open.
     pub(super) pending: VecDeque<Bytes>,
     pub(super) receipts: Receipts,
@@ -81,7 +84,8 @@ impl Channel {
             key,
             bare,
             stage: Stage::Stranger,
-            grant: None,
+            path: None,
+            role: Role::Viewer,
             pending: VecDeque::new(),
             receipts: Receipts::default(),
             step1: None,
@@ -114,7 +118,7 @@ impl Channel {
     }
 
     pub(super) fn may_edit(&self) -> bool {
-        self.grant.as_ref().is_some_and(|grant| grant.role.may_edit())
+        self.role.may_edit()
     }
 
     /// Writes a sync message in the channel's dialect.
@@ -179,7 +183,7 @@ impl Hub {
             Message::Token { token, version } => {
                 let token = token.to_owned();
                 self.note_version(id, version);
-                self.ask_admission(id, token);
+                self.show_token(id, &token, now);
             }
             Message::Leave => {
                 let modern = self.sessions.get(&id.session()).is_some_and(|session| session.modern);
@@ -275,9 +279,10 @@ impl Hub {
 
     pub(super) fn keep_pending(&mut self, id: ChannelId, frame: Bytes, now: Millis) {
         let Some(session) = self.sessions.get_mut(&id.session()) else { return };
-        let most = if session.grant.is_some() { limits::PENDING_BYTES } else { limits::STRANGER_BYTES };
+        let most =
+            if session.admission.grant.is_some() { limits::PENDING_BYTES } else { limits::STRANGER_BYTES };
         // One large Step2 of offline work may come before its document is open.
-        let alone = session.pending_bytes == 0 && session.grant.is_some();
+        let alone = session.pending_bytes == 0 && session.admission.grant.is_some();
         if session.pending_frames >= limits::PENDING_FRAMES
             || (session.pending_bytes + frame.len() > most && !alone)
         {

@@ -26,7 +26,8 @@ impl Hub {
             Ok(event) => event,
             Err(error) => return self.refuse_event(id, error.word(), &error.to_string()),
         };
-        let Some(grant) = self.channels.get(&id).and_then(|channel| channel.grant.as_ref()) else { return };
+        let session = self.sessions.get(&id.session());
+        let Some(grant) = session.and_then(|session| session.admission.grant.as_ref()) else { return };
         let member = grant.member.clone();
         let attributed = Attributed { member: member.clone(), event };
         let json: Bytes = attributed.to_json().into();

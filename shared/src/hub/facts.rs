@@ -3,7 +3,7 @@
 //! The facts of a session fit into the attachment of a hibernatable WebSocket. When there is too much for it,
 //! they say that they are partial, and the session is asked to come back instead.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 
@@ -11,12 +11,12 @@ use super::{Dialect, Effect, Hub, Session, channel::Stage};
 use crate::{
     Millis,
     grant::Grant,
-    id::{ChannelId, FileId, SessionId},
+    id::{ChannelId, FileId, FilePath, SessionId},
     wire::varint::{ReadError, Reader, Writer},
 };
 
-/// What facts are written as. Version 1, which knew no liveness, is still read.
-const FACTS_VERSION: u8 = 2;
+/// What facts are written as. Version 1, which knew no liveness, and version 2, which knew no token, are still read.
+const FACTS_VERSION: u8 = 3;
 const ROW_VERSION: u8 = 1;
 /// Attachments hold 16,384 bytes; the shell adds some of its own.
 const FACTS_BYTES: usize = 12 << 10;
@@ -26,6 +26,8 @@ const FACTS_BYTES: usize = 12 << 10;
 pub(super) struct Facts {
     pub(super) dialect: Dialect,
     pub(super) grant: Option<Grant>,
+    /// The token of the grant, or of the upgrade.
+    pub(super) token: Option<Arc<str>>,
     pub(super) modern: bool,
     pub(super) next_index: u16,
     /// When the client was last sent a keepalive; `None` in version 1.
@@ -54,6 +56,8 @@ pub(super) struct ChannelFacts {
 pub(super) struct ChannelRow {
     pub(super) key: String,
     pub(super) file: FileId,
+    /// Its path; the room has none.
+    pub(super) path: Option<FilePath>,
     /// For the room's document: the files that the member looks at, as the room event that said so.
     pub(super) visible: Option<Bytes>,
 }
@@ -83,6 +87,7 @@ impl Facts {
         writer.var(self.next_index.into());
         writer.var(self.greeted_at.unwrap_or_default());
         writer.var(self.asked_at.unwrap_or_default());
+        writer.text(self.token.as_deref().unwrap_or_default());
         for (index, facts) in &self.channels {
             writer.var((*index).into());
             writer.var(u64::from(facts.owed) << 1 | u64::from(facts.unanswered));
@@ -115,6 +120,8 @@ impl Facts {
             _ => reader.var(u64::MAX).map(|at| Some(at).filter(|at| *at > 0)),
         };
         let (greeted_at, asked_at) = (time()?, time()?);
+        let token = if version < 3 { "" } else { reader.text()? };
+        let token = Some(token).filter(|token| !token.is_empty()).map(Arc::from);
         let mut channels = BTreeMap::new();
         while reader.left() > 0 {
             let index = reader.var(u16::MAX.into())? as u16;
@@ -130,7 +137,7 @@ impl Facts {
             channels.insert(index, facts);
         }
         let (modern, partial) = (flags & 2 != 0, flags & 1 != 0);
-        Ok(Self { dialect, grant, modern, next_index, greeted_at, asked_at, partial, channels })
+        Ok(Self { dialect, grant, token, modern, next_index, greeted_at, asked_at, partial, channels })
     }
 }
 
@@ -140,8 +147,10 @@ impl ChannelRow {
         writer.u8(ROW_VERSION);
         writer.text(&self.key);
         writer.text(self.file.as_str());
-        if let Some(visible) = &self.visible {
-            writer.bytes(visible);
+        match (&self.path, &self.visible) {
+            (Some(path), _) => writer.text(path.as_str()),
+            (None, Some(visible)) => writer.bytes(visible),
+            (None, None) => {}
         }
         writer.finish()
     }
@@ -155,8 +164,14 @@ impl ChannelRow {
         let file = reader.text().ok()?;
         let room = FileId::room();
         let file = if file == room.as_str() { room } else { FileId::parse(file).ok()? };
-        let visible = reader.bytes().ok().map(Bytes::copy_from_slice);
-        Some(Self { key, file, visible })
+        let more = reader.bytes().ok().map(Bytes::copy_from_slice);
+        let (path, visible) = if file.is_room() {
+            (None, more)
+        } else {
+            let path = more.as_deref().and_then(|path| std::str::from_utf8(path).ok());
+            (path.and_then(|path| FilePath::parse(path).ok()), None)
+        };
+        Some(Self { key, file, path, visible })
     }
 }
 
@@ -166,7 +181,8 @@ impl Hub {
         let Stage::Open(file) = &channel.stage else { return };
         let session = self.sessions.get(&id.session()).filter(|_| file.is_room());
         let visible = session.and_then(|session| session.visible.clone());
-        let row = ChannelRow { key: channel.key.to_string(), file: file.clone(), visible }.write();
+        let (key, path) = (channel.key.to_string(), channel.path.clone());
+        let row = ChannelRow { key, file: file.clone(), path, visible }.write();
         self.effects.push(Effect::SaveChannel { channel: id, row });
     }
 
@@ -188,7 +204,8 @@ impl Hub {
     }
 
     fn facts_of(&self, session: &Session) -> Facts {
-        let mut partial = false;
+        // A verdict to come would find nobody.
+        let mut partial = session.admission.verifying.is_some();
         let mut channels = BTreeMap::new();
         for id in session.keys.values() {
             let Some(channel) = self.channels.get(id) else { continue };
@@ -207,7 +224,8 @@ impl Hub {
         }
         Facts {
             dialect: session.dialect.clone(),
-            grant: session.grant.clone(),
+            grant: session.admission.grant.clone(),
+            token: session.admission.kept_token().cloned(),
             modern: session.modern,
             next_index: session.next_index,
             greeted_at: Some(session.liveness.greeted_at),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{Effect, Hub, NO_ANSWER, channel::Stage};
 use crate::{
     Millis,
-    id::ChannelId,
+    id::{ChannelId, SessionId},
     limits,
     position::{Epoch, Position},
     wire::{
@@ -169,6 +169,10 @@ impl Hub {
         self.link.whole.clear();
         self.link_out.clear();
         self.say(HubMessage::Hello { hub: self.settings.name.clone(), position: self.link.position });
+        let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
+        for session in sessions {
+            self.show_origin(session);
+        }
         let channels: Vec<ChannelId> = self.channels.keys().copied().collect();
         for channel in channels {
             self.ask_open(channel);
@@ -203,8 +207,8 @@ impl Hub {
     pub fn link_message(&mut self, message: OriginMessage, now: Millis) {
         self.link.heard(now);
         match message {
-            OriginMessage::Opened { channel, file, path: _, size, grant_version: _ } => {
-                self.opened(channel, file, size, now);
+            OriginMessage::Opened { channel, file, path, size, grant_version: _ } => {
+                self.opened(channel, file, path, size, now);
             }
             OriginMessage::Closed { channel, code, reason } => self.closed(channel, code, &reason, now),
             OriginMessage::Ack { channel, file, hub_seq, seq, size } => {
@@ -300,7 +304,7 @@ impl Hub {
     }
 
     fn wants_link(&self) -> bool {
-        !self.outbox.is_empty() || self.sessions.values().any(|session| session.grant.is_some())
+        self.has_members()
     }
 
     /// Nobody is here and nothing is owed: the origin may forget the room.
@@ -320,7 +324,8 @@ impl Hub {
         if channel.is_text() && channel.name() != limits::ROOM_DOCUMENT {
             return self.ask_text(id);
         }
-        if let Some(grant) = channel.grant.clone() {
+        let session = self.sessions.get(&id.session());
+        if let Some(grant) = session.and_then(|session| session.admission.grant.clone()) {
             let name = channel.name().to_owned();
             self.say(HubMessage::Open { channel: id, name, grant });
         }

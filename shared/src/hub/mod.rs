@@ -10,6 +10,7 @@
 
 mod effect;
 mod session;
+mod admission;
 mod channel;
 mod receipts;
 mod document;
@@ -214,7 +215,7 @@ impl Hub {
             self.forget_rested(now);
         }
         self.watch_link(now);
-        self.close_strangers(now);
+        self.watch_admissions(now);
         self.close_stuck(now);
         self.close_silent(now);
         self.link.save_due_position(now, &mut self.effects);
@@ -228,7 +229,7 @@ impl Hub {
             keepalive,
             self.outbox.late_at(),
             self.link_watch_at(),
-            self.strangers_at(),
+            self.admission_at(),
             self.stuck_at(),
             self.silent_at(),
             self.link.save_at(),

@@ -1,16 +1,15 @@
-//! How a channel gets its document: token, grant, the origin's answer, the first synchronisation.
+//! How a channel gets its document: the origin's answer, the first synchronisation.
 
 use bytes::Bytes;
 
 use super::{
-    Effect, Hub,
+    Hub,
     channel::{Channel, Stage},
 };
 use crate::{
     Millis,
     close::CloseCode,
-    grant::{Grant, Role},
-    id::{ChannelId, FileId},
+    id::{ChannelId, FileId, FilePath},
     wire::{
         hocuspocus::{self, ServerMessage},
         link::HubMessage,
@@ -22,62 +21,19 @@ use crate::{
 const ASK_AGAIN_MS: Millis = 500;
 
 impl Hub {
-    /// Has a token verified. On an open document it is a refreshed one.
-    pub(super) fn ask_admission(&mut self, id: ChannelId, token: String) {
-        let upgrade = self.sessions.get(&id.session()).and_then(|session| session.token.clone());
-        let Some(channel) = self.channels.get_mut(&id) else { return };
-        if matches!(channel.stage, Stage::Stranger | Stage::Closed) {
-            channel.stage = Stage::Admitting;
-        }
-        let token = if token.is_empty() { upgrade.unwrap_or_default() } else { token };
-        self.touch(id.session());
-        self.effects.push(Effect::Admit { channel: id, token });
-    }
-
-    /// The token is good: the origin is asked for the document, or an open one gets the new rights.
-    pub(super) fn grant_channel(&mut self, id: ChannelId, grant: Grant, now: Millis) {
-        let Some(channel) = self.channels.get_mut(&id) else { return };
-        let before = channel.grant.replace(grant.clone()).map(|grant| grant.role);
-        match channel.stage {
-            Stage::Admitting => {
-                channel.stage = Stage::Opening;
-                self.ask_open(id);
-                self.watch_link(now);
-            }
-            Stage::Open(_) if before != Some(grant.role) => {
-                self.ask_open(id);
-                self.tell_scope(id);
-            }
-            _ => {}
-        }
-    }
-
-    /// A member's rights have changed at the origin.
-    pub(super) fn revoke(&mut self, member: &str, role: Option<Role>, version: u32, now: Millis) {
-        let is_theirs =
-            |grant: &Option<Grant>| grant.as_ref().is_some_and(|grant| &*grant.member.id == member);
-        let channels: Vec<ChannelId> = self
-            .channels
-            .iter()
-            .filter(|(_, channel)| is_theirs(&channel.grant))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in channels {
-            let Some(role) = role else {
-                self.close(id.session(), CloseCode::Forbidden, "revoked", now);
-                continue;
-            };
-            if let Some(grant) = self.channels.get_mut(&id).and_then(|channel| channel.grant.as_mut()) {
-                grant.role = role;
-                grant.version = version;
-                self.tell_scope(id);
-            }
-        }
-    }
-
     /// The origin has the document open for the channel.
-    pub(super) fn opened(&mut self, id: ChannelId, file: FileId, size: u64, now: Millis) {
+    pub(super) fn opened(
+        &mut self,
+        id: ChannelId,
+        file: FileId,
+        path: Option<FilePath>,
+        size: u64,
+        now: Millis,
+    ) {
         let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let session = self.sessions.get(&id.session());
+        let role = session.and_then(|session| session.admission.grant.as_ref());
+        let role = role.map(|grant| grant.role_at(path.as_ref()));
         let Some(channel) = self.channels.get_mut(&id) else {
             // It left while the origin was asked.
             return self.say(HubMessage::Close { channel: id });
@@ -93,6 +49,8 @@ impl Hub {
             _ => return,
         }
         channel.stage = Stage::Open(file.clone());
+        channel.path = path;
+        channel.role = role.unwrap_or(channel.role);
         if channel.is_text() && !file.is_room() {
             return self.text_opened(id, now);
         }
@@ -131,11 +89,10 @@ impl Hub {
         }
     }
 
-    fn tell_scope(&mut self, id: ChannelId) {
+    pub(super) fn tell_scope(&mut self, id: ChannelId) {
         let speaks = |channel: &&Channel| !channel.bare && !channel.is_text();
         let Some(channel) = self.channels.get(&id).filter(speaks) else { return };
-        let Some(grant) = &channel.grant else { return };
-        let scope = grant.role.scope();
+        let scope = channel.role.scope();
         let frame = hocuspocus::write_server(&channel.key, &ServerMessage::Authenticated { scope });
         self.send(id.session(), frame);
     }

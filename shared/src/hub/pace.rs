@@ -110,7 +110,7 @@ impl Pace {
 impl Hub {
     /// Takes the fare from whoever is at the other end of the socket; `false` if it cannot be paid.
     pub(super) fn pays(&mut self, session: SessionId, fare: Fare, now: Millis) -> bool {
-        let grant = self.sessions.get(&session).and_then(|session| session.grant.as_ref());
+        let grant = self.sessions.get(&session).and_then(|session| session.admission.grant.as_ref());
         let payer = grant.map_or(Payer::Stranger(session), |grant| Payer::Member(grant.member.id.clone()));
         let paid = self.paces.entry(payer).or_insert_with(|| Pace::new(now)).pay(fare, now);
         if !paid {

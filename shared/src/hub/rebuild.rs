@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::{
     Effect, Hub, Persisted, Session, Settings, Visitor,
+    admission::Admission,
     channel::{Channel, Stage},
     facts::{ChannelFacts, ChannelRow, Facts},
     link::Link,
@@ -64,7 +65,7 @@ impl Hub {
         };
         let visitor = Visitor { dialect: facts.dialect.clone(), token: None };
         let mut session = Session::new(visitor, now);
-        session.grant = facts.grant.clone();
+        session.admission = Admission::restored(facts.grant.clone(), facts.token.clone(), now);
         session.modern = facts.modern;
         session.next_index = facts.next_index;
         session.liveness = Liveness::restored(facts.greeted_at.unwrap_or(now), facts.asked_at);
@@ -87,7 +88,9 @@ impl Hub {
         let mut channel = Channel::new(row.key.into(), !session.is_hocuspocus());
         session.keys.insert(channel.key.clone(), id);
         session.visible = row.visible.or(session.visible.take());
-        channel.grant = session.grant.clone();
+        let grant = session.admission.grant.as_ref();
+        channel.role = grant.map_or(channel.role, |grant| grant.role_at(row.path.as_ref()));
+        channel.path = row.path;
         channel.stage = Stage::Open(row.file.clone());
         channel.receipts = Receipts::restored(facts.owed, self.outbox.next());
         // The state vector of an unanswered Step1 is lost: the whole document answers it.

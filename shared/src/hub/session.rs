@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 
 use super::{
-    Denial, Dialect, Effect, Frame, Hub, Visitor, channel::Channel, liveness::Liveness, pace::Fare, text,
+    Dialect, Effect, Frame, Hub, Visitor, admission::Admission, channel::Channel, liveness::Liveness,
+    pace::Fare, text,
 };
 use crate::{
     Millis,
     close::CloseCode,
-    grant::Grant,
     id::{ChannelId, SessionId},
     limits,
     wire::{
@@ -23,10 +23,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) dialect: Dialect,
-    /// Who it is, once a token was accepted.
-    pub(super) grant: Option<Grant>,
-    /// The token of the upgrade.
-    pub(super) token: Option<String>,
+    /// The tokens that it has shown, and its rights.
+    pub(super) admission: Admission,
     /// Whether its provider is of version 4 or later: those before throw on CLOSE, Ping and Pong.
     pub(super) modern: bool,
     /// The channels by routing key.
@@ -51,8 +49,7 @@ impl Session {
     pub(super) fn new(visitor: Visitor, now: Millis) -> Self {
         Self {
             dialect: visitor.dialect,
-            grant: None,
-            token: visitor.token,
+            admission: Admission::beginning(visitor.token),
             modern: false,
             keys: BTreeMap::new(),
             next_index: 1,
@@ -87,17 +84,19 @@ impl Hub {
             Dialect::YWebsocket { document } => Some(document.clone()),
             Dialect::Hocuspocus => None,
         };
-        let token = visitor.token.clone().unwrap_or_default();
         self.sessions.insert(session, Session::new(visitor, now));
         if let Some(document) = document
             && let Some(channel) = self.new_channel(session, &document)
         {
-            self.ask_admission(channel, token);
+            self.show_token(channel, "", now);
         }
     }
 
     /// A frame of the socket. Bounded before it is parsed; an unreadable one ends the session.
     pub fn receive(&mut self, session: SessionId, frame: Frame, now: Millis) {
+        if self.has_run_out(session, now) {
+            return;
+        }
         let Some(known) = self.sessions.get_mut(&session) else { return };
         known.backlog.heard();
         known.touched |= known.liveness.heard();
@@ -122,6 +121,7 @@ impl Hub {
         for channel in channels {
             self.leave(channel, now);
         }
+        self.forget_at_origin(session);
         self.sessions.remove(&session);
     }
 
@@ -130,20 +130,6 @@ impl Hub {
         if self.sessions.contains_key(&session) {
             self.disconnect(session, now);
             self.effects.push(Effect::Close { session, code, reason: reason.to_owned() });
-        }
-    }
-
-    /// The verdict on a token.
-    pub fn admitted(&mut self, channel: ChannelId, verdict: Result<Grant, Denial>, now: Millis) {
-        let Some(session) = self.sessions.get_mut(&channel.session()) else { return };
-        match verdict {
-            Ok(grant) => {
-                session.grant = Some(grant.clone());
-                session.touched = true;
-                self.grant_channel(channel, grant, now);
-            }
-            Err(denial) if session.is_hocuspocus() => self.deny_channel(channel, &denial, now),
-            Err(denial) => self.close(channel.session(), denial.code, &denial.reason, now),
         }
     }
 
@@ -210,25 +196,6 @@ impl Hub {
         let message =
             if modern { ServerMessage::Close { reason } } else { ServerMessage::PermissionDenied { reason } };
         hocuspocus::write_server(key, &message)
-    }
-
-    /// The earliest time at which a session without a valid token is closed.
-    pub(super) fn strangers_at(&self) -> Option<Millis> {
-        let strangers = self.sessions.values().filter(|session| session.grant.is_none());
-        strangers.map(|session| session.since + limits::STRANGER_MS).min()
-    }
-
-    /// Closes the sessions that have not shown a valid token in time.
-    pub(super) fn close_strangers(&mut self, now: Millis) {
-        let late: Vec<SessionId> = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| session.grant.is_none() && session.since + limits::STRANGER_MS <= now)
-            .map(|(id, _)| *id)
-            .collect();
-        for session in late {
-            self.close(session, CloseCode::Unauthorized, "no-token", now);
-        }
     }
 
     pub(super) fn touch(&mut self, session: SessionId) {

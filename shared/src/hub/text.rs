@@ -122,8 +122,9 @@ impl Hub {
             return self.refuse_text(id, "outbox-full", reason);
         }
         self.counters.changes += 1;
+        let grant = self.sessions.get(&id.session()).and_then(|session| session.admission.grant.as_ref());
+        let grant_version = grant.map_or(0, |grant| grant.version);
         let base = position.unwrap_or_else(|| channel.told.base());
-        let grant_version = channel.grant.as_ref().map_or(0, |grant| grant.version);
         let message = self.outbox.push(now, |hub_seq| HubMessage::Text {
             channel: id,
             file,
@@ -166,7 +167,8 @@ impl Hub {
     pub(super) fn ask_text(&mut self, id: ChannelId) {
         let round = self.outbox.number();
         let Some(channel) = self.channels.get(&id) else { return };
-        let Some(grant) = channel.grant.clone() else { return };
+        let session = self.sessions.get(&id.session());
+        let Some(grant) = session.and_then(|session| session.admission.grant.clone()) else { return };
         let name = channel.name().to_owned();
         let told = match &channel.told {
             Told::At(position) => position.clone(),
@@ -262,13 +264,12 @@ impl Hub {
         };
         let channel = self.channels.get_mut(&id)?;
         if matches!(channel.stage, Stage::Stranger | Stage::Closed) {
-            match self.sessions.get(&session)?.grant.clone() {
-                Some(grant) => {
-                    channel.stage = Stage::Admitting;
-                    self.touch(session);
-                    self.grant_channel(id, grant, now);
-                }
-                None => self.ask_admission(id, String::new()),
+            if self.sessions.get(&session)?.admission.grant.is_some() {
+                channel.stage = Stage::Admitting;
+                self.touch(session);
+                self.let_in(id, now);
+            } else {
+                self.show_token(id, "", now);
             }
         }
         Some(id)

@@ -160,9 +160,6 @@ fn token<'a>(reader: &mut Reader<'a>) -> Result<ClientMessage<'a>, FrameError> {
         kind => return Err(FrameError::Kind(AUTH, kind)),
     }
     let token = reader.text()?;
-    if token.len() > limits::TOKEN_BYTES {
-        return Err(FrameError::Token);
-    }
     let version = if reader.left() > 0 { Some(reader.text()?) } else { None };
     Ok(ClientMessage::Token { token, version })
 }

@@ -17,7 +17,7 @@ pub use self::{
 use crate::{
     close::CloseCode,
     grant::Grant,
-    id::{ChannelId, FileId, FilePath},
+    id::{ChannelId, FileId, FilePath, SessionId},
     position::Position,
 };
 
@@ -137,6 +137,14 @@ pub enum HubMessage {
     },
     /// Asks for a pong.
     Ping,
+    /// The token of a session, before it opens anything over this link, and whenever it shows another one. An
+    /// origin that asks for tokens verifies it too and believes it instead of the grants in `open`.
+    Token {
+        /// The session.
+        session: SessionId,
+        /// The token as the client sent it; empty, once the session is gone.
+        token: String,
+    },
 }
 
 /// What an origin says to a hub.

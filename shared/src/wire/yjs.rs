@@ -28,9 +28,6 @@ pub enum FrameError {
     /// A routing key longer than [`limits::KEY_BYTES`].
     #[error("the routing key is longer than {} bytes", limits::KEY_BYTES)]
     Key,
-    /// A token longer than [`limits::TOKEN_BYTES`].
-    #[error("the token is longer than {} bytes", limits::TOKEN_BYTES)]
-    Token,
     /// A message of a known type with a kind that does not exist.
     #[error("a message of type {0} has no kind {1}")]
     Kind(u64, u64),

@@ -131,12 +131,9 @@ fn a_key_is_a_name_and_perhaps_a_session() {
 }
 
 #[test]
-fn keys_and_tokens_have_a_longest_length() {
+fn keys_have_a_longest_length() {
     let key = "k".repeat(1025);
     let frame = hocuspocus::write_client(&key, &ClientMessage::Close);
     assert_eq!(hocuspocus::read_client(&frame), Err(FrameError::Key));
     assert_eq!(hocuspocus::read_head(&frame), Err(FrameError::Key));
-    let token = "t".repeat(8193);
-    let frame = hocuspocus::write_client("k", &ClientMessage::Token { token: &token, version: None });
-    assert_eq!(hocuspocus::read_client(&frame), Err(FrameError::Token));
 }

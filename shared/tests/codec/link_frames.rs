@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use shared::{
     close::CloseCode,
-    grant::{Grant, Member, Role},
+    grant::{Grant, Member, Role, Rule},
     id::{ChannelId, FileId, FilePath},
     position::{Epoch, Position},
     wire::link::{
@@ -25,7 +25,13 @@ fn position() -> Position {
 }
 
 fn grant(role: Role, expires: Option<u64>) -> Grant {
-    Grant { member: Member { id: "ann".into(), name: "Ann é".into() }, role, expires, version: 2 }
+    Grant {
+        member: Member { id: "ann".into(), name: "Ann é".into() },
+        role,
+        expires,
+        version: 2,
+        rules: [].into(),
+    }
 }
 
 fn bytes(text: &'static str) -> Bytes {
@@ -43,6 +49,8 @@ fn hub_samples() -> Vec<(&'static str, HubMessage)> {
         may_edit,
         bytes: Bytes::from_static(&[0, 0]),
     };
+    let rules = [Rule { paths: "docs/**".into(), role: Role::Viewer }].into();
+    let with_rules = Grant { rules, ..grant(Role::Editor, None) };
     let open = |name: &str, grant| HubMessage::Open { channel, name: name.into(), grant };
     let open_text = |told: &str| HubMessage::OpenText {
         channel,
@@ -95,6 +103,8 @@ fn hub_samples() -> Vec<(&'static str, HubMessage)> {
                 json: bytes(r#"{"type":"code-change","file":"a","text":"é"}"#),
             },
         ),
+        ("open with rules", open("src/a.txt", with_rules)),
+        ("token", HubMessage::Token { session: channel.session(), token: "a.b.c".into() }),
     ]
 }
 

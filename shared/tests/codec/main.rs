@@ -12,3 +12,4 @@ mod gate;
 mod golden_frames;
 mod link_frames;
 mod signature;
+mod tokens;

@@ -226,7 +226,8 @@ impl Room {
             }
             HubMessage::Awareness { file, bytes } => self.awareness(link, &file, &bytes, now),
             HubMessage::Event { channel, hub_seq, json } => self.event(link, channel, hub_seq, &json, now),
-            HubMessage::Stats { .. } => {}
+            // Tokens are for whoever stands at the room's door.
+            HubMessage::Stats { .. } | HubMessage::Token { .. } => {}
             HubMessage::Ping => self.tell(link, vec![OriginMessage::Pong]),
         }
         self.commit_next();

@@ -32,7 +32,7 @@ impl Room {
             return self.opened(link, channel, file, grant, text);
         }
         match FilePath::parse(name) {
-            Ok(path) if self.settings.create_on_open && grant.role.may_edit() => {
+            Ok(path) if self.settings.create_on_open && grant.role_at(Some(&path)).may_edit() => {
                 self.create(link, channel, path, grant, text);
             }
             Ok(_) => self.refuse_open(link, channel, CloseCode::NotFound, "no-file"),

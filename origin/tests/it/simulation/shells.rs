@@ -51,7 +51,7 @@ impl World {
             Effect::Admit { channel, .. } => {
                 let id = channel.session().as_u64().to_string();
                 let member = Member { id: id.as_str().into(), name: "member".into() };
-                let grant = Grant { member, role, expires: None, version: 1 };
+                let grant = Grant { member, role, expires: None, version: 1, rules: [].into() };
                 shell.hub.admitted(channel, Ok(grant), self.now);
             }
             Effect::Link(messages) => {

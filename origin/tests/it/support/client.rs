@@ -92,12 +92,18 @@ impl Client {
     }
 
     /// Reads frames until the socket is closed, and with which code.
-    pub(crate) async fn closed(mut self) -> u16 {
+    pub(crate) async fn closed(self) -> u16 {
+        self.closed_because().await.0
+    }
+
+    /// The same with the reason.
+    pub(crate) async fn closed_because(mut self) -> (u16, String) {
         loop {
             match self.next_raw().await {
-                Some(Message::Close(frame)) => return frame.map_or(1005, |frame| frame.code.into()),
+                Some(Message::Close(Some(frame))) => return (frame.code.into(), frame.reason.to_string()),
+                Some(Message::Close(None)) => return (1005, String::new()),
                 Some(_) => {}
-                None => return 1006,
+                None => return (1006, String::new()),
             }
         }
     }

@@ -69,7 +69,7 @@ impl Edge {
     pub(crate) fn opens(&self, room: &str, name: &str, file: &str) -> (ChannelId, [HubMessage; 2]) {
         let channel = SessionId::from_random(1 << 20).channel(1);
         let member = Member { id: format!("id of {name}").into(), name: name.into() };
-        let grant = Grant { member, role: Role::Editor, expires: None, version: 0 };
+        let grant = Grant { member, role: Role::Editor, expires: None, version: 0, rules: [].into() };
         let hello = HubMessage::Hello { hub: format!("{room}~{}", self.region), position: None };
         (channel, [hello, HubMessage::Open { channel, name: file.to_owned(), grant }])
     }

@@ -34,6 +34,13 @@ impl Process {
         said
     }
 
+    /// Runs one that prints something and ends, and gives what it prints.
+    pub(crate) fn printed(variables: &[(&str, &str)], arguments: &[&str]) -> String {
+        let output = command(variables, arguments).stdout(Stdio::piped()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// Starts one and waits until it listens.
     pub(crate) fn start(variables: &[(&str, &str)], arguments: &[&str]) -> Self {
         let variables = [variables, &[("LOG_FORMAT", "json")]].concat();

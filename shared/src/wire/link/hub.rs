@@ -1,13 +1,15 @@
 //! The frames of a hub.
 //!
-//! Tags: 1 hello, 2 open, 3 close, 4 update, 5 sync, 6 awareness, 7 event, 8 stats, 9 ping, 10 open-text, 11 text. A tag is never
+//! Tags: 1 hello, 2 open, 3 close, 4 update, 5 sync, 6 awareness, 7 event, 8 stats, 9 ping, 10 open-text, 11 text, 12 token. A tag is never
 //! used again for something else; a body only ever grows at its end.
 
 use bytes::Bytes;
 
 use super::{
     ChangeKind, HubMessage, LinkError,
-    part::{Body, Unreadable, read_frame, write_frame, write_grant, write_option, write_position},
+    part::{
+        Body, Unreadable, read_frame, write_frame, write_grant, write_option, write_position, write_rules,
+    },
 };
 use crate::wire::varint::Writer;
 
@@ -32,6 +34,7 @@ fn write(message: &HubMessage, body: &mut Writer) -> u8 {
             body.var(channel.0);
             body.text(name);
             write_grant(body, grant);
+            write_rules(body, grant);
             2
         }
         HubMessage::Close { channel } => {
@@ -80,6 +83,7 @@ fn write(message: &HubMessage, body: &mut Writer) -> u8 {
             write_grant(body, grant);
             body.text(told);
             body.var(*round);
+            write_rules(body, grant);
             10
         }
         HubMessage::Text { channel, file, hub_seq, grant_version, base, json } => {
@@ -91,13 +95,21 @@ fn write(message: &HubMessage, body: &mut Writer) -> u8 {
             body.bytes(json);
             11
         }
+        HubMessage::Token { session, token } => {
+            body.var(session.as_u64());
+            body.text(token);
+            12
+        }
     }
 }
 
 fn read(tag: u8, body: &mut Body<'_>) -> Result<Option<HubMessage>, Unreadable> {
     Ok(Some(match tag {
         1 => HubMessage::Hello { hub: body.text()?, position: body.option(Body::position)? },
-        2 => HubMessage::Open { channel: body.channel()?, name: body.text()?, grant: body.grant()? },
+        2 => {
+            let (channel, name, grant) = (body.channel()?, body.text()?, body.grant()?);
+            HubMessage::Open { channel, name, grant: body.rules_of(grant)? }
+        }
         3 => HubMessage::Close { channel: body.channel()? },
         4 => HubMessage::Update {
             channel: body.channel()?,
@@ -122,13 +134,11 @@ fn read(tag: u8, body: &mut Body<'_>) -> Result<Option<HubMessage>, Unreadable> 
         7 => HubMessage::Event { channel: body.channel()?, hub_seq: body.number()?, json: body.bytes()? },
         8 => HubMessage::Stats { json: body.bytes()? },
         9 => HubMessage::Ping,
-        10 => HubMessage::OpenText {
-            channel: body.channel()?,
-            name: body.text()?,
-            grant: body.grant()?,
-            told: body.text()?,
-            round: body.number()?,
-        },
+        10 => {
+            let (channel, name) = (body.channel()?, body.text()?);
+            let (grant, told, round) = (body.grant()?, body.text()?, body.number()?);
+            HubMessage::OpenText { channel, name, grant: body.rules_of(grant)?, told, round }
+        }
         11 => HubMessage::Text {
             channel: body.channel()?,
             file: body.file()?,
@@ -137,6 +147,7 @@ fn read(tag: u8, body: &mut Body<'_>) -> Result<Option<HubMessage>, Unreadable> 
             base: body.text()?,
             json: body.bytes()?,
         },
+        12 => HubMessage::Token { session: body.session()?, token: body.text()? },
         _ => return Ok(None),
     }))
 }

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::{LinkError, VERSION};
 use crate::{
     close::CloseCode,
-    grant::{Grant, Member, Role},
-    id::{ChannelId, FileId, FilePath},
+    grant::{Grant, Member, Role, Rule},
+    id::{ChannelId, FileId, FilePath, SessionId},
     position::{Epoch, Position},
     wire::varint::{ReadError, Reader, Writer},
 };
@@ -120,7 +120,23 @@ impl Body<'_> {
         let member = Member { id: self.reader.text()?.into(), name: self.reader.text()?.into() };
         let role = self.role()?;
         let expires = self.option(Self::number)?;
-        Ok(Grant { member, role, expires, version: self.small_number()? })
+        Ok(Grant { member, role, expires, version: self.small_number()?, rules: [].into() })
+    }
+
+    /// The rules of a grant, if the body goes on: they are at its end.
+    pub(super) fn rules_of(&mut self, grant: Grant) -> Result<Grant, Unreadable> {
+        if self.reader.left() == 0 {
+            return Ok(grant);
+        }
+        let mut rules = Vec::new();
+        for _ in 0..self.count(2)? {
+            rules.push(Rule { paths: self.text()?, role: self.role()? });
+        }
+        Ok(Grant { rules: rules.into(), ..grant })
+    }
+
+    pub(super) fn session(&mut self) -> Result<SessionId, Unreadable> {
+        self.number().map(SessionId::from_u64)
     }
 
     pub(super) fn position(&mut self) -> Result<Position, Unreadable> {
@@ -153,6 +169,17 @@ pub(super) fn write_grant(writer: &mut Writer, grant: &Grant) {
     write_role(writer, grant.role);
     write_option(writer, grant.expires, Writer::var);
     writer.var(grant.version.into());
+}
+
+/// Writes the rules of a grant at the end of a body: without any, it is as before there were any.
+pub(super) fn write_rules(writer: &mut Writer, grant: &Grant) {
+    if !grant.rules.is_empty() {
+        writer.var(grant.rules.len() as u64);
+        for rule in grant.rules.iter() {
+            writer.text(&rule.paths);
+            write_role(writer, rule.role);
+        }
+    }
 }
 
 pub(super) fn write_position(writer: &mut Writer, position: Position) {
