@@ -119,8 +119,7 @@ async fn a_member_who_joins_while_the_last_one_leaves_loses_nothing_in_500_races
     let server = redis::Redis::start(&[]).await;
     let flags = flags(&server, &["--flush-delay-ms=1"]).await;
     let origins = [start(&flags).await, start(&flags).await];
-    let client = ::redis::Client::open(server.url()).unwrap();
-    let watch = client.get_multiplexed_async_connection().await.unwrap();
+    let watch = server.administrator().await;
     let relays = (0..ROOMS as u64).map(|seed| {
         let relay = Relay {
             origins: &origins,

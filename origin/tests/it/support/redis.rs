@@ -22,7 +22,7 @@ use origin::{
     flush::bullmq,
     room_store::redis::{Fault, PERMISSIONS, RedisSettings, RedisStore},
 };
-use redis::{FromRedisValue, Value, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, FromRedisValue, Value, aio::MultiplexedConnection};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
@@ -92,6 +92,11 @@ impl Redis {
     /// Asks the server something, as its administrator.
     pub(crate) async fn ask<T: FromRedisValue>(&self, words: &[&str]) -> T {
         ask(&self.url(), words).await
+    }
+
+    /// A connection for who asks again and again.
+    pub(crate) async fn administrator(&self) -> MultiplexedConnection {
+        administrator(&self.url()).await.unwrap()
     }
 
     /// Stops the process where it is; its sockets stay open.
@@ -245,7 +250,9 @@ async fn until_answer(url: &str) {
 }
 
 async fn administrator(url: &str) -> Result<MultiplexedConnection, redis::RedisError> {
-    redis::Client::open(url)?.get_multiplexed_async_connection().await
+    // The client's own bound is short for a machine on which everything runs at once.
+    let patient = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+    redis::Client::open(url)?.get_multiplexed_async_connection_with_config(&patient).await
 }
 
 fn keep(port: u16, dir: &Path, options: &[String], remove: Option<&Path>) -> Keeper {
