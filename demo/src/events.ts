@@ -10,7 +10,7 @@ export interface TreeEntry {
 export type RoomEvent =
   | { type: "chat"; id: string; member: { id: string; name: string }; text: string; at: number }
   | { type: "files"; changes: ({ op: "create" | "rename" | "delete" } & TreeEntry)[] }
-  | { type: "stored"; files: { id: string; path: string; seq: number; at: number }[] }
+  | { type: "stored"; epoch: number; files: { id: string; path: string; seq: number; at: number }[] }
   | { type: "logged"; file: string; seq: number }
   | { type: "link"; state: "up" | "down" }
   | { type: "hold"; why: string }

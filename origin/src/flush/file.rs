@@ -92,7 +92,7 @@ impl Flush<'_> {
         let files = stored.iter().map(|Stored { file, .. }| {
             json!({ "id": file.id, "path": file.path, "seq": file.seq, "at": self.now_us })
         });
-        let event = json!({ "type": "stored", "files": files.collect::<Vec<_>>() });
+        let event = json!({ "type": "stored", "epoch": self.epoch, "files": files.collect::<Vec<_>>() });
         self.store.announce(self.room, Bytes::from(event.to_string())).await
     }
 

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 use shared::{
     id::{FileId, FilePath, RoomId},
@@ -13,7 +14,10 @@ use super::{
     registry::{Inner, Parts},
     state::{Effect, LinkId},
 };
-use crate::room_store::{Backfill, Claimed, FileLog, Joined, Left, ListedMember, Logged, StoreError};
+use crate::{
+    archive::ArchiveError,
+    room_store::{Backfill, Claimed, FileLog, Joined, Left, ListedMember, Logged, StoreError},
+};
 
 /// The room store's answers.
 pub(super) enum Done {
@@ -24,6 +28,7 @@ pub(super) enum Done {
     CaughtUp(Result<Backfill, StoreError>),
     Claimed(FilePath, FileId, Result<Claimed, StoreError>),
     Renewed(Epoch, Result<Joined, StoreError>),
+    Stored(FileId, Result<Option<Bytes>, ArchiveError>),
     Listed(Result<(), StoreError>),
     /// Whether the life of the room with this epoch is over.
     Erased(Epoch, bool),
@@ -51,10 +56,14 @@ pub(super) fn ask(
             }
             Effect::Backfill(link, position) => Done::Backfilled(link, store.backfill(&id, position).await),
             Effect::Events(link, read) => Done::Events(link, read, store.read(&id, &FileId::room()).await),
-            Effect::Claim(path) => {
-                let file = FileId::from_random(rand::random());
+            Effect::Claim(path, known) => {
+                let file = known.unwrap_or_else(|| FileId::from_random(rand::random()));
                 let answer = store.claim(&id, epoch, &path, &file).await;
                 Done::Claimed(path, file, answer)
+            }
+            Effect::Stored(file) => {
+                let answer = inner.parts.archive.file(&id, &file).await;
+                Done::Stored(file, answer.map(|stored| stored.map(|stored| stored.state)))
             }
             Effect::CatchUp(position) => Done::CaughtUp(store.backfill(&id, position).await),
             Effect::ToHub(..) | Effect::Unlink(..) | Effect::Announce(_) | Effect::Flush => {

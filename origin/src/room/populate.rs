@@ -35,10 +35,14 @@ pub(super) enum PopulateError {
     Store(#[from] StoreError),
 }
 
-/// Joins the room and populates it if nobody has.
-pub(super) async fn populate(parts: &Parts, room: &RoomId) -> Result<Populated, PopulateError> {
+/// Joins the room and populates it if nobody has; a shard that does not exist is made, if this `may_create` one.
+pub(super) async fn populate(
+    parts: &Parts,
+    room: &RoomId,
+    may_create: bool,
+) -> Result<Populated, PopulateError> {
     // Whoever tries names must leave nothing in the room store.
-    if !parts.create_on_open && parts.archive.find_by_id(room).await?.is_none() {
+    if !may_create && parts.archive.find_by_id(room).await?.is_none() {
         return Err(PopulateError::NoShard);
     }
     loop {
@@ -48,7 +52,7 @@ pub(super) async fn populate(parts: &Parts, room: &RoomId) -> Result<Populated, 
                 tokio::time::sleep(longest.min(LOOK_AGAIN)).await;
                 continue;
             }
-            Joined::Load(token) => match load(parts, room, &token).await {
+            Joined::Load(token) => match load(parts, room, &token, may_create).await {
                 Ok(position) => position,
                 Err(PopulateError::Store(StoreError::Stale)) => continue,
                 Err(error) => {
@@ -65,8 +69,13 @@ pub(super) async fn populate(parts: &Parts, room: &RoomId) -> Result<Populated, 
 
 /// Under the loader's token, which whoever deletes the shard takes away first: nothing that a room still holds of
 /// a deleted shard can meet one that is made here, and no shard that is gone looks like an empty one.
-async fn load(parts: &Parts, room: &RoomId, token: &LoaderToken) -> Result<Position, PopulateError> {
-    find_or_create(parts, room).await?;
+async fn load(
+    parts: &Parts,
+    room: &RoomId,
+    token: &LoaderToken,
+    may_create: bool,
+) -> Result<Position, PopulateError> {
+    find_or_create(parts, room, may_create).await?;
     let files = parts.archive.files(room).await?;
     let not_before = files.iter().map(|file| file.ts).max().unwrap_or(0);
     let base = |file: StoredFile| Base { file: file.id, path: file.path, state: file.state };
@@ -74,11 +83,11 @@ async fn load(parts: &Parts, room: &RoomId, token: &LoaderToken) -> Result<Posit
     Ok(parts.store.commit(room, token, bases, not_before).await?)
 }
 
-async fn find_or_create(parts: &Parts, room: &RoomId) -> Result<(), PopulateError> {
+async fn find_or_create(parts: &Parts, room: &RoomId, may_create: bool) -> Result<(), PopulateError> {
     if parts.archive.find_by_id(room).await?.is_some() {
         return Ok(());
     }
-    if !parts.create_on_open {
+    if !may_create {
         return Err(PopulateError::NoShard);
     }
     let shard = NewShard {

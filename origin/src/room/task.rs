@@ -1,6 +1,7 @@
 //! A room's task: one loop over hubs, room store and time that carries out what the state machine asks for.
 
 mod counting;
+mod holding;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -8,7 +9,6 @@ use bytes::Bytes;
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use shared::{
     Millis,
-    close::CloseCode,
     id::RoomId,
     wire::link::{HubMessage, OriginMessage},
 };
@@ -19,7 +19,7 @@ use super::{
     hearing::{Heard, Hearing},
     jobs,
     jobs::Done,
-    populate::{PopulateError, needs_room, populate},
+    populate::needs_room,
     registry::{Inbound, Inner},
     report,
     roll::Roll,
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     clock,
-    room_store::{Joined, Left, Published, StoreError},
+    room_store::{Joined, Published},
 };
 
 /// Messages of hubs that are handled before effects are carried out, so that they can share a batch.
@@ -59,6 +59,8 @@ struct Task {
     roll: Roll,
     /// Nobody is here, but something is dirty: leaving is tried again then, or when a flush says so.
     leave_at: Option<Instant>,
+    /// When the room is joined although nobody has come, to give back what the store may have lost.
+    back_at: Instant,
     /// It was given up without leaving, since its hubs usually come back at once.
     may_have_lease: bool,
     draining: bool,
@@ -89,6 +91,7 @@ pub(super) async fn run(inner: Arc<Inner>, id: RoomId, inbox: mpsc::Receiver<Inb
         renew_at: Instant::now(),
         roll: Roll::default(),
         leave_at: None,
+        back_at: Instant::now(),
         may_have_lease: false,
         draining: false,
         unstored: None,
@@ -105,7 +108,11 @@ impl Task {
     /// Waits for one input and handles it. Whether to go on.
     async fn step(&mut self) -> bool {
         // A renewal that finds the room gone must still give up the load that it was given.
-        if self.hold == Hold::Parked && self.outboxes.is_empty() && self.jobs.is_empty() {
+        if self.hold == Hold::Parked
+            && self.outboxes.is_empty()
+            && self.jobs.is_empty()
+            && !self.room.keeps_unstored()
+        {
             if std::mem::take(&mut self.may_have_lease) {
                 jobs::let_go(&self.inner, &self.id).await;
             }
@@ -152,7 +159,7 @@ impl Task {
                     self.hold = Hold::Parked;
                 }
                 if messages.iter().any(needs_room) {
-                    self.ensure_live().await;
+                    self.ensure_live(self.inner.parts.create_on_open).await;
                 }
                 for message in messages {
                     if matches!(message, HubMessage::Open { .. } | HubMessage::Close { .. }) {
@@ -196,6 +203,7 @@ impl Task {
             Done::Events(link, read, answer) => self.room.events_read(link, read, answer),
             Done::CaughtUp(answer) => self.room.caught_up(answer, now),
             Done::Claimed(path, id, answer) => self.room.claimed(&path, &id, answer, now),
+            Done::Stored(file, answer) => self.room.stored_read(&file, answer, now),
             Done::Renewed(epoch, _) if epoch != self.room.position().epoch => {}
             Done::Renewed(_, Ok(Joined::Ready(position))) if position.epoch == self.room.position().epoch => {
                 self.roll.changed(Instant::now());
@@ -272,93 +280,7 @@ impl Task {
         let renew = self.holds_lease().then_some(self.renew_at);
         let list = self.roll.due().filter(|_| self.holds_lease());
         let far = Instant::now() + Duration::from_secs(3600);
-        [tick, renew, list, self.leave_at].into_iter().flatten().min().unwrap_or(far)
-    }
-
-    /// Populates the room if it is not. If that fails, whoever opens something is refused with the reason.
-    async fn ensure_live(&mut self) {
-        match self.hold {
-            Hold::Live => return,
-            Hold::Failed(until) if until > Instant::now() => return,
-            _ => {}
-        }
-        self.may_have_lease = true;
-        self.hearing = Hearing::begin(&self.inner.parts.store, &self.id).await;
-        match populate(&self.inner.parts, &self.id).await {
-            Ok(populated) => {
-                self.room.begin(populated.position, populated.names, clock::now_us());
-                self.may_have_lease = false;
-                self.hold = Hold::Live;
-                self.renew_at = Instant::now() + self.inner.parts.lease / 3;
-            }
-            Err(PopulateError::NoShard) => {
-                self.room.refuse(CloseCode::NotFound, "no-room");
-                self.hold = Hold::Failed(Instant::now() + TRY_AGAIN);
-            }
-            Err(PopulateError::Store(StoreError::Sealed)) => {
-                self.room.refuse(CloseCode::Deleted, "deleted");
-                self.hold = Hold::Failed(Instant::now() + TRY_AGAIN);
-            }
-            Err(error) => {
-                tracing::error!(room.id = %self.id, %error, "a room cannot be populated");
-                self.room.refuse(CloseCode::Failed, "cannot-populate");
-                self.hold = Hold::Failed(Instant::now() + TRY_AGAIN);
-            }
-        }
-    }
-
-    /// Leaves the room store when nobody is here, and comes back when somebody is.
-    async fn look_after(&mut self) {
-        if self.room.is_stale() {
-            self.start_over("the room is in another epoch");
-            self.carry_out();
-        }
-        if matches!(self.hold, Hold::Failed(_)) && self.room.is_idle() {
-            self.hold = Hold::Parked;
-        }
-        if self.hold != Hold::Live || self.draining {
-            return;
-        }
-        if !self.room.is_idle() || !self.jobs.is_empty() {
-            if self.leave_at.take().is_some() {
-                self.renew_at = Instant::now();
-            }
-            return;
-        }
-        if self.leave_at.is_none_or(|at| at <= Instant::now()) {
-            self.leave().await;
-        }
-    }
-
-    async fn leave(&mut self) {
-        let parts = &self.inner.parts;
-        let epoch = self.room.position().epoch;
-        match parts.store.leave(&self.id, &parts.origin_id, epoch).await {
-            Ok(Left::Gone | Left::Members(_) | Left::NotMine) => {
-                self.hold = Hold::Parked;
-                self.hearing = Hearing::Nothing;
-                self.leave_at = None;
-            }
-            Ok(Left::Dirty(_)) => {
-                if self.leave_at.is_none() {
-                    parts.queue.request_now(&self.id);
-                }
-                self.leave_at = Some(Instant::now() + TRY_AGAIN);
-            }
-            Err(error) => {
-                tracing::warn!(room.id = %self.id, %error, "a room could not be left");
-                self.leave_at = Some(Instant::now() + TRY_AGAIN);
-            }
-        }
-    }
-
-    fn start_over(&mut self, why: &'static str) {
-        tracing::warn!(room.id = %self.id, why, "the room starts over");
-        self.room.unlink_all("epoch");
-        self.may_have_lease = true;
-        self.hold = Hold::Parked;
-        self.hearing = Hearing::Nothing;
-        self.leave_at = None;
+        [tick, renew, list, self.leave_at, self.comes_back_at()].into_iter().flatten().min().unwrap_or(far)
     }
 
     fn carry_out(&mut self) {

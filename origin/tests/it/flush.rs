@@ -51,7 +51,7 @@ async fn a_flush_writes_text_and_state_of_the_dirty_files_and_tells_the_room() {
     let Some(Published::Note(note)) = heard.recv().await else { panic!("not told") };
     let note: serde_json::Value = serde_json::from_slice(&note).unwrap();
     let one = json!({"id": file(1), "path": "1.js", "seq": seq, "at": NOW});
-    assert_eq!(note, json!({"type": "stored", "files": [one]}));
+    assert_eq!(note, json!({"type": "stored", "epoch": log.position.epoch, "files": [one]}));
 
     assert_eq!(bench.flush().await.unwrap().written, []);
     assert_eq!(bench.archive.saves.load(Relaxed), 1);

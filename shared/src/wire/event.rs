@@ -171,6 +171,8 @@ pub enum EventOut {
     },
     /// Files are in the archive.
     Stored {
+        /// The epoch in which `seq` counts.
+        epoch: u64,
         /// What of which file.
         files: Vec<StoredFile>,
     },

@@ -54,8 +54,8 @@ fn every_event_for_members_has_its_one_spelling() {
             r#"{"type":"logged","file":"f_0123456789abcdef","seq":9}"#,
         ),
         (
-            EventOut::Stored { files: vec![stored] },
-            r#"{"type":"stored","files":[{"id":"f_0123456789abcdef","path":"src/a.ts","seq":4,"at":5}]}"#,
+            EventOut::Stored { epoch: 3, files: vec![stored] },
+            r#"{"type":"stored","epoch":3,"files":[{"id":"f_0123456789abcdef","path":"src/a.ts","seq":4,"at":5}]}"#,
         ),
         (EventOut::Storing { state: StoringState::Behind }, r#"{"type":"storing","state":"behind"}"#),
         (EventOut::Storing { state: StoringState::CaughtUp }, r#"{"type":"storing","state":"caught-up"}"#),

@@ -33,6 +33,8 @@ impl Room {
             self.gap.at = now + PUBLISHED_MS;
         }
         self.gap.until = self.gap.until.max(entry.seq);
+        // It is acknowledged now, whenever it is heard.
+        self.keep_unstored(&entry);
     }
 
     /// Whether something is logged that this room has not seen: nothing is judged until it has.
@@ -78,6 +80,7 @@ impl Room {
             }
         }
         self.learn_names(&entry);
+        self.keep_unstored(&entry);
         let links: Vec<LinkId> = self.links.keys().copied().collect();
         for link in links {
             let Some(state) = self.links.get_mut(&link) else { continue };
@@ -136,6 +139,7 @@ impl Room {
                 Ok(mut live) => {
                     live.past = self.needs_past(file).then(|| Past::read(&log));
                     self.live.insert(file.clone(), live);
+                    self.keep_unstored_of(file, &log);
                 }
                 Err(error) => self.close_file(file, &error.to_string()),
             },

@@ -41,6 +41,10 @@ pub(super) enum Pending {
         file: FileId,
         round: u64,
     },
+    /// What the room store has lost of a file is to be given back.
+    Return {
+        file: FileId,
+    },
 }
 
 /// One change of a hub.
@@ -67,6 +71,8 @@ pub(super) enum What {
     Event,
     /// A change of a text frame; its bytes are the frame until it was judged, then the update.
     Text(Typing),
+    /// What was logged before, and lost by the room store.
+    Returned,
 }
 
 impl Commit {
@@ -107,7 +113,7 @@ impl Commit {
             .partition(|pending| matches!(pending, Pending::Change(_)));
         dropped.extend(changes.into_iter().filter_map(|pending| match pending {
             Pending::Change(change) => Some(change),
-            Pending::Sync { .. } | Pending::TextAnew { .. } => None,
+            Pending::Sync { .. } | Pending::TextAnew { .. } | Pending::Return { .. } => None,
         }));
         self.queue = syncs.into();
         self.queued_bytes = 0;
@@ -196,7 +202,9 @@ impl Room {
         loop {
             let (file, size, of_text) = match self.commit.queue.front() {
                 None => return (judged, false),
-                Some(Pending::Sync { file, .. } | Pending::TextAnew { file, .. }) => (file.clone(), 0, false),
+                Some(
+                    Pending::Sync { file, .. } | Pending::TextAnew { file, .. } | Pending::Return { file },
+                ) => (file.clone(), 0, false),
                 Some(Pending::Change(change)) => {
                     (change.file.clone(), change.bytes.len(), matches!(change.what, What::Text(_)))
                 }
@@ -212,18 +220,20 @@ impl Room {
             if full && !judged.is_empty() {
                 return (judged, false);
             }
-            match self.commit.queue.front() {
-                // Its answer must hold what is judged but not logged yet.
-                Some(Pending::Sync { .. } | Pending::TextAnew { .. }) if !judged.is_empty() => {
-                    return (judged, false);
-                }
-                _ => {}
+            // The answer to anything else must hold what is judged but not logged yet.
+            if !judged.is_empty() && !matches!(self.commit.queue.front(), Some(Pending::Change(_))) {
+                return (judged, false);
             }
             match self.commit.pop() {
                 Some(Pending::Sync { link, channel, file, ask, state_vector }) => {
                     self.answer_sync(link, channel, file, ask, &state_vector);
                 }
                 Some(Pending::TextAnew { link, channel, round, .. }) => self.text_anew(link, channel, round),
+                Some(Pending::Return { file }) => {
+                    if let Some(change) = self.return_file(&file) {
+                        self.commit.put_back(change);
+                    }
+                }
                 Some(Pending::Change(mut change)) => {
                     let verdict = self.judge(&mut change);
                     if verdict == Verdict::Missing && !std::mem::replace(&mut change.looked, true) {
@@ -303,11 +313,17 @@ impl Room {
                 LogEntry { file: entry.file, seq: place.seq, ts: place.ts, source, bytes: entry.bytes };
             self.apply_own(entry, now);
         }
+        if change.what == What::Returned {
+            return self.returned(&change.file, Verdict::Log);
+        }
         self.acknowledge(&change, place.seq);
         self.text_answered(&change, Verdict::Log);
     }
 
     fn answer(&mut self, change: Change, verdict: Verdict) {
+        if change.what == What::Returned {
+            return self.returned(&change.file, verdict);
+        }
         let Change { link, channel, file, hub_seq, .. } = change.clone();
         let message = match verdict {
             Verdict::Log | Verdict::Known => {

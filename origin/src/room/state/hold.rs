@@ -81,6 +81,10 @@ impl Room {
             self.catch_up();
         }
         self.close_gap(now);
+        if self.gives_back_at().is_some_and(|at| at <= now) {
+            self.give_back();
+            self.commit_next();
+        }
         self.end_stale_presence(now);
         self.drop_overflowing();
         self.look_at_storing(now);
@@ -89,7 +93,8 @@ impl Room {
     /// When [`Self::tick`] wants to be called next.
     pub fn next_tick(&self) -> Option<Millis> {
         let hold = self.commit.hold.until.filter(|_| !self.catching_up);
-        [hold, self.presence.due_at(), self.gap_at(), self.storing_at()].into_iter().flatten().min()
+        let others = [self.presence.due_at(), self.gap_at(), self.storing_at(), self.gives_back_at()];
+        others.into_iter().chain([hold]).flatten().min()
     }
 
     /// The room store's answer to [`Effect::CatchUp`]: what it has beyond the room's position, which settles the
@@ -107,6 +112,7 @@ impl Room {
                     self.want(&file);
                 }
                 self.look_at_storing(now);
+                self.give_back();
                 self.commit_next();
             }
             // Emptied, or populated anew by another origin: nothing here continues it.

@@ -29,11 +29,13 @@ impl Room {
             What::Event => return Verdict::Log,
             What::Text(_) => return self.judge_text(change),
             What::Step2 { may_edit } => may_edit,
-            What::Update => true,
+            What::Update | What::Returned => true,
         };
         let Some(live) = self.live.get_mut(&change.file) else { return Verdict::Refuse("no-file") };
         match live.brings_new(&change.bytes) {
             Verdict::Log if !may_edit => Verdict::Refuse("read-only"),
+            // It was within the bounds when it was logged first.
+            Verdict::Log if change.what == What::Returned => live.advance(&change.bytes),
             Verdict::Log => live.admit(&change.bytes),
             verdict => verdict,
         }
@@ -59,6 +61,11 @@ impl LiveFile {
         if self.size + bytes.len() > limits::FILE_BYTES + limits::FILE_SLACK_BYTES {
             return Verdict::Refuse("file-too-large");
         }
+        self.advance(bytes)
+    }
+
+    /// Lets the gate's view run ahead over an update, if everything that it builds on is there.
+    fn advance(&mut self, bytes: &Bytes) -> Verdict {
         match self.history.admit(&self.ahead, bytes) {
             Ok(advance) => {
                 self.ahead.apply(&advance);

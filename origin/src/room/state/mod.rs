@@ -19,6 +19,8 @@ mod text;
 mod visible;
 mod notes;
 mod storing;
+mod unstored;
+mod returning;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,7 +39,9 @@ use self::{
     commit::{Commit, What},
     links::Link,
     presence::Presence,
+    returning::Returning,
     storing::Storing,
+    unstored::Unstored,
     visible::Visible,
 };
 use crate::room_store::Batch;
@@ -63,8 +67,10 @@ pub enum Effect {
     Events(LinkId, u64),
     /// Read what the room itself lacks and answer with [`Room::caught_up`].
     CatchUp(Position),
-    /// Claim this path for a new file and answer with [`Room::claimed`].
-    Claim(FilePath),
+    /// Claim this path for a new file, which has this id if it had one before, and answer with [`Room::claimed`].
+    Claim(FilePath, Option<FileId>),
+    /// Read what the archive has of this file and answer with [`Room::stored_read`].
+    Stored(FileId),
     /// Tell the other origins, in order; nothing durable depends on it.
     Announce(Bytes),
     /// Something is dirty: a flush is due.
@@ -130,6 +136,10 @@ pub struct Room {
     reread: Vec<FileId>,
     catching_up: bool,
     stale: bool,
+    unstored: Unstored,
+    /// Others keep what is logged.
+    retired: bool,
+    returning: Returning,
     effects: Vec<Effect>,
     counts: Counts,
 }
@@ -157,15 +167,24 @@ impl Room {
             reread: Vec::new(),
             catching_up: false,
             stale: false,
+            unstored: Unstored::default(),
+            retired: false,
+            returning: Returning::default(),
             effects: Vec::new(),
             counts: Counts::default(),
         }
     }
 
     /// The room is populated: this is its position and these are its files.
-    /// `batches` is a number above that of every batch this origin has appended in the epoch.
+    /// Answers to what was asked before mean nothing any more. In another epoch than before, what was kept is given
+    /// back. `batches` is a number above that of every batch this origin has appended in the epoch.
     pub fn begin(&mut self, position: Position, names: Vec<(FileId, FilePath)>, batches: u64) {
+        if position.epoch != self.position.epoch {
+            self.returning.add(self.unstored.take(), &self.names);
+        }
         self.refusal = None;
+        self.retired = false;
+        self.claiming.clear();
         self.position = position;
         self.paths = names.iter().map(|(id, path)| (path.clone(), id.clone())).collect();
         self.names = names.into_iter().collect();
@@ -181,11 +200,14 @@ impl Room {
         self.greet_again();
         self.visible.forget_elsewhere();
         self.ask_others();
+        self.give_back();
+        self.commit_next();
     }
 
     /// Nothing can be opened here (any more): who is here is told and everything is closed.
     pub fn refuse(&mut self, code: CloseCode, reason: &'static str) {
         self.refusal = Some((code, reason));
+        self.forget_unstored(code);
         for state in self.links.values_mut() {
             let channels = std::mem::take(&mut state.channels);
             let closed = channels.into_keys().map(|channel| OriginMessage::Closed {

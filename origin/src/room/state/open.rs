@@ -31,6 +31,9 @@ impl Room {
         if let Some(file) = self.file_named(name) {
             return self.opened(link, channel, file, grant, text);
         }
+        if let Some(path) = self.returning.path_of(name) {
+            return self.wait_for(path, link, channel, grant, text);
+        }
         match FilePath::parse(name) {
             Ok(path) if self.settings.create_on_open && grant.role_at(Some(&path)).may_edit() => {
                 self.create(link, channel, path, grant, text);
@@ -86,6 +89,18 @@ impl Room {
         if self.names.len() >= limits::FILES {
             return self.refuse_open(link, channel, CloseCode::TooLarge, "too-many-files");
         }
+        self.wait_for(path, link, channel, grant, text);
+    }
+
+    /// Opens the document when the path is claimed.
+    fn wait_for(
+        &mut self,
+        path: FilePath,
+        link: LinkId,
+        channel: ChannelId,
+        grant: Grant,
+        text: Option<TextView>,
+    ) {
         if let Some(state) = self.links.get_mut(&link) {
             // The file is not known yet: it is the room's document until the claim is answered.
             state.channels.insert(channel, OpenChannel { file: FileId::room(), grant, text });
@@ -93,7 +108,8 @@ impl Room {
         let first = !self.claiming.contains_key(&path);
         self.claiming.entry(path.clone()).or_default().push((link, channel));
         if first {
-            self.effects.push(Effect::Claim(path));
+            let known = self.returning.file_at(&path);
+            self.effects.push(Effect::Claim(path, known));
         }
     }
 
@@ -122,6 +138,9 @@ impl Room {
                     self.close(link, channel);
                     self.refuse_open(link, channel, CloseCode::Failed, "cannot-create");
                 }
+                if self.is_giving_back() {
+                    self.give_back_later(now);
+                }
                 return;
             }
         };
@@ -131,6 +150,7 @@ impl Room {
                 self.opened(link, channel, file.clone(), grant, text);
             }
         }
+        self.give_back_to(path);
         self.commit_next();
     }
 

@@ -32,7 +32,7 @@ struct Waiting {
 impl Storing {
     /// A change of a file is logged.
     pub(super) fn logged(&mut self, file: &FileId, seq: u64) {
-        if self.stored.get(file).is_some_and(|stored| *stored >= seq) {
+        if self.has(file, seq) {
             return;
         }
         self.waiting.entry(file.clone()).or_insert(Waiting { since: None, seq }).seq = seq;
@@ -50,6 +50,11 @@ impl Storing {
         }
     }
 
+    /// Whether it was said that the archive has a file up to this seq.
+    pub(super) fn has(&self, file: &FileId, seq: u64) -> bool {
+        self.stored.get(file).is_some_and(|stored| *stored >= seq)
+    }
+
     fn oldest(&self) -> Option<Millis> {
         self.waiting.values().filter_map(|waiting| waiting.since).min()
     }
@@ -64,9 +69,12 @@ impl Room {
 
     /// A flush says what it has stored.
     pub(super) fn take_stored(&mut self, json: &[u8], now: Millis) {
-        if let Ok(EventOut::Stored { files }) = serde_json::from_slice(json) {
+        if let Ok(EventOut::Stored { epoch, files }) = serde_json::from_slice(json)
+            && epoch == self.position.epoch.0
+        {
             for file in files {
                 self.storing.stored(&file.id, file.seq, now);
+                self.unstored.stored(&file.id, file.seq);
             }
         }
     }

@@ -222,7 +222,7 @@ impl Room {
         let opens = self.links.values().flat_map(|link| link.channels.values());
         let waits = |pending: &Pending| match pending {
             Pending::Change(change) => change.file == *file && matches!(change.what, What::Text(_)),
-            Pending::Sync { .. } | Pending::TextAnew { .. } => false,
+            Pending::Sync { .. } | Pending::TextAnew { .. } | Pending::Return { .. } => false,
         };
         opens.into_iter().any(|open| open.file == *file && open.text.is_some())
             || self.commit.queue.iter().any(waits)

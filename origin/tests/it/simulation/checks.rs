@@ -49,6 +49,45 @@ impl World {
         self.settle_host(host);
     }
 
+    /// The room store is emptied; the origins notice, let go of their hubs and populate the room anew from the archive.
+    pub(crate) fn lose_store(&mut self) {
+        self.store.empty();
+        self.begin_anew();
+    }
+
+    /// The room store is in another epoch: the origins notice.
+    pub(crate) fn begin_anew(&mut self) {
+        for host in 0..self.hosts.len() {
+            self.hosts[host].room.unlink_all("epoch");
+            self.settle_host(host);
+            self.hosts[host].jobs.clear();
+        }
+        let names: Vec<_> = self.store.names.iter().map(|(id, path)| (id.clone(), path.clone())).collect();
+        for host in 0..self.hosts.len() {
+            self.hosts[host].room.begin(self.store.position, names.clone(), 0);
+            self.settle_host(host);
+        }
+    }
+
+    /// The origins and the room store come to rest; no hub and no client is heard.
+    pub(crate) fn run_origins(&mut self) {
+        for _ in 0..10_000 {
+            let mut moved = false;
+            for host in 0..self.hosts.len() {
+                moved |= self.answer(host) | self.take_published(host);
+            }
+            if !moved {
+                return;
+            }
+        }
+        panic!("the origins do not come to rest");
+    }
+
+    /// What was ever shown as saved is in the log.
+    pub(crate) fn assert_saved_is_logged(&self) {
+        (0..self.clients.len()).for_each(|client| self.assert_logged(client));
+    }
+
     /// An origin that nobody uses forgets the room and opens it again.
     pub(crate) fn begin_again(&mut self, host: usize) {
         let names = self.store.names.iter().map(|(id, path)| (id.clone(), path.clone())).collect();
@@ -71,18 +110,12 @@ impl World {
         while self.deliver_to(client) | self.deliver_from(client) {}
     }
 
-    /// "Saved" was shown: then all that the author has typed is in the log, at this very moment.
+    /// What a client showed as saved is in the log.
     pub(super) fn assert_logged(&self, client: usize) {
         let who = &self.clients[client];
-        let logged: StateVector = self.logged(&who.name).transact().state_vector();
-        let own = yrs::ClientID::new(who.id);
-        assert!(
-            logged.get(&own) >= who.state_vector().get(&own),
-            "client {} shows Saved, but the log has {} of its {}",
-            who.id,
-            logged.get(&own),
-            who.state_vector().get(&own),
-        );
+        let logged = self.logged(&who.name).transact().state_vector().get(&yrs::ClientID::new(who.id));
+        let (id, saved) = (who.id, who.saved);
+        assert!(logged >= saved, "client {id} showed {saved} as saved, but the log has {logged}");
     }
 
     /// Everybody has the same text, it is the log's, and nobody waits for an acknowledgement.

@@ -35,6 +35,8 @@ pub(crate) struct Client {
     heard: bool,
     /// Uncounted updates of this connection: acknowledgements may run ahead by that many.
     pub(crate) surplus: u32,
+    /// How much it had typed when it last showed "Saved".
+    pub(crate) saved: u32,
     pub(crate) status: (u32, u32),
     pub(crate) denied: Vec<String>,
     pub(crate) closed: Vec<String>,
@@ -68,6 +70,7 @@ impl Client {
             queue: VecDeque::new(),
             heard: false,
             surplus: 0,
+            saved: 0,
             status: (0, 0),
             denied: Vec::new(),
             closed: Vec::new(),
@@ -150,6 +153,11 @@ impl Client {
 
     pub(crate) fn state_vector(&self) -> StateVector {
         self.doc.transact().state_vector()
+    }
+
+    /// How much it has typed.
+    pub(crate) fn typed(&self) -> u32 {
+        self.state_vector().get(&yrs::ClientID::new(self.id))
     }
 
     /// Shows something (a cursor).

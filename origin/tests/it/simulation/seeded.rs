@@ -94,6 +94,14 @@ fn step(world: &mut World, dice: &mut Dice) {
         91 => world.flush(FILE),
         97 if !world.clients[client].bare && world.clients[client].online => world.clients[client].step1(),
         98 => world.pass(20 + dice.roll(600) as u64),
+        99 if dice.roll(2) == 0 => world.run(),
+        99 if world.hosts.len() > 1 => {
+            // What was shown as saved returns without a hub or a client.
+            world.store.faults.clear();
+            world.lose_store();
+            world.run_origins();
+            world.assert_saved_is_logged();
+        }
         _ => {}
     }
 }

@@ -307,15 +307,18 @@ fn members_are_told_when_the_archive_falls_behind_and_when_it_has_caught_up() {
     assert_eq!(told(&world, behind), [2, 2], "again, for those who have come since");
 
     let id = world.store.names.iter().find(|(_, path)| path.as_str() == FILE).unwrap().0.clone();
-    let stored = |seq: u64| {
-        format!(r#"{{"type":"stored","files":[{{"id":"{id}","path":"{FILE}","seq":{seq},"at":1}}]}}"#)
+    let stored = |world: &World, seq: u64| {
+        let file = format!(r#"{{"id":"{id}","path":"{FILE}","seq":{seq},"at":1}}"#);
+        format!(r#"{{"type":"stored","epoch":{},"files":[{file}]}}"#, world.store.position.epoch.0)
     };
     world.clients[a].edit(0, Some("y"));
     world.run();
-    world.store.announce(stored(1).into());
+    let note = stored(&world, 1);
+    world.store.announce(note.into());
     world.run();
     assert_eq!(told(&world, caught_up), [1, 1], "what is left is new");
-    world.store.announce(stored(2).into());
+    let note = stored(&world, 2);
+    world.store.announce(note.into());
     world.run();
     world.pass(60_000);
     world.run();

@@ -1,6 +1,6 @@
 //! A room store in memory with the contract of `origin::room_store`, for one room, that fails on command.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use origin::room_store::{
@@ -9,7 +9,7 @@ use origin::room_store::{
 use shared::{
     id::{FileId, FilePath},
     position::{Epoch, Position},
-    wire::event::EventOut,
+    wire::event::{EventOut, StoredFile},
 };
 
 /// How the next append goes.
@@ -27,6 +27,9 @@ pub(crate) struct Store {
     pub(crate) log: Vec<LogEntry>,
     /// The merged state of each flushed file, and the seq of the last update in it.
     bases: BTreeMap<FileId, (Bytes, u64)>,
+    /// The files that the archive has, and the state of those that were flushed.
+    archived: BTreeSet<FileId>,
+    archive: BTreeMap<FileId, Bytes>,
     marks: BTreeMap<String, u64>,
     answers: BTreeMap<String, (u64, Vec<Logged>)>,
     pub(crate) faults: VecDeque<Fault>,
@@ -39,9 +42,12 @@ impl Store {
         let name = |(at, path): (usize, &&str)| {
             (FileId::from_random(at as u128), FilePath::parse(path).expect("a path"))
         };
+        let names: BTreeMap<FileId, FilePath> = files.iter().enumerate().map(name).collect();
         Self {
             position: Position { epoch: Epoch(7), seq: 0, ts: 1_000 },
-            names: files.iter().enumerate().map(name).collect(),
+            archived: names.keys().cloned().collect(),
+            archive: BTreeMap::new(),
+            names,
             log: Vec::new(),
             bases: BTreeMap::new(),
             marks: BTreeMap::new(),
@@ -116,13 +122,47 @@ impl Store {
         Backfill::Changes(self.position, later)
     }
 
-    /// Makes `state` the base of a file and forgets the updates that are in it.
-    pub(crate) fn trim(&mut self, path: &str, state: Bytes) {
-        let Some((file, _)) = self.names.iter().find(|(_, known)| known.as_str() == path) else { return };
-        if let Some(last) = self.log.iter().filter(|entry| entry.file == *file).map(|entry| entry.seq).max() {
-            self.bases.insert(file.clone(), (state, last));
-            self.log.retain(|entry| entry.file != *file);
+    /// Everything in it is lost; the room is populated anew from what the archive has.
+    pub(crate) fn empty(&mut self) {
+        let epoch = Epoch(self.position.epoch.0 + 1);
+        self.position = Position { epoch, seq: 0, ts: self.position.ts + 1 };
+        self.names.retain(|file, _| self.archived.contains(file));
+        self.bases.values_mut().for_each(|(_, seq)| *seq = 0);
+        self.log.clear();
+        self.marks.clear();
+        self.answers.clear();
+        for queue in self.published.values_mut() {
+            queue.clear();
+            queue.push_back(Published::Epoch(epoch));
         }
+    }
+
+    /// A replica takes over that has nothing of what was ever flushed or logged, and knows the files.
+    pub(crate) fn lag(&mut self) {
+        let names = self.names.clone();
+        self.bases.clear();
+        self.empty();
+        self.names = names;
+    }
+
+    /// What the archive has of a file.
+    pub(crate) fn stored(&self, file: &FileId) -> Option<Bytes> {
+        self.archive.get(file).cloned()
+    }
+
+    /// The archive has `state`: it is the base of the file, the updates in it are forgotten, the origins are told.
+    pub(crate) fn trim(&mut self, path: &str, state: Bytes) {
+        let Some((file, path)) = self.names.iter().find(|(_, known)| known.as_str() == path) else { return };
+        let (file, seq) = (file.clone(), self.position.seq);
+        let files = vec![StoredFile { id: file.clone(), path: path.clone(), seq, at: 0 }];
+        let note = EventOut::Stored { epoch: self.position.epoch.0, files }.to_json();
+        self.archived.insert(file.clone());
+        self.archive.insert(file.clone(), state.clone());
+        if let Some(last) = self.log.iter().filter(|entry| entry.file == file).map(|entry| entry.seq).max() {
+            self.bases.insert(file.clone(), (state, last));
+            self.log.retain(|entry| entry.file != file);
+        }
+        self.announce(note.into());
     }
 
     fn next(&mut self, file: FileId, source: Source, bytes: Bytes) -> LogEntry {

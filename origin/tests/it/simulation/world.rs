@@ -191,6 +191,7 @@ impl World {
         self.clients[client].receive(&frame);
         let who = &self.clients[client];
         if before > 0 && who.unsynced == 0 && who.surplus == 0 {
+            self.clients[client].saved = who.typed();
             self.assert_logged(client);
         }
         true
@@ -299,9 +300,11 @@ impl World {
             RoomEffect::Backfill(link, from) => room.backfilled(link, Ok(store.backfill(from))),
             RoomEffect::Events(link, read) => room.events_read(link, read, store.read(&FileId::room())),
             RoomEffect::CatchUp(from) => room.caught_up(Ok(store.backfill(from)), now),
-            RoomEffect::Claim(path) => {
+            RoomEffect::Stored(file) => room.stored_read(&file, Ok(store.stored(&file)), now),
+            RoomEffect::Claim(path, known) => {
                 self.next_id += 1;
-                let id = FileId::from_random(u128::from(self.next_id) << 64 | 1);
+                let new = || FileId::from_random(u128::from(self.next_id) << 64 | 1);
+                let id = known.unwrap_or_else(new);
                 let answer = store.claim(&path, &id);
                 room.claimed(&path, &id, Ok(answer), now);
             }
