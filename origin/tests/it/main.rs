@@ -28,4 +28,5 @@ mod roles;
 mod members;
 mod deletion;
 mod lasting;
+mod schedules_on_redis;
 mod one_service;

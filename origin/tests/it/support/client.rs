@@ -64,6 +64,20 @@ impl Client {
         self.send(name, &ClientMessage::Sync(SyncMessage::Update(&update))).await;
     }
 
+    /// Deletes all of a document's text.
+    pub(crate) async fn erase(&mut self, name: &str) {
+        let update = {
+            let Some((doc, received)) = self.documents.get_mut(name) else { panic!("{name} is not open") };
+            received.unsaved += 1;
+            let content = doc.get_or_insert_text("content");
+            let mut change = doc.transact_mut();
+            let length = content.len(&change);
+            content.remove_range(&mut change, 0, length);
+            change.encode_update_v1()
+        };
+        self.send(name, &ClientMessage::Sync(SyncMessage::Update(&update))).await;
+    }
+
     pub(crate) fn text(&self, name: &str) -> String {
         let (doc, _) = &self.documents[name];
         doc.get_or_insert_text("content").get_string(&doc.transact())

@@ -51,15 +51,20 @@ impl TestOrigin {
 
     /// Starts one that does not hear what the fault says.
     pub(crate) async fn start_losing(fault: Fault, flags: &[&str]) -> Self {
-        Self::open(tempfile::tempdir().unwrap(), flags, Some(fault)).await
+        Self::open(Role::Both, tempfile::tempdir().unwrap(), flags, Some(fault)).await
     }
 
     /// Starts one on what another has left.
     pub(crate) async fn start_in(folder: TempDir, flags: &[&str]) -> Self {
-        Self::open(folder, flags, None).await
+        Self::open(Role::Both, folder, flags, None).await
     }
 
-    async fn open(folder: TempDir, flags: &[&str], fault: Option<Fault>) -> Self {
+    /// Starts one that does only this.
+    pub(crate) async fn start_as(role: Role, flags: &[&str]) -> Self {
+        Self::open(role, tempfile::tempdir().unwrap(), flags, None).await
+    }
+
+    async fn open(role: Role, folder: TempDir, flags: &[&str], fault: Option<Fault>) -> Self {
         let data_dir = folder.path().join("data");
         let own = [
             "origin",
@@ -76,7 +81,7 @@ impl TestOrigin {
         let settings = Cli::read(own.iter().chain(flags)).unwrap().settings;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let origin = Origin::open_losing(Role::Both, settings, fault).await.unwrap();
+        let origin = Origin::open_losing(role, settings, fault).await.unwrap();
         let app = origin.app.clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = TaskTracker::new().spawn(origin.serve(listener, async move { drop(stopped.await) }));
