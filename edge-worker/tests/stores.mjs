@@ -52,7 +52,7 @@ export async function startRedis() {
     async log(room, path) {
       const file = await redis.hget(key(room, 'n'), path);
       const entries = await redis.xrangeBuffer(key(room, `l:${file}`), '-', '+');
-      return entries.map(([id, [, record]]) => ({ seq: Number(`${id}`.split('-')[1]), ...read(record) }));
+      return entries.flatMap(([id, fields]) => changes(Number(`${id}`.split('-')[1]), fields));
     },
     async close() {
       redis.disconnect();
@@ -63,7 +63,14 @@ export async function startRedis() {
   };
 }
 
-/** An entry of a log: version, hub, its number for the change, channel, update. */
+/** An entry of a log: one record named `d`, or several named by their places; the last has the entry's seq. */
+function changes(last, fields) {
+  const places = fields.filter((_, at) => at % 2 === 0).map((name) => Number(`${name}`) || 0);
+  const seq = (place) => last - places.at(-1) + place;
+  return places.map((place, at) => ({ seq: seq(place), ...read(fields[2 * at + 1]) }));
+}
+
+/** A record of a log: version, hub, its number for the change, channel, update. */
 function read(record) {
   const decoder = decoding.createDecoder(new Uint8Array(record));
   assert.equal(decoding.readUint8(decoder), 1);

@@ -5,6 +5,7 @@ mod suite;
 pub(crate) mod setup;
 mod stores;
 mod history;
+mod batches;
 mod roll;
 mod loading;
 
@@ -12,8 +13,8 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use origin::room_store::{
-    Backfill, Claimed, FlushAck, Joined, Left, LoaderToken, Logged, Published, RoomStore, StoreError,
-    empty_base,
+    Backfill, Claimed, FlushAck, Joined, Left, LoaderToken, LogEntry, Logged, Published, RoomStore,
+    StoreError, empty_base,
 };
 use shared::{
     id::{FileId, RoomId},
@@ -21,6 +22,7 @@ use shared::{
     position::{Epoch, Position},
 };
 
+use self::batches::*;
 use self::history::*;
 use self::loading::*;
 use self::roll::*;

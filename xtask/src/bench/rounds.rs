@@ -19,19 +19,26 @@ struct Measured {
 #[derive(Debug)]
 pub(super) struct Rounds {
     load: &'static str,
+    names: [&'static str; 2],
     rounds: Vec<[Measured; 2]>,
 }
 
 impl Rounds {
     pub(super) fn new(load: &'static str) -> Self {
-        Self { load, rounds: Vec::new() }
+        Self::between(load, ["yardstick", "origin"])
+    }
+
+    /// With these names for the yardstick and what is measured.
+    pub(super) fn between(load: &'static str, names: [&'static str; 2]) -> Self {
+        Self { load, names, rounds: Vec::new() }
     }
 
     /// Adds a round: what the load printed for the yardstick and for the origin.
     pub(super) fn add(&mut self, yardstick: &Value, origin: &Value) -> Result<()> {
         let round = [Measured::read(yardstick)?, Measured::read(origin)?];
         if round[0].bytes != round[1].bytes {
-            bail!("{} bytes from the yardstick, {} from the origin", round[0].bytes, round[1].bytes);
+            let [first, second] = self.names;
+            bail!("{} bytes from {first}, {} from {second}", round[0].bytes, round[1].bytes);
         }
         self.rounds.push(round);
         Ok(())
@@ -54,11 +61,12 @@ impl Rounds {
 
     /// Everything, for scripts.
     pub(super) fn to_json(&self) -> Value {
+        let [first, second] = self.names;
         json!({
-            "cpu_us_per_delivery": { "yardstick": self.cpu_us(0), "origin": self.cpu_us(1) },
+            "cpu_us_per_delivery": { first: self.cpu_us(0), second: self.cpu_us(1) },
             "cpu_ratio": self.cpu_ratio().map(rounded),
             "cpu_ratios": self.cpu_ratios(),
-            "deliveries_per_second": { "yardstick": self.pace(0), "origin": self.pace(1) },
+            "deliveries_per_second": { first: self.pace(0), second: self.pace(1) },
             "pace_ratio": self.pace_ratio().map(rounded),
         })
     }

@@ -171,8 +171,10 @@ impl RoomStore for RedisStore {
             call = call.text(file.as_str());
         }
         for (entry, log) in batch.entries.iter().zip(logs) {
-            let Source { hub, hub_seq, .. } = &entry.source;
-            call = call.number(log as u64).bytes(write_record(entry)).text(&**hub).number(*hub_seq);
+            call = call.number(log as u64).bytes(write_record(entry));
+            if log == EVENTS_KEY {
+                call = call.text(&*entry.source.hub).number(entry.source.hub_seq);
+            }
         }
         let answer = match &self.replicated {
             Some((lane, patience)) => lane.run_replicated(&call, *patience).await?,
@@ -194,7 +196,10 @@ impl RoomStore for RedisStore {
         let (base_ts, base_seq) = (reply.take()?, reply.take()?);
         let base = Bytes::from(reply.take::<Vec<u8>>()?);
         let base = if file.is_room() { empty_base() } else { base };
-        Ok(FileLog { position, path, base_ts, base_seq, base, updates: reply.entries(file)? })
+        let mut updates = reply.entries(file)?;
+        // Of a batch that was merged in part, all is still there.
+        updates.retain(|update| update.ts > base_ts);
+        Ok(FileLog { position, path, base_ts, base_seq, base, updates })
     }
 
     async fn backfill(&self, room: &RoomId, from: Position) -> Result<Backfill, StoreError> {

@@ -1,17 +1,23 @@
 //! The commit of a populate: bases are staged piece by piece under the loader's token, then opened in one step.
+//! What other rooms log meanwhile waits for one small piece at most, and mostly for none.
+
+use std::time::Duration;
 
 use shared::{
     id::{FileId, RoomId},
     position::{Epoch, Position},
 };
+use tokio::time::{Instant, sleep};
 
 use super::{RedisStore, keys::Keys, micros, reply::Reply, script};
 use crate::room_store::{Base, LOADER_LEASE, LoaderToken, StoreError};
 
 /// What a loader has staged vanishes by itself after this, in milliseconds.
 pub(super) const ABANDONED_AFTER_MS: u64 = 120_000;
-/// Bytes of bases in one call, so that a populate does not stall the other rooms; a larger base goes alone.
-const STAGED_AT_ONCE: usize = 1 << 20;
+/// Bytes of bases in one call; a larger base goes alone.
+const STAGED_AT_ONCE: usize = 128 << 10;
+/// How long Redis is left to the others after a piece, in times of what the piece took.
+const REST: u32 = 3;
 
 impl RedisStore {
     pub(super) async fn populate(
@@ -22,13 +28,19 @@ impl RedisStore {
         not_before: u64,
     ) -> Result<Position, StoreError> {
         let keys = Keys::new(room);
-        for some in pieces(&bases) {
+        let mut took = Duration::ZERO;
+        for (nth, some) in pieces(&bases).into_iter().enumerate() {
+            if nth > 0 {
+                sleep(took * REST).await;
+            }
             let call = script::STAGE.call().key(keys.meta());
             let call = call.keys(some.iter().map(|base| keys.base(&base.file)));
             let call = call.text(&*loader.0).number(micros(LOADER_LEASE)).number(ABANDONED_AFTER_MS);
             let call =
                 some.iter().fold(call, |call, base| call.text(base.path.as_str()).bytes(base.state.clone()));
+            let begun = Instant::now();
             self.bulk.run(&call).await?;
+            took = begun.elapsed();
         }
         let call = script::COMMIT.call().key(keys.meta()).key(keys.members()).key(keys.files());
         let call =
@@ -65,13 +77,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_piece_has_at_most_a_megabyte_or_one_file() {
+    fn a_piece_has_at_most_128_kilobytes_or_one_file() {
         let base = |kilobytes: usize| Base {
             file: FileId::from_random(kilobytes as u128),
             path: FilePath::parse("a").unwrap(),
             state: Bytes::from(vec![0; kilobytes << 10]),
         };
-        let bases = [400, 600, 100, 3000, 1, 2].map(base);
+        let bases = [50, 70, 20, 300, 1, 2].map(base);
         let sizes: Vec<usize> = pieces(&bases).iter().map(|piece| piece.len()).collect();
         assert_eq!(sizes, [2, 1, 1, 2]);
         assert!(pieces(&[]).is_empty());

@@ -28,6 +28,9 @@ macro_rules! contract_of {
             the_batch_numbers_of_an_origin_begin_anew_after_it_left
             an_event_of_a_hub_is_logged_once_whoever_brings_it
             a_batch_with_one_unknown_file_logs_nothing
+            a_batch_over_several_files_is_read_in_its_order
+            of_a_batch_that_was_merged_in_part_the_rest_is_kept
+            a_batch_may_be_long
             an_ack_keeps_what_was_logged_meanwhile
             an_ack_that_comes_too_late_changes_nothing
             the_last_to_leave_removes_a_clean_room_only

@@ -1,8 +1,17 @@
 #!lua flags=allow-oom
--- After the archive has a merged state: makes it the base, trims exactly what was merged, cleans the file if
--- nothing newer is logged.
+-- After the archive has a merged state: makes it the base, trims what was merged, cleans the file if nothing newer is
+-- logged. A batch of which only a part was merged stays.
 -- K: meta log base files dirty   A: epoch, file, base ts that was read, ts and seq of the last update merged, state
 -- -> OK; errors COLD, EPOCH <current>, NOFILE, CONFLICT (another flush came first); nothing is written on these
+local function begin_after(merged, entry)
+  local ts, fields = tonumber(string.match(entry[1], '^(%d+)')), entry[2]
+  if fields[1] == 'd' then return ts end
+  local before_first = ts - tonumber(fields[#fields - 1])
+  for i = 1, #fields, 2 do
+    local begun = before_first + tonumber(fields[i])
+    if begun > merged then return begun end
+  end
+end
 local m = redis.call('HMGET', KEYS[1], 'st', 'e', 'bt', 'tr')
 if m[1] ~= 'R' then return redis.error_reply('COLD room') end
 if m[2] ~= ARGV[1] then return redis.error_reply('EPOCH ' .. m[2]) end
@@ -20,6 +29,6 @@ end
 redis.call('ZREM', KEYS[5], ARGV[2])
 if tonumber(last) > merged then
   local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)
-  if first[1] then redis.call('ZADD', KEYS[5], string.match(first[1][1], '^(%d+)'), ARGV[2]) end
+  if first[1] then redis.call('ZADD', KEYS[5], dec(begin_after(merged, first[1])), ARGV[2]) end
 end
 return 'OK'

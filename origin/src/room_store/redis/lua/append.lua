@@ -2,10 +2,14 @@
 -- Logs a batch in order, all or nothing, marks its files dirty and publishes it; the reply is the acknowledgement.
 -- K: meta origins files dirty events, log of each distinct file
 -- A: epoch, run id of the server if known, origin, batch number, events kept, size from which a record is published as a
---    reference, publish, channel, distinct files, (index of the key of its log, record, hub, hub_seq) of each entry
+--    reference, publish, channel, distinct files, of each entry the index of the key of its log and its record, and
+--    of an event also hub and hub_seq
 -- -> answers: number, first seq, first ts (u64 each), then of each entry 'n' (the next of these) or 'd', seq, ts
 -- errors COLD, EPOCH <current>, BEHIND <last number>, NOFILE; nothing is written on these
 -- Message: 1, 'U', epoch, first seq, first ts, then of each new entry: length and file, length and record
+-- What a batch brings a file is one entry of its log, since each costs; a reference is one of its own. The id is that
+-- of the last change, the fields are the records by their place in the batch, which gives seq and ts, or 'd' if there
+-- is one.
 local m = redis.call('HMGET', KEYS[1], 'st', 'e', 's', 't', 'rid', 'tr')
 if m[1] ~= 'R' then return redis.error_reply('COLD room') end
 local run = ARGV[2] ~= '' and ARGV[2] or run_id()
@@ -29,7 +33,10 @@ local now, seq, ts = now_us(), tonumber(m[3]), tonumber(m[4])
 local first_seq, first_ts = seq + 1, math.max(now, ts + 1)
 local answers = {struct.pack('>I8I8I8', number, first_seq, first_ts)}
 local message = {'\1U' .. struct.pack('>I8I8I8', tonumber(m[2]), first_seq, first_ts)}
-local marks, begun, ended, reference_from = {}, {}, {}, tonumber(ARGV[6])
+local marks, files, entries, begun, ended = {}, {}, {}, {}, {}
+local added, reference_from = 0, tonumber(ARGV[6])
+
+local function id_of(place) return dec(first_ts + place) .. '-' .. dec(first_seq + place) end
 
 local function place_of(key)
   local last = '+'
@@ -46,46 +53,72 @@ local function place_of(key)
   end
 end
 
-for i = #KEYS + 4, #ARGV, 4 do
-  local log, record, hub, hub_seq = tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
-  local numbered = log == 5 and hub ~= '' and hub_seq > 0
-  if numbered and not marks[hub] then
-    marks[hub] = tonumber(redis.call('HGET', KEYS[2], 'e:' .. hub) or 0)
-  end
-  if numbered and hub_seq <= marks[hub] then
-    answers[#answers + 1] = 'd' .. struct.pack('>I8I8', place_of(ARGV[i + 3] .. ' ' .. hub))
+local function publish(log, file, record)
+  files[log] = files[log] or struct.pack('>I1', #file) .. file
+  answers[#answers + 1] = 'n'
+  message[#message + 1] = files[log]
+  if #record >= reference_from then
+    message[#message + 1] = '\255\255\255\255'
   else
-    seq, ts = seq + 1, math.max(now, ts + 1)
-    local id, file = dec(ts) .. '-' .. dec(seq), '.room'
-    if log == 5 then
-      redis.call('XADD', KEYS[5], id, 'd', record, 'k', ARGV[i + 3] .. ' ' .. hub)
-      begun[5] = true
-    else
-      file = ARGV[log + 3]
-      redis.call('XADD', KEYS[log], id, 'd', record)
-      begun[log] = begun[log] or ts
-      ended[log] = ts
+    message[#message + 1] = struct.pack('>I4', #record)
+    message[#message + 1] = record
+  end
+end
+
+-- Writes what is to be one entry of a log.
+local function write(log)
+  local entry = entries[log]
+  if #entry == 0 then return end
+  local last = entry[#entry - 1]
+  if #entry == 2 then entry[1] = 'd' end
+  redis.call('XADD', KEYS[log], id_of(last), unpack(entry))
+  entries[log], ended[log] = {}, last
+end
+
+local args, i, events = ARGV, #KEYS + 4, false
+while i < #args do
+  local log, record = tonumber(args[i]), args[i + 1]
+  i = i + 2
+  if log > 5 then
+    if not begun[log] then begun[log], entries[log] = added, {} end
+    local is_reference = #record >= reference_from
+    -- A reference names an entry. And Lua's stack is not endless.
+    if is_reference or #entries[log] >= 2000 then write(log) end
+    local entry = entries[log]
+    entry[#entry + 1] = added
+    entry[#entry + 1] = record
+    if is_reference then write(log) end
+    added = added + 1
+    publish(log, args[log + 3], record)
+  else
+    local hub, hub_seq = args[i], tonumber(args[i + 1])
+    local key, numbered = args[i + 1] .. ' ' .. hub, hub ~= '' and hub_seq > 0
+    i = i + 2
+    if numbered and not marks[hub] then
+      marks[hub] = tonumber(redis.call('HGET', KEYS[2], 'e:' .. hub) or 0)
     end
-    if numbered then marks[hub] = hub_seq end
-    answers[#answers + 1] = 'n'
-    message[#message + 1] = struct.pack('>I1', #file) .. file
-    if #record >= reference_from then
-      message[#message + 1] = struct.pack('>I4', 4294967295)
+    if added > 0 then seq, ts = first_seq + added - 1, first_ts + added - 1 end
+    if numbered and hub_seq <= marks[hub] then
+      answers[#answers + 1] = 'd' .. struct.pack('>I8I8', place_of(key))
     else
-      message[#message + 1] = struct.pack('>I4', #record) .. record
+      redis.call('XADD', KEYS[5], id_of(added), 'd', record, 'k', key)
+      added, events = added + 1, true
+      if numbered then marks[hub] = hub_seq end
+      publish(log, '.room', record)
     end
   end
 end
-for log, last in pairs(ended) do
-  redis.call('ZADD', KEYS[3], dec(last), ARGV[log + 3])
-  redis.call('ZADD', KEYS[4], 'NX', dec(begun[log]), ARGV[log + 3])
+for log, first in pairs(begun) do
+  write(log)
+  redis.call('ZADD', KEYS[3], dec(first_ts + ended[log]), args[log + 3])
+  redis.call('ZADD', KEYS[4], 'NX', dec(first_ts + first), args[log + 3])
 end
 for hub, mark in pairs(marks) do redis.call('HSET', KEYS[2], 'e:' .. hub, dec(mark)) end
-if begun[5] then trim_events(KEYS[1], KEYS[5], tonumber(ARGV[5]), tonumber(m[6])) end
+if events then trim_events(KEYS[1], KEYS[5], tonumber(ARGV[5]), tonumber(m[6])) end
 local answer = table.concat(answers)
 if number > 0 then redis.call('HSET', KEYS[2], batch_of, answer) end
-if seq >= first_seq then
-  redis.call('HSET', KEYS[1], 's', dec(seq), 't', dec(ts))
+if added > 0 then
+  redis.call('HSET', KEYS[1], 's', dec(first_seq + added - 1), 't', dec(first_ts + added - 1))
   redis.call(ARGV[7], ARGV[8], table.concat(message))
 end
 return answer

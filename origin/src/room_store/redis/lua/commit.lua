@@ -4,19 +4,27 @@
 -- A: loader token, timestamp to stay above, publish, channel, (file, path) of each
 -- -> {epoch, ts}; error STALE if the token is no longer the loader's or a staged base has vanished
 if redis.call('HGET', KEYS[1], 'lk') ~= ARGV[1] then return redis.error_reply('STALE loader') end
-for i = 8, #KEYS, 2 do
-  if redis.call('EXISTS', KEYS[i]) == 0 then return redis.error_reply('STALE loader') end
+local bases, logs, changed, names = {}, {}, {}, {}
+for i = 8, #KEYS, 2 do bases[#bases + 1], logs[#logs + 1] = KEYS[i], KEYS[i + 1] end
+-- Many keys in one call: each call costs. Lua's stack is not endless.
+local function in_hundreds(list, call)
+  for i = 1, #list, 100 do call(unpack(list, i, math.min(i + 99, #list))) end
 end
+local staged = 0
+in_hundreds(bases, function(...) staged = staged + redis.call('EXISTS', ...) end)
+if staged < #bases then return redis.error_reply('STALE loader') end
 local now = now_us()
 local epoch, ts = dec(now), dec(math.max(now, tonumber(ARGV[2]) + 1))
-for i = 3, 7 do redis.call('UNLINK', KEYS[i]) end
-for i = 8, #KEYS, 2 do
-  local file, path = ARGV[i - 3], ARGV[i - 2]
-  redis.call('PERSIST', KEYS[i])
-  redis.call('UNLINK', KEYS[i + 1])
-  redis.call('ZADD', KEYS[3], ts, file)
-  redis.call('HSET', KEYS[5], path, file)
+redis.call('UNLINK', unpack(KEYS, 3, 7))
+for i, base in ipairs(bases) do
+  local file, path = ARGV[3 + 2 * i], ARGV[4 + 2 * i]
+  redis.call('PERSIST', base)
+  changed[2 * i - 1], changed[2 * i] = ts, file
+  names[2 * i - 1], names[2 * i] = path, file
 end
+in_hundreds(logs, function(...) redis.call('UNLINK', ...) end)
+in_hundreds(changed, function(...) redis.call('ZADD', KEYS[3], ...) end)
+in_hundreds(names, function(...) redis.call('HSET', KEYS[5], ...) end)
 redis.call('HDEL', KEYS[1], 'lk', 'lo', 'lx')
 redis.call('HSET', KEYS[1], 'v', 1, 'st', 'R', 'e', epoch, 's', 0, 't', ts, 'bt', ts, 'tr', 0, 'rid', run_id())
 redis.call('PERSIST', KEYS[1])

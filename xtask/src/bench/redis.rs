@@ -1,0 +1,155 @@
+//! Redis: what a delivery in a room of 50 with 5 writers costs the origin, beside the embedded room store; how many
+//! updates a second group commit logs in 100 busy rooms, beside a call for each; and how much longer an append
+//! takes while another room is populated.
+
+mod outcome;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, id},
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use self::outcome::Outcome;
+use super::{edge::fanout, fanout::answer, rounds::Rounds, server::Redis};
+use crate::{
+    build,
+    site::{Parts, Site, Stores},
+    surroundings::target_dir,
+    tools::Toolbox,
+};
+
+const ROUNDS: usize = 5;
+/// Keystrokes a second of each writer, as in the steady pace of `fanout`.
+const PACE: u32 = 50;
+/// Long enough that the flush of what was typed is in it.
+const KEYSTROKES: u32 = PACE * 7;
+/// Updates of a room that wait at any time: as many as five writers have on their way who type as fast as everybody
+/// receives.
+const WAITING: u32 = 5 * 32;
+/// Updates of each room with group commit.
+const BATCHED_UPDATES: u32 = WAITING * 25;
+/// Updates of each room with a call for each, which takes longer.
+const SINGLE_UPDATES: u32 = WAITING * 5;
+const BUSY_ROOMS: u32 = 100;
+const FILES: u32 = 500;
+const KILOBYTES: u32 = 100;
+/// How often that many files are loaded in each round.
+const POPULATES: u32 = 4;
+
+/// Builds everything for speed, measures, prints the outcome, and fails if something is not as wanted.
+pub(super) fn run(tools: &Toolbox, json_only: bool) -> Result<()> {
+    let programs = build::for_speed(tools)?;
+    let dir = target_dir().join(format!("bench/redis-{}", id()));
+    fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
+    let logs = target_dir().join("dev");
+    fs::create_dir_all(&logs).with_context(|| format!("creating {}", logs.display()))?;
+    let redis = Redis::start(tools, &dir, &logs.join(format!("redis-{}.log", id())))?;
+    let outcome = Bench { tools, programs, redis: &redis, dir: &dir }.measure();
+    redis.end(tools)?;
+    fs::remove_dir_all(&dir).with_context(|| format!("removing {}", dir.display()))?;
+
+    let outcome = outcome?;
+    if !json_only {
+        println!("{outcome}");
+    }
+    println!("{}", outcome.to_json());
+    match outcome.missed().as_slice() {
+        [] => Ok(()),
+        missed => bail!("not as wanted: {}", missed.join(", ")),
+    }
+}
+
+struct Bench<'a> {
+    tools: &'a Toolbox,
+    programs: PathBuf,
+    redis: &'a Redis,
+    dir: &'a Path,
+}
+
+impl Bench<'_> {
+    fn measure(&self) -> Result<Outcome> {
+        let mut outcome = Outcome::new();
+        self.members(&mut outcome.members)?;
+        for round in 1..=ROUNDS {
+            self.goes_on(&format!("appends and populates: round {round} of {ROUNDS}"))?;
+            outcome.add_appends(&self.appends(round, true)?, &self.appends(round, false)?)?;
+            outcome.add_populates(&self.populates(round)?)?;
+        }
+        Ok(outcome)
+    }
+
+    /// The same room at two origins, one on its embedded room store and one on Redis; both on SQLite archives.
+    fn members(&self, rounds: &mut Rounds) -> Result<()> {
+        let redis = Stores { redis: Some(self.redis.url()), mongo: None };
+        let sites = [
+            Site::plan(None, 0, &self.dir.join("embedded"))?,
+            Site::plan_on(redis, None, 0, 1, &self.dir.join("redis"))?,
+        ];
+        let mut running = Vec::new();
+        let measured = sites
+            .iter()
+            .try_for_each(|site| {
+                running.push(site.start(self.tools, &self.programs.join("origin"))?);
+                Ok(())
+            })
+            .and_then(|()| self.rounds_of_members(&sites, &mut running, rounds));
+        for parts in running {
+            parts.end(self.tools.stop())?;
+        }
+        measured
+    }
+
+    fn rounds_of_members(&self, sites: &[Site; 2], running: &mut [Parts], rounds: &mut Rounds) -> Result<()> {
+        for (parts, site) in running.iter_mut().zip(sites) {
+            if !parts.rise(self.tools, site)? {
+                bail!("stopped");
+            }
+        }
+        let ids: Vec<u32> = running.iter().flat_map(Parts::ids).collect();
+        let [embedded, redis] = ids[..] else { bail!("nothing runs") };
+        for round in 1..=ROUNDS {
+            self.goes_on(&format!("members: round {round} of {ROUNDS}"))?;
+            let type_at = |site: &Site, process: u32| {
+                let mut load = fanout(&self.programs);
+                load.args(["room", "--url"])
+                    .arg(format!("ws://127.0.0.1:{}/rooms/bench-{round}", site.origin()));
+                load.args(["--pid", &process.to_string(), "--rate", &PACE.to_string()]);
+                answer(load.args(["--keystrokes", &KEYSTROKES.to_string()]))
+            };
+            rounds.add(&type_at(&sites[0], embedded)?, &type_at(&sites[1], redis)?)?;
+        }
+        running.iter_mut().try_for_each(Parts::all_run)
+    }
+
+    fn appends(&self, round: usize, single: bool) -> Result<Value> {
+        let (name, updates) = if single { ("single", SINGLE_UPDATES) } else { ("batch", BATCHED_UPDATES) };
+        let mut load = self.load_on_redis("appends", &format!("{name}-{round}"));
+        load.args(["--pid", &self.redis.id().to_string(), "--rooms", &BUSY_ROOMS.to_string()]);
+        load.args(["--waiting", &WAITING.to_string(), "--updates", &updates.to_string()]);
+        answer(load.args(single.then_some("--single")))
+    }
+
+    fn populates(&self, round: usize) -> Result<Value> {
+        let mut load = self.load_on_redis("beside", &format!("beside-{round}"));
+        load.args(["--files", &FILES.to_string(), "--kilobytes", &KILOBYTES.to_string()]);
+        answer(load.args(["--populates", &POPULATES.to_string()]))
+    }
+
+    fn load_on_redis(&self, name: &str, rooms: &str) -> Command {
+        let mut load = Command::new(self.programs.join("examples/stored"));
+        load.args([name, "--redis", &self.redis.url(), "--name", rooms]);
+        load
+    }
+
+    fn goes_on(&self, what: &str) -> Result<()> {
+        if self.tools.stop().asked() {
+            bail!("stopped");
+        }
+        eprintln!("{what}");
+        Ok(())
+    }
+}
