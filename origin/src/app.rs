@@ -114,6 +114,8 @@ impl Origin {
     pub async fn open_losing(role: Role, settings: Settings, fault: Option<Fault>) -> anyhow::Result<Self> {
         // Whoever speaks TLS takes this; the queue's crate panics if there is none. It may be there already.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        // First: keys that cannot be used are to leave nothing behind.
+        let access = access(&settings)?;
         let connections = Connections::new();
         let data_dir = &settings.service.data_dir;
         let (data_dir, store): (_, Arc<dyn RoomStore>) = match redis(&settings.stores, fault) {
@@ -145,7 +147,8 @@ impl Origin {
             }
             false => None,
         };
-        let app = App::new(settings, origin_id, store, archive, queue, metrics, connections)?;
+        let opened = Opened { store, archive, queue, connections };
+        let app = App::new(settings, access, origin_id, opened, metrics)?;
         Ok(Self { app, role, flushing, _data_dir: data_dir })
     }
 
@@ -184,16 +187,23 @@ impl Origin {
     }
 }
 
+/// What is opened before the application is put together.
+struct Opened {
+    store: Arc<dyn RoomStore>,
+    archive: Arc<dyn Archive>,
+    queue: Arc<dyn FlushQueue>,
+    connections: Connections,
+}
+
 impl App {
     fn new(
         settings: Settings,
+        access: Access,
         origin_id: String,
-        store: Arc<dyn RoomStore>,
-        archive: Arc<dyn Archive>,
-        queue: Arc<dyn FlushQueue>,
+        opened: Opened,
         metrics: Arc<Metrics>,
-        connections: Connections,
     ) -> anyhow::Result<Self> {
+        let Opened { store, archive, queue, connections } = opened;
         let lifecycle = Lifecycle::default();
         let rooms = Rooms::new(room::Parts {
             store: store.clone(),
@@ -206,7 +216,6 @@ impl App {
             behind: settings.flush.behind(),
             metrics: metrics.clone(),
         });
-        let access = access(&settings)?;
         let direct = DirectHubs::new(direct::Parts {
             rooms: rooms.clone(),
             access: access.clone(),

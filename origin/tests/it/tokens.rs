@@ -141,8 +141,13 @@ fn keys_that_are_no_pair_are_found_at_the_start() {
     key["d"] = json!(URL_SAFE_NO_PAD.encode([3; 32]));
     let error = Tokens::open(&only(&key)).unwrap_err().to_string();
     assert!(error.contains("pair") && !error.contains(&URL_SAFE_NO_PAD.encode([3; 32])), "{error}");
-    let said = Process::refused(&[("JWT_KEYS", "/nowhere/keys.json"), ("LISTEN", "127.0.0.1:0")], &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let variables =
+        [("JWT_KEYS", "/nowhere/keys.json"), ("LISTEN", "127.0.0.1:0"), ("DATA_DIR", data.to_str().unwrap())];
+    let said = Process::refused(&variables, &[]);
     assert!(said.contains("JWT_KEYS") && said.contains("/nowhere/keys.json"), "{said}");
+    assert!(!data.exists(), "nothing was opened before");
 }
 
 #[tokio::test]
