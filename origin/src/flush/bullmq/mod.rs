@@ -2,7 +2,7 @@
 //!
 //! Promise: at most one job per room waits or runs, at most so many run and so many begin per window in all
 //! processes together, and a job whose worker dies is done by another. Stock BullMQ and its boards see and operate
-//! the same queue. The crate's gaps are closed here: [`line`] and [`worker`] make again what is lost, [`reason`]
+//! the same queue. The crate's gaps are closed here: [`line`] and `worker` make again what is lost, `reason`
 //! says at once why an attempt failed; that an attempt ends is up to [`super::attempt`].
 
 mod throttle;
