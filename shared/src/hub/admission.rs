@@ -296,13 +296,14 @@ impl Hub {
         }
     }
 
-    /// Asks the client for a token, by one of its open documents.
+    /// Asks the client for a token, by one of the documents that it has open or waits for.
     fn ask_token(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get(&id) else { return };
-        let is_open = |id: &ChannelId| {
-            self.channels.get(id).is_some_and(|channel| channel.file().is_some() && !channel.is_text())
+        let listens = |id: &ChannelId| {
+            let channel = self.channels.get(id).filter(|channel| !channel.is_text());
+            channel.is_some_and(|channel| matches!(channel.stage, Stage::Opening | Stage::Open(_)))
         };
-        let key = session.keys.iter().find(|(_, channel)| is_open(channel)).map(|(key, _)| key.clone());
+        let key = session.keys.iter().find(|(_, channel)| listens(channel)).map(|(key, _)| key.clone());
         if let Some(key) = key {
             self.send(id, hocuspocus::write_server(&key, &ServerMessage::TokenRequest));
         }

@@ -140,6 +140,15 @@ fn the_end_of_its_token_ends_a_session_and_a_new_token_prolongs_it() {
 }
 
 #[test]
+fn a_client_whose_documents_wait_for_an_origin_is_asked_for_another_token_too() {
+    let mut door = Door::hocuspocus();
+    door.show("a.txt", "t");
+    door.judge(Ok(grant(Role::Editor, T0 + 10_000)));
+    door.pass(5_000);
+    assert!(door.told().contains(&"a.txt token?".to_owned()));
+}
+
+#[test]
 fn a_frame_after_the_end_is_not_taken_though_the_tick_is_late() {
     let mut door = Door::hocuspocus();
     door.show("a.txt", "t");
