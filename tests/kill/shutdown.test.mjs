@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { pass } from './support/patience.mjs';
+import { pass, until } from './support/patience.mjs';
 import { Origin } from './support/origin.mjs';
 import { setStage } from './support/stage.mjs';
 
@@ -74,5 +74,6 @@ test('a second process on the same data folder is refused and says why', async (
 
   await first.end('SIGKILL');
   const third = await stage.origin();
-  assert.equal((await third.fetch('/readyz')).status, 200, 'the lock of a killed process is free');
+  const ready = async () => (await third.fetch('/readyz')).status === 200;
+  await until('the lock of a killed process is free', ready);
 });
