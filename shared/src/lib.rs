@@ -6,6 +6,7 @@
 pub mod id;
 pub mod position;
 pub mod limits;
+pub mod fingerprint;
 pub mod close;
 pub mod grant;
 pub mod token;

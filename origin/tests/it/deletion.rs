@@ -10,7 +10,7 @@ use axum::{
 use futures_util::future::BoxFuture;
 use origin::{
     app::App,
-    archive::{Archive, ArchiveError, FileWrite, Making, NewShard, Saved, Shard, StoredFile},
+    archive::{Archive, ArchiveError},
     flush::{
         job::{FlushError, flush_room},
         parking::Parking,
@@ -20,7 +20,7 @@ use origin::{
 };
 use serde_json::json;
 use shared::{
-    id::{FileId, RoomId},
+    id::RoomId,
     wire::{
         hocuspocus::{ClientMessage, write_client},
         yjs::SyncMessage,
@@ -33,56 +33,24 @@ use crate::{
     room_store_contract::setup::{LEASE, any_room, base, batch, file, update},
     support::{
         Client, TestOrigin,
+        archive::{Between, Through},
         redis::{Redis, until},
     },
 };
 
-/// An archive that deletes, or fails to, and then lets something else happen before it answers.
+/// Deletes, or fails to, and then lets something else happen before it answers.
 struct Slow {
-    archive: Arc<dyn Archive>,
     fails: bool,
     then: Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
 }
 
 #[async_trait]
-impl Archive for Slow {
-    async fn find_by_id(&self, id: &RoomId) -> Result<Option<Shard>, ArchiveError> {
-        self.archive.find_by_id(id).await
-    }
-
-    async fn making(&self, id: &RoomId) -> Result<Option<Making>, ArchiveError> {
-        self.archive.making(id).await
-    }
-    async fn create(&self, shard: NewShard) -> Result<(), ArchiveError> {
-        self.archive.create(shard).await
-    }
-
-    async fn files(&self, id: &RoomId) -> Result<Vec<StoredFile>, ArchiveError> {
-        self.archive.files(id).await
-    }
-
-    async fn file(&self, id: &RoomId, file: &FileId) -> Result<Option<StoredFile>, ArchiveError> {
-        self.archive.file(id, file).await
-    }
-
-    async fn save_file(
-        &self,
-        id: &RoomId,
-        known: Option<u64>,
-        file: FileWrite,
-    ) -> Result<Saved, ArchiveError> {
-        self.archive.save_file(id, known, file).await
-    }
-
-    async fn synced(&self, id: &RoomId, last_sync_timestamp: u64) -> Result<(), ArchiveError> {
-        self.archive.synced(id, last_sync_timestamp).await
-    }
-
-    async fn delete(&self, id: &RoomId) -> Result<bool, ArchiveError> {
+impl Between for Slow {
+    async fn delete(&self, archive: &dyn Archive, id: &RoomId) -> Result<bool, ArchiveError> {
         if self.fails {
             return Err(ArchiveError::Failed("it is away".to_owned()));
         }
-        let was_there = self.archive.delete(id).await;
+        let was_there = archive.delete(id).await;
         (self.then)().await;
         was_there
     }
@@ -95,7 +63,8 @@ async fn delete(
     fails: bool,
     then: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static,
 ) -> StatusCode {
-    let archive = Arc::new(Slow { archive: app.archive.clone(), fails, then: Box::new(then) });
+    let by = Slow { fails, then: Box::new(then) };
+    let archive = Arc::new(Through { inner: app.archive.clone(), by });
     let mut router = http::router(App { archive, ..app.clone() });
     let request = Request::delete(format!("/api/v1/shards/{room}")).body(Body::empty()).unwrap();
     router.call(request).await.unwrap().status()

@@ -26,7 +26,7 @@ impl Backlog {
 
     /// The client speaks: it is alive, whatever its socket has to send.
     pub(super) fn heard(&mut self) {
-        if self.bytes < limits::BACKLOG_STUCK_BYTES {
+        if self.excess() < limits::BACKLOG_STUCK_BYTES {
             self.stuck = None;
         }
     }
@@ -45,7 +45,7 @@ impl Backlog {
         self.bytes = bytes;
         self.opening = self.opening.min(bytes);
         self.stuck = match self.stuck {
-            _ if bytes < limits::BACKLOG_STUCK_BYTES => None,
+            _ if self.excess() < limits::BACKLOG_STUCK_BYTES => None,
             Some((least, since)) if bytes >= least => Some((least, since)),
             _ => Some((bytes, now)),
         };
@@ -93,5 +93,35 @@ impl Hub {
     fn close_slow(&mut self, session: SessionId, now: Millis) {
         self.counters.slow_consumers += 1;
         self.close(session, CloseCode::SlowConsumer, CloseCode::SlowConsumer.word(), now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MB: usize = 1 << 20;
+
+    #[test]
+    fn a_socket_without_progress_is_stuck_since_it_was_too_much() {
+        let mut backlog = Backlog::default();
+        backlog.told(2 * MB, 1_000);
+        backlog.told(3 * MB, 2_000);
+        assert_eq!(backlog.stuck, Some((2 * MB, 1_000)));
+        backlog.told(2 * MB - 1, 3_000);
+        assert_eq!(backlog.stuck, Some((2 * MB - 1, 3_000)));
+        backlog.told(MB - 1, 4_000);
+        assert_eq!(backlog.stuck, None);
+    }
+
+    #[test]
+    fn who_opens_a_large_document_may_take_it_slowly() {
+        let mut backlog = Backlog::default();
+        backlog.opens(7 * MB);
+        backlog.told(7 * MB, 1_000);
+        backlog.told(7 * MB, 60_000);
+        assert_eq!((backlog.stuck, backlog.excess()), (None, 0));
+        backlog.told(9 * MB, 61_000);
+        assert_eq!(backlog.stuck, Some((9 * MB, 61_000)), "what comes beside it counts");
     }
 }

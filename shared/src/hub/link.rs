@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::{Effect, Hub, NO_ANSWER, channel::Stage};
 use crate::{
     Millis,
+    fingerprint::fingerprint,
     id::{ChannelId, SessionId},
     limits,
     position::{Epoch, Position},
@@ -268,7 +269,7 @@ impl Hub {
     /// When the link needs looking at.
     pub(super) fn link_watch_at(&self) -> Option<Millis> {
         if !self.link.up {
-            return self.wants_link().then_some(self.link.ask_at);
+            return self.has_members().then_some(self.link.ask_at);
         }
         let stalled =
             self.outbox.oldest_at().filter(|_| !self.link.held).map(|at| at + limits::LINK_STALLED_MS);
@@ -297,14 +298,7 @@ impl Hub {
     /// Spreads hubs that lost the same origin; from the name, since nothing here is random.
     fn jitter(&self, most: Millis) -> Millis {
         let bytes = self.settings.name.bytes().chain(self.link.attempts.to_be_bytes());
-        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
-        hash % most.max(1)
-    }
-
-    fn wants_link(&self) -> bool {
-        self.has_members()
+        fingerprint(bytes) % most.max(1)
     }
 
     /// Nobody is here and nothing is owed: the origin may forget the room.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use shared::{
+    fingerprint::fingerprint,
     grant::Grant,
     id::{ChannelId, FileId},
     limits,
@@ -294,11 +295,6 @@ impl Room {
 /// The Yjs client that a text change is made by: its own, and the same whenever it is made, so that one that is
 /// brought again brings nothing new. Above the 32 bits from which clients choose theirs.
 fn client_of(hub: &str, hub_seq: u64) -> u64 {
-    let name = hub.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    let mut mixed = name ^ hub_seq.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (mixed ^ (mixed >> 31)) & ((1 << 53) - 1) | (1 << 52)
+    let mark = fingerprint(hub.bytes().chain(hub_seq.to_be_bytes()));
+    mark & ((1 << 53) - 1) | (1 << 52)
 }

@@ -9,10 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use origin::{
-    archive::{
-        Archive, ArchiveError, Eol, FileWrite, Making, NewShard, Saved, Shard, StoredFile,
-        sqlite::SqliteArchive,
-    },
+    archive::{Archive, ArchiveError, Eol, FileWrite, NewShard, Saved, StoredFile, sqlite::SqliteArchive},
     flush::{
         flusher::Flusher,
         job::{FlushError, FlushReport, flush_room},
@@ -28,7 +25,10 @@ use shared::{
 };
 use yrs::{ClientID, Doc, OffsetKind, Options, ReadTxn, Text, Transact, Update, updates::decoder::Decode};
 
-use crate::room_store_contract::setup::{any_room, batch, file, path, populate};
+use crate::{
+    room_store_contract::setup::{any_room, batch, file, path, populate},
+    support::archive::{Between, Through},
+};
 
 /// The time of every flush.
 pub(super) const NOW: u64 = 4_000_000_000_000_000;
@@ -36,9 +36,9 @@ pub(super) const NOW: u64 = 4_000_000_000_000_000;
 /// What happens just before a write.
 pub(super) type Hook = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 
-/// A real archive that can be told to fail, or to let something else happen just before a write.
+/// Fails when it is told to, or lets something else happen just before a write.
+#[derive(Default)]
 pub(super) struct Rigged {
-    pub(super) inner: SqliteArchive,
     pub(super) before_save: Mutex<Option<Hook>>,
     pub(super) failing: Mutex<Option<FileId>>,
     pub(super) refusing: Mutex<Option<FileId>>,
@@ -48,25 +48,14 @@ pub(super) struct Rigged {
 }
 
 #[async_trait]
-impl Archive for Rigged {
-    async fn find_by_id(&self, id: &RoomId) -> Result<Option<Shard>, ArchiveError> {
+impl Between for Rigged {
+    fn tree_is_read(&self) {
         self.trees.fetch_add(1, Relaxed);
-        self.inner.find_by_id(id).await
     }
-    async fn making(&self, id: &RoomId) -> Result<Option<Making>, ArchiveError> {
-        self.inner.making(id).await
-    }
-    async fn create(&self, shard: NewShard) -> Result<(), ArchiveError> {
-        self.inner.create(shard).await
-    }
-    async fn files(&self, id: &RoomId) -> Result<Vec<StoredFile>, ArchiveError> {
-        self.inner.files(id).await
-    }
-    async fn file(&self, id: &RoomId, file: &FileId) -> Result<Option<StoredFile>, ArchiveError> {
-        self.inner.file(id, file).await
-    }
+
     async fn save_file(
         &self,
+        archive: &dyn Archive,
         id: &RoomId,
         known: Option<u64>,
         file: FileWrite,
@@ -82,20 +71,14 @@ impl Archive for Rigged {
         if self.refusing.lock().unwrap().as_ref() == Some(&file.id) {
             return Err(ArchiveError::Refused("too large".to_owned()));
         }
-        self.inner.save_file(id, known, file).await
-    }
-    async fn synced(&self, id: &RoomId, last_sync_timestamp: u64) -> Result<(), ArchiveError> {
-        self.inner.synced(id, last_sync_timestamp).await
-    }
-    async fn delete(&self, id: &RoomId) -> Result<bool, ArchiveError> {
-        self.inner.delete(id).await
+        archive.save_file(id, known, file).await
     }
 }
 
 /// An open room with the files 1 ("one") and 2 ("two"), both in the archive.
 pub(super) struct Bench {
     pub(super) store: Arc<EmbeddedStore>,
-    pub(super) archive: Arc<Rigged>,
+    pub(super) archive: Arc<Through<Rigged>>,
     pub(super) room: RoomId,
     pub(super) epoch: Epoch,
     pub(super) parking: Parking,
@@ -109,14 +92,7 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(EmbeddedStore::open(&dir.path().join("rooms.db")).unwrap());
         let inner = SqliteArchive::open(&dir.path().join("archive.db")).unwrap();
-        let archive = Arc::new(Rigged {
-            inner,
-            before_save: Mutex::default(),
-            failing: Mutex::default(),
-            refusing: Mutex::default(),
-            saves: AtomicUsize::new(0),
-            trees: AtomicUsize::new(0),
-        });
+        let archive = Arc::new(Through { inner: Arc::new(inner), by: Rigged::default() });
         let room = any_room();
         let files = vec![first_write(1, "one"), first_write(2, "two")];
         let bases = files.iter().map(|one| Base {

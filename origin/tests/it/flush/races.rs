@@ -7,53 +7,38 @@ use std::sync::{
 
 use async_trait::async_trait;
 use origin::{
-    archive::{Archive, ArchiveError, FileWrite, Making, NewShard, Saved, Shard, StoredFile},
+    archive::{Archive, ArchiveError, FileWrite, NewShard, Saved},
     flush::{job::flush_room, parking::Parking},
     project::text::text_of,
     room_store::{Base, embedded::EmbeddedStore},
 };
-use shared::{
-    id::{FileId, RoomId},
-    position::Epoch,
-};
+use shared::{id::RoomId, position::Epoch};
 use tokio::{sync::Barrier, time::timeout};
 
 use super::bench::{NOW, first_write, types};
 use crate::{
     archive_contract::{mongo, sqlite},
     room_store_contract::setup::{any_room, file, populate},
-    support::PATIENCE,
+    support::{
+        PATIENCE,
+        archive::{Between, Through},
+    },
 };
 
 const RACES: usize = 300;
 
-/// An archive at which the next two writes wait for each other, so that both have seen the same version.
+/// The next two writes wait for each other, so that both have seen the same version.
 struct Meeting {
-    inner: Arc<dyn Archive>,
     expected: AtomicUsize,
     both: Barrier,
     misses: AtomicUsize,
 }
 
 #[async_trait]
-impl Archive for Meeting {
-    async fn find_by_id(&self, id: &RoomId) -> Result<Option<Shard>, ArchiveError> {
-        self.inner.find_by_id(id).await
-    }
-    async fn making(&self, id: &RoomId) -> Result<Option<Making>, ArchiveError> {
-        self.inner.making(id).await
-    }
-    async fn create(&self, shard: NewShard) -> Result<(), ArchiveError> {
-        self.inner.create(shard).await
-    }
-    async fn files(&self, id: &RoomId) -> Result<Vec<StoredFile>, ArchiveError> {
-        self.inner.files(id).await
-    }
-    async fn file(&self, id: &RoomId, file: &FileId) -> Result<Option<StoredFile>, ArchiveError> {
-        self.inner.file(id, file).await
-    }
+impl Between for Meeting {
     async fn save_file(
         &self,
+        archive: &dyn Archive,
         id: &RoomId,
         known: Option<u64>,
         file: FileWrite,
@@ -61,15 +46,9 @@ impl Archive for Meeting {
         if self.expected.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
             self.both.wait().await;
         }
-        let saved = self.inner.save_file(id, known, file).await;
+        let saved = archive.save_file(id, known, file).await;
         self.misses.fetch_add(usize::from(matches!(saved, Ok(Saved::Miss(_)))), Relaxed);
         saved
-    }
-    async fn synced(&self, id: &RoomId, last_sync_timestamp: u64) -> Result<(), ArchiveError> {
-        self.inner.synced(id, last_sync_timestamp).await
-    }
-    async fn delete(&self, id: &RoomId) -> Result<bool, ArchiveError> {
-        self.inner.delete(id).await
     }
 }
 
@@ -93,7 +72,8 @@ impl Side {
 
 async fn races_lose_nothing(inner: Arc<dyn Archive>) {
     let (both, room) = (Barrier::new(2), any_room());
-    let archive = Meeting { inner, expected: AtomicUsize::new(0), both, misses: AtomicUsize::new(0) };
+    let by = Meeting { expected: AtomicUsize::new(0), both, misses: AtomicUsize::new(0) };
+    let archive = Through { inner, by };
     let files = vec![first_write(1, "")];
     let shard = NewShard { id: room.clone(), title: String::new(), template: None, files, now: 1 };
     archive.create(shard).await.unwrap();

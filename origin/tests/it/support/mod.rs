@@ -1,5 +1,6 @@
 //! What the tests over real sockets share: an origin of their own, plain HTTP, and a client of a room.
 
+pub(crate) mod archive;
 mod http;
 mod client;
 mod edge;
