@@ -1,25 +1,21 @@
 //! The edge: edit to screen with the origin far away, deliveries beside a bare fan-out object in the same workerd,
 //! and the size of the upload.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, id},
-};
+use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use super::{
-    fanout::answer,
+    load::{answer, load, numbers},
+    on_site,
     rounds::{Rounds, rounded},
     served::Served,
-    upload,
+    tell, upload,
 };
 use crate::{
     build,
     site::{Parts, Site},
-    surroundings::target_dir,
     tools::Toolbox,
 };
 
@@ -46,25 +42,16 @@ pub(super) fn run(tools: &Toolbox, json_only: bool) -> Result<()> {
     let programs = build::for_speed(tools)?;
     // Builds the Worker as a deploy does, which is the one that is measured.
     let upload_kb = rounded(upload::gzip_kb(tools)?);
-    let data_dir = target_dir().join(format!("bench/data-{}", id()));
-    let site = Site::plan(None, 0, &data_dir)?;
-    let mut parts = site.start(tools, &programs.join("origin"))?;
-    let measured = Bench { tools, programs: &programs, site: &site }.measure(&mut parts);
-    parts.end(tools.stop())?;
-    fs::remove_dir_all(&data_dir).with_context(|| format!("removing {}", data_dir.display()))?;
-
-    let (far, paces) = measured?;
+    let (far, paces) = on_site(tools, &programs, None, |site, parts| {
+        Bench { tools, programs: &programs, site }.measure(parts)
+    })?;
     let outcome = Outcome { far, paces, upload_kb };
-    if !json_only {
-        println!("{outcome}");
-    }
-    println!("{}", outcome.to_json());
-    Ok(())
+    tell(&outcome, &outcome.to_json(), json_only)
 }
 
 struct Bench<'a> {
     tools: &'a Toolbox,
-    programs: &'a PathBuf,
+    programs: &'a Path,
     site: &'a Site,
 }
 
@@ -88,31 +75,20 @@ impl Bench<'_> {
 
     fn far(&self, worker: &Served) -> Result<Value> {
         eprintln!("edit to screen, with the origin {} ms away", 2 * ONE_WAY_MS);
-        let mut load = fanout(self.programs);
-        load.args(["far", "--edge", &worker.host]);
+        let mut load = load(self.programs, "far");
+        load.args(["--edge", &worker.host]);
         numbers(&mut load, &[("--one-way-ms", ONE_WAY_MS), ("--keystrokes", FAR_KEYSTROKES)]);
         answer(&mut load)
     }
 
     fn load(&self, server: &Served, path: &str, raw: bool) -> Result<Value> {
-        let mut load = fanout(self.programs);
-        load.args(["room", "--url", &format!("ws://{}{path}", server.host)]);
+        let mut load = load(self.programs, "room");
+        load.args(["--url", &format!("ws://{}{path}", server.host)]);
         load.args(raw.then_some("--raw"));
         let counts = [("--clients", CLIENTS), ("--writers", WRITERS), ("--keystrokes", KEYSTROKES)];
         numbers(&mut load, &[("--pid", server.process)]);
         numbers(&mut load, &counts);
         answer(&mut load)
-    }
-}
-
-/// The program that makes the load.
-pub(super) fn fanout(programs: &Path) -> Command {
-    Command::new(programs.join("examples/fanout"))
-}
-
-fn numbers(load: &mut Command, numbers: &[(&str, u32)]) {
-    for (name, number) in numbers {
-        load.args([*name, number.to_string().as_str()]);
     }
 }
 

@@ -1,16 +1,17 @@
 //! Fan-out: CPU per delivery in a room of 50 with 5 writers on the embedded stores, against a raw WebSocket
 //! broadcast of the same bytes by the same library; and what the way through the Worker adds to edit-to-screen.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Stdio, id},
-};
+use std::{path::Path, process::Command};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::rounds::{Rounds, rounded};
+use super::{
+    load::{answer, load, numbers},
+    on_site,
+    rounds::{Rounds, rounded},
+    tell,
+};
 use crate::{
     build,
     process::Group,
@@ -37,24 +38,15 @@ const MOST_EDGE_MS: f64 = 3.0;
 pub(super) fn run(tools: &Toolbox, json_only: bool) -> Result<()> {
     let programs = build::for_speed(tools)?;
     build::worker(tools, false)?;
-    let data_dir = target_dir().join(format!("bench/data-{}", id()));
-    let site = Site::plan(Some(0), 0, &data_dir)?;
-    let mut parts = site.start(tools, &programs.join("origin"))?;
-    let outcome = Bench { tools, programs, site: &site }.measure(&mut parts);
-    parts.end(tools.stop())?;
-    fs::remove_dir_all(&data_dir).with_context(|| format!("removing {}", data_dir.display()))?;
-
-    let outcome = outcome?;
-    if !json_only {
-        println!("{outcome}");
-    }
-    println!("{}", outcome.to_json());
-    Ok(())
+    let outcome = on_site(tools, &programs, Some(0), |site, parts| {
+        Bench { tools, programs: &programs, site }.measure(parts)
+    })?;
+    tell(&outcome, &outcome.to_json(), json_only)
 }
 
 struct Bench<'a> {
     tools: &'a Toolbox,
-    programs: PathBuf,
+    programs: &'a Path,
     site: &'a Site,
 }
 
@@ -67,7 +59,7 @@ struct Server {
 impl Bench<'_> {
     fn measure(&self, parts: &mut Parts) -> Result<Outcome> {
         let up = parts.rise(self.tools, self.site)?;
-        let (yardstick, port) = start_yardstick(&self.programs)?;
+        let (yardstick, port) = start_yardstick(self.programs)?;
         parts.add(yardstick);
         if !up || !parts.until_healthy("the yardstick", port, self.tools.stop())? {
             bail!("stopped");
@@ -96,21 +88,19 @@ impl Bench<'_> {
         Ok(Outcome { paced, saturated, latency: self.latency()? })
     }
 
-    fn load(&self, server: &Server, raw: bool, numbers: &[(&str, u32)]) -> Result<Value> {
-        let mut load = Command::new(self.programs.join("examples/fanout"));
-        load.args(["room", "--url", &server.url, "--pid", &server.process.to_string()]);
+    fn load(&self, server: &Server, raw: bool, options: &[(&str, u32)]) -> Result<Value> {
+        let mut load = load(self.programs, "room");
+        load.args(["--url", &server.url, "--pid", &server.process.to_string()]);
         load.args(raw.then_some("--raw"));
-        for (name, number) in numbers {
-            load.args([name, number.to_string().as_str()]);
-        }
+        numbers(&mut load, options);
         answer(&mut load)
     }
 
     fn latency(&self) -> Result<Value> {
         eprintln!("edit to screen, directly and through the Worker");
         let edge = self.site.edge().context("there is no Worker")?;
-        let mut load = Command::new(self.programs.join("examples/fanout"));
-        load.args(["latency", "--keystrokes", &LATENCY_KEYSTROKES.to_string()]);
+        let mut load = load(self.programs, "latency");
+        numbers(&mut load, &[("--keystrokes", LATENCY_KEYSTROKES)]);
         load.arg("--direct").arg(format!("ws://127.0.0.1:{}/rooms/bench-direct", self.site.origin()));
         load.arg("--edge").arg(format!("ws://127.0.0.1:{edge}/rooms/bench-edge"));
         answer(&mut load)
@@ -124,15 +114,6 @@ fn start_yardstick(programs: &Path) -> Result<(Group, u16)> {
     broadcast.arg(format!("127.0.0.1:{port}"));
     eprintln!("starting the yardstick at {}", url(port));
     Ok((Group::start(&mut broadcast, "the yardstick", Some(&log))?, port))
-}
-
-/// Runs a load and reads the line that it prints.
-pub(super) fn answer(load: &mut Command) -> Result<Value> {
-    let output = load.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("starting the load")?;
-    if !output.status.success() {
-        bail!("the load ended with {}", output.status);
-    }
-    serde_json::from_slice(&output.stdout).context("reading what the load says")
 }
 
 struct Outcome {

@@ -2,20 +2,22 @@
 //! where they do, at the origin's own sockets and through the Worker. Each run has servers of its own, so that what
 //! one leaves behind is not in the next.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::id,
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::{edge::fanout, fanout::answer, rounds::rounded, served::Served};
+use super::{
+    load::{answer, load, numbers},
+    on_site,
+    pairs::median,
+    rounds::rounded,
+    served::Served,
+    tell,
+};
 use crate::{
     build,
     site::{Parts, Site},
-    surroundings::target_dir,
     tools::Toolbox,
 };
 
@@ -43,11 +45,7 @@ pub(super) fn run(tools: &Toolbox, json_only: bool) -> Result<()> {
     build::worker(tools, false)?;
     let bench = Bench { tools, programs };
     let outcome = Outcome { origin: bench.rounds(Door::Origin)?, edge: bench.rounds(Door::Edge)? };
-    if !json_only {
-        println!("{outcome}");
-    }
-    println!("{}", outcome.to_json());
-    Ok(())
+    tell(&outcome, &outcome.to_json(), json_only)
 }
 
 struct Bench<'a> {
@@ -66,13 +64,7 @@ impl Bench<'_> {
     }
 
     fn one(&self, door: Door, stopped: u32) -> Result<Value> {
-        let data_dir = target_dir().join(format!("bench/data-{}", id()));
-        let site = Site::plan(None, 0, &data_dir)?;
-        let mut parts = site.start(self.tools, &self.programs.join("origin"))?;
-        let measured = self.measure(&site, &mut parts, door, stopped);
-        parts.end(self.tools.stop())?;
-        fs::remove_dir_all(&data_dir).with_context(|| format!("removing {}", data_dir.display()))?;
-        measured
+        on_site(self.tools, &self.programs, None, |site, parts| self.measure(site, parts, door, stopped))
     }
 
     fn measure(&self, site: &Site, parts: &mut Parts, door: Door, stopped: u32) -> Result<Value> {
@@ -86,31 +78,29 @@ impl Bench<'_> {
             },
             Door::Edge => Served::worker(self.tools, site, parts)?,
         };
-        let measured = load(&self.programs, &server, stopped)?;
+        let measured = type_at(&self.programs, &server, stopped)?;
         parts.all_run()?;
         Ok(measured)
     }
 }
 
-fn load(programs: &Path, server: &Served, stopped: u32) -> Result<Value> {
-    let mut load = fanout(programs);
-    load.args(["readers", "--url", &format!("ws://{}/rooms/bench-readers", server.host)]);
-    let counts =
-        [("--pid", server.process), ("--clients", CLIENTS), ("--stopped", stopped), ("--seconds", SECONDS)];
-    for (name, count) in counts {
-        load.args([name, count.to_string().as_str()]);
-    }
+fn type_at(programs: &Path, server: &Served, stopped: u32) -> Result<Value> {
+    let mut load = load(programs, "readers");
+    load.args(["--url", &format!("ws://{}/rooms/bench-readers", server.host)]);
+    let counts = [("--clients", CLIENTS), ("--stopped", stopped), ("--seconds", SECONDS)];
+    numbers(&mut load, &[("--pid", server.process)]);
+    numbers(&mut load, &counts);
     answer(&mut load)
 }
 
 impl Rounds {
     /// How much further memory has grown, in MiB; none where the system does not tell.
     fn beyond_mib(&self) -> Option<f64> {
-        median(self.0.iter().map(|[read, stopped]| Some(grown(stopped)? - grown(read)?)))
+        middle(self.0.iter().map(|[read, stopped]| Some(grown(stopped)? - grown(read)?)))
     }
 
     fn grown_mib(&self, which: usize) -> Option<f64> {
-        median(self.0.iter().map(|round| grown(&round[which])))
+        middle(self.0.iter().map(|round| grown(&round[which])))
     }
 
     fn met(&self) -> Option<bool> {
@@ -130,10 +120,9 @@ fn grown(measured: &Value) -> Option<f64> {
     measured["grown_mib"].as_f64()
 }
 
-fn median(figures: impl Iterator<Item = Option<f64>>) -> Option<f64> {
-    let mut figures = figures.collect::<Option<Vec<f64>>>()?;
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().map(rounded)
+/// None if one of them is not told.
+fn middle(figures: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    figures.collect::<Option<Vec<f64>>>().map(|figures| rounded(median(figures.into_iter())))
 }
 
 struct Outcome {

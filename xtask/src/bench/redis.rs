@@ -14,7 +14,12 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use self::outcome::Outcome;
-use super::{edge::fanout, fanout::answer, rounds::Rounds, server::Redis};
+use super::{
+    load::{answer, load, numbers},
+    rounds::Rounds,
+    server::Redis,
+    tell,
+};
 use crate::{
     build,
     site::{Parts, Site, Stores},
@@ -53,14 +58,7 @@ pub(super) fn run(tools: &Toolbox, json_only: bool) -> Result<()> {
     fs::remove_dir_all(&dir).with_context(|| format!("removing {}", dir.display()))?;
 
     let outcome = outcome?;
-    if !json_only {
-        println!("{outcome}");
-    }
-    println!("{}", outcome.to_json());
-    match outcome.missed().as_slice() {
-        [] => Ok(()),
-        missed => bail!("not as wanted: {}", missed.join(", ")),
-    }
+    tell(&outcome, &outcome.to_json(), json_only)
 }
 
 struct Bench<'a> {
@@ -114,11 +112,10 @@ impl Bench<'_> {
         for round in 1..=ROUNDS {
             self.goes_on(&format!("members: round {round} of {ROUNDS}"))?;
             let type_at = |site: &Site, process: u32| {
-                let mut load = fanout(&self.programs);
-                load.args(["room", "--url"])
-                    .arg(format!("ws://127.0.0.1:{}/rooms/bench-{round}", site.origin()));
-                load.args(["--pid", &process.to_string(), "--rate", &PACE.to_string()]);
-                answer(load.args(["--keystrokes", &KEYSTROKES.to_string()]))
+                let mut load = load(&self.programs, "room");
+                load.args(["--url", &format!("ws://127.0.0.1:{}/rooms/bench-{round}", site.origin())]);
+                numbers(&mut load, &[("--pid", process), ("--rate", PACE), ("--keystrokes", KEYSTROKES)]);
+                answer(&mut load)
             };
             rounds.add(&type_at(&sites[0], embedded)?, &type_at(&sites[1], redis)?)?;
         }
@@ -128,20 +125,20 @@ impl Bench<'_> {
     fn appends(&self, round: usize, single: bool) -> Result<Value> {
         let (name, updates) = if single { ("single", SINGLE_UPDATES) } else { ("batch", BATCHED_UPDATES) };
         let mut load = self.load_on_redis("appends", &format!("{name}-{round}"));
-        load.args(["--pid", &self.redis.id().to_string(), "--rooms", &BUSY_ROOMS.to_string()]);
-        load.args(["--waiting", &WAITING.to_string(), "--updates", &updates.to_string()]);
+        numbers(&mut load, &[("--pid", self.redis.id()), ("--rooms", BUSY_ROOMS)]);
+        numbers(&mut load, &[("--waiting", WAITING), ("--updates", updates)]);
         answer(load.args(single.then_some("--single")))
     }
 
     fn populates(&self, round: usize) -> Result<Value> {
         let mut load = self.load_on_redis("beside", &format!("beside-{round}"));
-        load.args(["--files", &FILES.to_string(), "--kilobytes", &KILOBYTES.to_string()]);
-        answer(load.args(["--populates", &POPULATES.to_string()]))
+        numbers(&mut load, &[("--files", FILES), ("--kilobytes", KILOBYTES), ("--populates", POPULATES)]);
+        answer(&mut load)
     }
 
     fn load_on_redis(&self, name: &str, rooms: &str) -> Command {
-        let mut load = Command::new(self.programs.join("examples/stored"));
-        load.args([name, "--redis", &self.redis.url(), "--name", rooms]);
+        let mut load = load(&self.programs, name);
+        load.args(["--redis", &self.redis.url(), "--name", rooms]);
         load
     }
 

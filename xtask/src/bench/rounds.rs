@@ -1,5 +1,5 @@
-//! Rounds of the same load on a yardstick and on what is measured, one right after the other, so that what else the machine does
-//! hits both. A figure is the median over the rounds; a ratio is taken within each round first.
+//! Rounds of the same load on a yardstick and on what is measured, one right after the other, so that what else the
+//! machine does hits both. A figure is the median over the rounds; a ratio is taken within each round first.
 
 use std::fmt;
 

@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::{process, rooms, rooms::Stored, single};
+use crate::{client, process, rooms, rooms::Stored, single};
 
 /// A load that takes longer has lost something.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -45,7 +45,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(options: Options) -> Result<Value> {
-    let updates = rooms::keystrokes(options.updates);
+    let updates = client::updates(1, options.updates, "x");
     let names = (1..=options.rooms).map(|nth| format!("{}-{nth}", options.name)).collect();
     if options.single {
         let mut rooms = single::open(&options.redis, names).await?;

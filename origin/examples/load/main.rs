@@ -1,15 +1,22 @@
-//! The load of `cargo xtask bench`. `fanout room` types into a room of many and takes the server's CPU time;
-//! `fanout latency` types into two rooms in turn and takes the time until another member has it; `fanout far` does so
-//! with the origin far away; `fanout readers` types while some do not read, and takes the server's memory. Each
-//! prints one line of JSON, and fails if anything that was sent did not arrive.
+//! The loads of `cargo xtask bench`. Of rooms at a server: `room` types into one of many and takes the server's CPU
+//! time; `latency` types into two in turn and takes the time until another member has it; `far` does so with the
+//! origin far away; `readers` types while some do not read, and takes the server's memory. Of rooms in Redis, through
+//! the origin's room store: `appends` fills the logs of many; `beside` appends to some while another is populated.
+//! Each prints one line of JSON, and fails if anything that was sent did not arrive.
 
 mod client;
 mod delay;
 mod far;
 mod latency;
 mod process;
+mod quantile;
 mod readers;
 mod room;
+
+mod rooms;
+mod appends;
+mod single;
+mod beside;
 
 use clap::{Parser, Subcommand};
 
@@ -29,6 +36,10 @@ enum Load {
     Far(far::Options),
     /// Many clients of one file, some of which stop reading.
     Readers(readers::Options),
+    /// Many rooms of one origin, all of them busy.
+    Appends(appends::Options),
+    /// Rooms that are appended to while another is populated, and while none is.
+    Beside(beside::Options),
 }
 
 #[tokio::main]
@@ -38,6 +49,8 @@ async fn main() -> anyhow::Result<()> {
         Load::Latency(options) => latency::run(options).await?,
         Load::Far(options) => far::run(options).await?,
         Load::Readers(options) => readers::run(options).await?,
+        Load::Appends(options) => appends::run(options).await?,
+        Load::Beside(options) => beside::run(options).await?,
     };
     println!("{measured}");
     Ok(())

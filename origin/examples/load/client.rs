@@ -126,12 +126,18 @@ pub(crate) fn keystrokes(author: u64, count: usize) -> Vec<Bytes> {
 
 /// The same, where each keystroke puts a whole text at the end.
 pub(crate) fn typed(author: u64, count: usize, keystroke: &str) -> Vec<Bytes> {
+    let frame = |update: Bytes| write(&ClientMessage::Sync(SyncMessage::Update(&update)));
+    updates(author, count, keystroke).into_iter().map(frame).collect()
+}
+
+/// The updates alone.
+pub(crate) fn updates(author: u64, count: usize, keystroke: &str) -> Vec<Bytes> {
     let doc = Doc::with_options(Options { client_id: ClientID::new(author), ..Options::default() });
     let text = doc.get_or_insert_text("content");
     let mut press = |_| {
         let mut change = doc.transact_mut();
         text.push(&mut change, keystroke);
-        write(&ClientMessage::Sync(SyncMessage::Update(&change.encode_update_v1())))
+        Bytes::from(change.encode_update_v1())
     };
     (0..count).map(&mut press).collect()
 }

@@ -16,7 +16,6 @@ use shared::{
     position::Epoch,
 };
 use tokio::sync::mpsc;
-use yrs::{Doc, Text, Transact};
 
 /// Who has the rooms open.
 pub(crate) const ORIGIN: &str = "bench";
@@ -83,16 +82,4 @@ pub(crate) fn file(nth: u128) -> Result<FileId> {
 pub(crate) fn entry(file: &FileId, bytes: Bytes, number: u64) -> Entry {
     let source = Source { hub: format!("direct~{ORIGIN}"), hub_seq: number, channel: number % 5 + 1 };
     Entry { file: file.clone(), source, bytes }
-}
-
-/// So many keystrokes of one author, as updates.
-pub(crate) fn keystrokes(count: usize) -> Vec<Bytes> {
-    let doc = Doc::with_client_id(1);
-    let text = doc.get_or_insert_text("content");
-    let keystroke = |_| {
-        let mut change = doc.transact_mut();
-        text.push(&mut change, "x");
-        Bytes::from(change.encode_update_v1())
-    };
-    (0..count).map(keystroke).collect()
 }

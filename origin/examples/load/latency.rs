@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use yrs::{Doc, GetString, Transact};
 
-use crate::client::{self, News, Socket};
+use crate::{
+    client::{self, News, Socket},
+    quantile::quantile,
+};
 
 /// Keystrokes before it counts: nothing is warm yet.
 const FIRST: usize = 30;
@@ -119,10 +122,4 @@ impl Way {
             "logged_p50_ms": quantile(acknowledged, 0.5),
         }))
     }
-}
-
-fn quantile(values: &mut [f64], part: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let value = values[((values.len() - 1) as f64 * part) as usize];
-    (value * 100.0).round() / 100.0
 }

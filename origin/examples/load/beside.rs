@@ -20,7 +20,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::rooms::{self, Stored};
+use crate::{
+    client,
+    quantile::quantile,
+    rooms::{self, Stored},
+};
 
 /// What begins so soon before a change of phase counts for none.
 const BETWEEN: Duration = Duration::from_millis(20);
@@ -128,7 +132,7 @@ async fn append(
     enough: CancellationToken,
 ) -> Result<Times> {
     let Stored { id, file, epoch, mut heard } = room;
-    let update = rooms::keystrokes(1).pop().context("no keystroke")?;
+    let update = client::updates(1, 1, "x").pop().context("no keystroke")?;
     let mut times = Times::default();
     let mut pace = interval(Duration::from_secs(1) / rate);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -152,11 +156,4 @@ fn said(times: &mut [f64]) -> Value {
         "p50_ms": quantile(times, 0.5),
         "p99_ms": quantile(times, 0.99),
     })
-}
-
-/// The value that this part of them does not exceed, to two places.
-fn quantile(values: &mut [f64], part: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let place = (values.len().saturating_sub(1) as f64 * part) as usize;
-    (values.get(place).copied().unwrap_or_default() * 100.0).round() / 100.0
 }
