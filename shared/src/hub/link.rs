@@ -169,6 +169,10 @@ impl Hub {
         self.link.next = None;
         self.link.whole.clear();
         self.link_out.clear();
+        if self.documents.is_empty() {
+            // Whoever comes now gets the whole of what is opened: there is nothing to go on from.
+            self.link.position = None;
+        }
         self.say(HubMessage::Hello { hub: self.settings.name.clone(), position: self.link.position });
         let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
         for session in sessions {

@@ -37,6 +37,8 @@ pub(crate) struct Client {
     pub(crate) surplus: u32,
     /// How much it had typed when it last showed "Saved".
     pub(crate) saved: u32,
+    /// Bytes of updates that it was sent.
+    pub(crate) brought: usize,
     pub(crate) status: (u32, u32),
     pub(crate) denied: Vec<String>,
     pub(crate) closed: Vec<String>,
@@ -71,6 +73,7 @@ impl Client {
             heard: false,
             surplus: 0,
             saved: 0,
+            brought: 0,
             status: (0, 0),
             denied: Vec::new(),
             closed: Vec::new(),
@@ -264,6 +267,9 @@ impl Client {
     }
 
     fn on_sync(&mut self, message: SyncMessage<'_>) {
+        if let SyncMessage::Step2(update) | SyncMessage::Update(update) = message {
+            self.brought += update.len();
+        }
         match message {
             SyncMessage::Step1(state_vector) => {
                 let known = StateVector::decode_v1(state_vector).expect("a state vector");

@@ -324,3 +324,26 @@ fn members_are_told_when_the_archive_falls_behind_and_when_it_has_caught_up() {
     world.run();
     assert_eq!((told(&world, behind), told(&world, caught_up)), ([2, 2], [1, 1]), "and nothing is left");
 }
+
+#[test]
+fn who_comes_to_a_hub_that_was_empty_gets_a_document_once() {
+    let text = "a text of some length ".repeat(100);
+    for new_epoch in [false, true] {
+        let mut world = World::new(&[FILE], 2, 1);
+        let (a, b) = (world.join(0, FILE, false), world.join(1, FILE, false));
+        world.run();
+        world.disconnect(a);
+        world.run();
+        world.clients[b].edit(0, Some(&text));
+        world.run();
+        if new_epoch {
+            world.store.empty();
+            world.begin_anew();
+            world.run();
+        }
+        let late = world.join(0, FILE, false);
+        world.run();
+        assert_eq!(world.clients[late].text(), text);
+        assert!(world.clients[late].brought < text.len() * 3 / 2, "{} bytes", world.clients[late].brought);
+    }
+}
