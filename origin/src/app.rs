@@ -17,11 +17,11 @@ use crate::{
         self, FlushQueue, Work, attempt,
         bullmq::{BullQueue, BullSettings},
         embedded::EmbeddedQueue,
-        flusher::Flusher,
-        job::{FlushError, FlushReport},
+        flusher::{Flusher, done},
         parking::Parking,
         sweep::Sweeper,
         threads::{self, FlushThreads},
+        told::told,
     },
     http::{self, Access, Pages},
     link::{self, Dialler},
@@ -72,6 +72,8 @@ pub struct App {
     pub archive: Arc<dyn Archive>,
     /// Who writes the one to the other.
     pub queue: Arc<dyn FlushQueue>,
+    /// One flush, whoever asks for it.
+    pub work: Arc<Work>,
     /// The open rooms.
     pub rooms: Rooms,
     /// The hubs of this origin's own sockets.
@@ -140,14 +142,13 @@ impl Origin {
         let metrics = Arc::new(Metrics::new());
         let origin_id = origin_id(&settings);
         let queue = queue(&settings, &origin_id, &metrics, &connections)?;
+        let flusher = Arc::new(flusher(&store, &archive, &metrics));
+        let work = work(&settings, &flusher, &metrics);
         let flushing = match role.flushes(store.is_shared()) {
-            true => {
-                let flusher = Arc::new(flusher(&store, &archive, &metrics));
-                Some(flush(&settings, flusher, queue.clone(), &metrics)?)
-            }
+            true => Some(flush(&settings, flusher, queue.clone(), work.clone(), &metrics)?),
             false => None,
         };
-        let opened = Opened { store, archive, queue, connections };
+        let opened = Opened { store, archive, queue, work, connections };
         let app = App::new(settings, access, origin_id, opened, metrics)?;
         Ok(Self { app, role, flushing, _data_dir: data_dir })
     }
@@ -192,6 +193,7 @@ struct Opened {
     store: Arc<dyn RoomStore>,
     archive: Arc<dyn Archive>,
     queue: Arc<dyn FlushQueue>,
+    work: Arc<Work>,
     connections: Connections,
 }
 
@@ -203,7 +205,7 @@ impl App {
         opened: Opened,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
-        let Opened { store, archive, queue, connections } = opened;
+        let Opened { store, archive, queue, work, connections } = opened;
         let lifecycle = Lifecycle::default();
         let rooms = Rooms::new(room::Parts {
             store: store.clone(),
@@ -240,6 +242,7 @@ impl App {
             store,
             archive,
             queue,
+            work,
             rooms,
             direct,
             dialler,
@@ -260,7 +263,7 @@ fn access(settings: &Settings) -> anyhow::Result<Access> {
             Ok(Access::by_tokens(tokens, settings.service.admin_token.clone()))
         }
         (Auth::Jwt, None) => Ok(Access::nobody()),
-        (Auth::Open, _) => Ok(Access::open()),
+        (Auth::Open, _) => Ok(Access::open(settings.service.admin_token.clone())),
     }
 }
 
@@ -306,17 +309,17 @@ fn flush(
     settings: &Settings,
     flusher: Arc<Flusher>,
     queue: Arc<dyn FlushQueue>,
+    work: Arc<Work>,
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<FlushThreads> {
-    let numbers = flush::FlushSettings::from(&settings.flush);
-    let work = guarded(flusher.work(), &numbers, metrics);
-    let (at_once, metrics) = (numbers.concurrency, metrics.clone());
+    let (at_once, metrics) = (settings.flush.concurrency, metrics.clone());
     let observe = Box::new(move |swept: &_| metrics.swept(swept));
     let sweeper = Sweeper { flusher, queue: queue.clone(), work: work.clone(), at_once, observe };
     threads::start(queue, work, sweeper, settings.stores.sweep()).context("starting the threads that flush")
 }
 
-fn guarded(work: Arc<Work>, numbers: &flush::FlushSettings, metrics: &Arc<Metrics>) -> Arc<Work> {
+/// One flush: guarded, counted, and with its failure kept for operators.
+fn work(settings: &Settings, flusher: &Arc<Flusher>, metrics: &Arc<Metrics>) -> Arc<Work> {
     let metrics = metrics.clone();
     let ended = Box::new(move |room: &_, outcome: Result<(), &str>, took| {
         metrics.flush_ended(outcome.is_ok(), took);
@@ -324,7 +327,8 @@ fn guarded(work: Arc<Work>, numbers: &flush::FlushSettings, metrics: &Arc<Metric
             tracing::warn!(room.id = %room, error, "a flush has failed");
         }
     });
-    attempt::guarded(work, numbers.timeout(), ended)
+    let guarded = attempt::guarded(flusher.work(), settings.flush.timeout(), ended);
+    told(guarded, flusher.store.clone(), flusher.now_us)
 }
 
 fn flusher(store: &Arc<dyn RoomStore>, archive: &Arc<dyn Archive>, metrics: &Arc<Metrics>) -> Flusher {
@@ -339,15 +343,6 @@ fn flusher(store: &Arc<dyn RoomStore>, archive: &Arc<dyn Archive>, metrics: &Arc
                 metrics.files_flushed(report.written.len() as u64, report.bytes);
             }
         }),
-    }
-}
-
-/// What a flush has done, also if not all of it.
-fn done(outcome: &Result<FlushReport, FlushError>) -> Option<&FlushReport> {
-    match outcome {
-        Ok(report) => Some(report),
-        Err(FlushError::Unfinished { report, .. }) => Some(report),
-        Err(_) => None,
     }
 }
 

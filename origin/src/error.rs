@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use shared::{close::CloseCode, id::IdError, token::TokenError};
 
-use crate::{archive::ArchiveError, room::RoomError};
+use crate::{archive::ArchiveError, room::RoomError, room_store::StoreError};
 
 /// Why a request is not answered as asked. The text of a variant is for the client and holds no secret; what
 /// only the log may know stands in [`Refusal::Failed`].
@@ -38,6 +38,12 @@ pub enum Refusal {
     /// A good token without the right to do this.
     #[error("this token does not allow that")]
     NotAllowed,
+    /// Operators are let in by nothing here.
+    #[error("without an ADMIN_TOKEN nobody may do that here")]
+    NoOperators,
+    /// Not the `ADMIN_TOKEN`.
+    #[error("only the ADMIN_TOKEN allows that")]
+    NotOperator,
     /// A page of another origin.
     #[error("pages of {0:?} may not call here")]
     ForeignPage(String),
@@ -80,6 +86,12 @@ pub enum Refusal {
     /// The answer took too long.
     #[error("the answer took too long")]
     TimedOut,
+    /// The room store did not do it; the text is for operators.
+    #[error("{0}")]
+    StoreAway(String),
+    /// A flush has failed; the text is for operators.
+    #[error("{0}")]
+    NotFlushed(String),
     /// Something failed here; the text is for the log only.
     #[error("something failed here")]
     Failed(String),
@@ -140,6 +152,8 @@ impl Refusal {
             }
             Self::Token(error) => (StatusCode::UNAUTHORIZED, error.word(), "The token was not accepted"),
             Self::NotAllowed => (StatusCode::FORBIDDEN, "not-allowed", "The token does not allow that"),
+            Self::NoOperators => (StatusCode::FORBIDDEN, "no-admin-token", "There is no ADMIN_TOKEN here"),
+            Self::NotOperator => (StatusCode::FORBIDDEN, "not-admin", "This is for operators only"),
             Self::UnknownEdge(_) => (StatusCode::FORBIDDEN, "unknown-edge", "The edge is not known here"),
             Self::ForeignPage(_) => (StatusCode::FORBIDDEN, "foreign-page", "The page may not call here"),
             Self::NoRoute => (StatusCode::NOT_FOUND, "not-found", "Nothing is here"),
@@ -154,6 +168,10 @@ impl Refusal {
             Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", "The body must be JSON"),
             Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining", "The server is draining"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too many requests at once"),
+            Self::StoreAway(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "room-store", "The room store did not do it")
+            }
+            Self::NotFlushed(_) => (StatusCode::BAD_GATEWAY, "not-flushed", "The flush has failed"),
             Self::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "timed-out", "The answer took too long"),
             Self::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "failed", "Something failed here"),
         }
@@ -165,6 +183,11 @@ impl Refusal {
             ArchiveError::Taken => Self::Taken(shard.to_string()),
             other => Self::Failed(other.to_string()),
         }
+    }
+
+    /// A room store that does not give what operators ask for.
+    pub fn of_store(error: StoreError) -> Self {
+        Self::StoreAway(error.to_string())
     }
 
     /// A room error about this room and file.

@@ -9,10 +9,11 @@ use super::{
     Work,
     job::{FlushError, FlushReport, flush_room},
     parking::Parking,
+    told,
 };
 use crate::{
     archive::Archive,
-    room_store::{RoomStore, StoreError},
+    room_store::{Left, Outcome, RoomStore, StoreError},
 };
 
 /// The name of no origin: leaving under it removes a room only if nobody else is in it.
@@ -38,8 +39,14 @@ pub struct Flusher {
 impl Flusher {
     /// Flushes a room, and depopulates it if it is clean and its last member left while it was not.
     pub async fn flush(&self, room: &RoomId) -> Result<FlushReport, FlushError> {
-        let outcome = flush_room(&*self.store, &*self.archive, &self.parking, room, (self.now_us)()).await;
+        let now = (self.now_us)();
+        let outcome = flush_room(&*self.store, &*self.archive, &self.parking, room, now).await;
         (self.observe)(room, &outcome);
+        if let Some(report) = done(&outcome) {
+            let parked = report.parked.iter().map(|file| (file.id.clone(), file.reason.clone()));
+            let ended = Outcome::ended(outcome.is_ok().then_some(now), parked);
+            told::keep(&*self.store, room, ended).await;
+        }
         let report = outcome?;
         if let Some(epoch) = report.epoch.filter(|_| report.clean) {
             self.depopulate(room, epoch).await?;
@@ -60,8 +67,17 @@ impl Flusher {
     }
 
     /// Removes a room that is clean, if nobody has it open.
-    pub(super) async fn depopulate(&self, room: &RoomId, epoch: Epoch) -> Result<(), StoreError> {
-        self.store.leave(room, NOBODY, epoch).await.map(drop)
+    pub(super) async fn depopulate(&self, room: &RoomId, epoch: Epoch) -> Result<Left, StoreError> {
+        self.store.leave(room, NOBODY, epoch).await
+    }
+}
+
+/// What a flush has done, also if not all of it.
+pub fn done(outcome: &Result<FlushReport, FlushError>) -> Option<&FlushReport> {
+    match outcome {
+        Ok(report) => Some(report),
+        Err(FlushError::Unfinished { report, .. }) => Some(report),
+        Err(_) => None,
     }
 }
 

@@ -10,6 +10,7 @@ mod file;
 pub mod parking;
 pub mod flusher;
 pub mod attempt;
+pub mod told;
 pub mod embedded;
 pub mod bullmq;
 pub mod sweep;

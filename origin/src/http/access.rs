@@ -70,9 +70,9 @@ impl Wish<'_> {
 }
 
 impl Access {
-    /// `AUTH=open`: any token is accepted.
-    pub fn open() -> Self {
-        Self { open: true, tokens: None, admin: None }
+    /// `AUTH=open`: any token is accepted, but for what only operators may do.
+    pub fn open(admin: Option<SecretString>) -> Self {
+        Self { open: true, tokens: None, admin: given(admin) }
     }
 
     /// For a process that lets nobody in.
@@ -82,8 +82,7 @@ impl Access {
 
     /// `AUTH=jwt`: what tokens say counts. Over REST the `ADMIN_TOKEN` may do everything.
     pub fn by_tokens(tokens: Tokens, admin: Option<SecretString>) -> Self {
-        let admin = admin.filter(|token| !token.expose_secret().is_empty());
-        Self { open: false, tokens: Some(tokens), admin }
+        Self { open: false, tokens: Some(tokens), admin: given(admin) }
     }
 
     /// Whether tokens are asked for.
@@ -125,8 +124,7 @@ impl Access {
         if !self.asks_for_tokens() {
             return Ok(());
         }
-        let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = shown.and_then(bearer).ok_or(Refusal::Token(TokenError::Absent))?;
+        let token = shown(headers)?;
         if self.is_admin(token) {
             return Ok(());
         }
@@ -134,11 +132,29 @@ impl Access {
         if wish.is_within(&pass) { Ok(()) } else { Err(Refusal::NotAllowed) }
     }
 
+    /// Lets an operator through, whatever `AUTH` is: whoever shows the `ADMIN_TOKEN`, and nobody if there is none.
+    pub(super) fn operator(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        if self.admin.is_none() {
+            return Err(Refusal::NoOperators);
+        }
+        if self.is_admin(shown(headers)?) { Ok(()) } else { Err(Refusal::NotOperator) }
+    }
+
     /// Digests are compared, so that the time it takes says nothing of the token.
     fn is_admin(&self, token: &str) -> bool {
         let of = |text: &str| digest(&SHA256, text.as_bytes());
         self.admin.as_ref().is_some_and(|admin| of(admin.expose_secret()).as_ref() == of(token).as_ref())
     }
+}
+
+/// An empty one is none.
+fn given(admin: Option<SecretString>) -> Option<SecretString> {
+    admin.filter(|token| !token.expose_secret().is_empty())
+}
+
+fn shown(headers: &HeaderMap) -> Result<&str, Refusal> {
+    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    shown.and_then(bearer).ok_or(Refusal::Token(TokenError::Absent))
 }
 
 /// The scheme is case-insensitive (RFC 9110).
@@ -162,7 +178,7 @@ mod tests {
 
     #[test]
     fn anybody_is_an_editor_under_the_name_asked_for() {
-        let access = Access::open();
+        let access = Access::open(None);
         let asked = |name: &str| access.introduce(&Credentials { name: Some(name.to_owned()), token: None });
         assert_eq!(&*asked(" Ada\n ").name, "Ada");
         assert_eq!(&*asked("").name, NO_NAME);

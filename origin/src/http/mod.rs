@@ -7,6 +7,7 @@ mod sockets;
 mod shards;
 mod files;
 mod rooms;
+mod admin;
 mod templates;
 mod dial;
 mod health;

@@ -22,7 +22,7 @@ use tower_http::{
     trace::TraceLayer,
 };
 
-use super::{dial, files, health, problem, rooms, shards, sockets, templates};
+use super::{admin, dial, files, health, problem, rooms, shards, sockets, templates};
 use crate::{app::App, error::Refusal};
 
 /// How long a request may take. A socket counts until it is accepted.
@@ -81,6 +81,8 @@ fn rest() -> Router<App> {
         .route("/shards/{id}/files/{*path}", get(files::read))
         .route("/rooms/{id}", get(rooms::report))
         .route("/templates", get(templates::list))
+        .route("/admin/rooms", get(admin::list))
+        .route("/admin/rooms/{id}/flush", post(admin::flush))
         .fallback(nothing_here)
 }
 

@@ -5,6 +5,7 @@
 
 pub mod embedded;
 pub mod redis;
+mod outcome;
 
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ use shared::{
     position::{Epoch, Position},
 };
 use tokio::sync::mpsc;
+
+pub use self::outcome::{FailedFlush, Outcome, SetAside, Survey};
 
 /// How long a loader may take before another may take over.
 pub const LOADER_LEASE: Duration = Duration::from_secs(10);
@@ -98,8 +101,15 @@ pub trait RoomStore: Send + Sync + 'static {
     /// and nothing is dirty.
     async fn leave(&self, room: &RoomId, origin: &str, epoch: Epoch) -> Result<Left, StoreError>;
 
+    /// Keeps with the populated room how a flush ended, for as long as it is populated: what is `None` stays as it was.
+    async fn tell(&self, room: &RoomId, outcome: Outcome) -> Result<(), StoreError>;
+
+    /// What is known of the populated room; of its logs, those of `files` and of the events are measured.
+    async fn survey(&self, room: &RoomId, files: &[FileId]) -> Result<Survey, StoreError>;
+
     /// Keeps everybody from joining or populating the room ([`StoreError::Sealed`]), until it is erased, but for
-    /// at most this long; zero lets them in again. Whoever has it open goes on.
+    /// at most this long; zero lets them in again. Whoever has it open goes on. A populated room keeps in mind that
+    /// its deletion was begun, until it is erased or lets them in again.
     async fn seal(&self, room: &RoomId, at_most: Duration) -> Result<(), StoreError>;
 
     /// Removes a deleted room whatever its state, ends its seal and tells its subscribers.

@@ -18,6 +18,7 @@ mod simulation;
 mod support;
 mod settings;
 mod rest;
+mod admin;
 mod templates;
 mod text_frames;
 mod direct_sockets;

@@ -8,6 +8,7 @@ mod history;
 mod batches;
 mod roll;
 mod loading;
+mod known;
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,6 +25,7 @@ use shared::{
 
 use self::batches::*;
 use self::history::*;
+use self::known::*;
 use self::loading::*;
 use self::roll::*;
 use self::setup::{LEASE, any_room, base, batch, event, file, path, populate, seq_now, texts, update};

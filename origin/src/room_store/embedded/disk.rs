@@ -10,7 +10,7 @@ use shared::{
 };
 
 use super::{
-    open::{File, Open, is_numbered},
+    open::{BEGUN, File, Open, is_numbered},
     room::{Change, Room},
 };
 use crate::room_store::{FlushAck, LogEntry, Source, StoreError, empty_base};
@@ -192,6 +192,12 @@ fn write_change(to: &Transaction<'_>, room: &str, change: &Change) -> Result<(),
             if entries.iter().any(|entry| entry.file.is_room()) { trim_events(to, room) } else { Ok(()) }
         }
         Change::Based(ack) => rebase(to, room, ack),
+        Change::Sealed(true) => write_mark(to, room, BEGUN, 1),
+        Change::Sealed(false) => {
+            to.prepare_cached("DELETE FROM marks WHERE room = ?1 AND hub = ?2")?
+                .execute(params![room, BEGUN])?;
+            Ok(())
+        }
         Change::Gone | Change::Erased => delete_room(to, room),
     }
 }
@@ -243,9 +249,14 @@ fn write_entry(to: &Transaction<'_>, room: &str, entry: &LogEntry) -> Result<(),
         entry.bytes.as_ref()
     ])?;
     if entry.file.is_room() && is_numbered(&entry.source) {
-        to.prepare_cached("INSERT OR REPLACE INTO marks VALUES (?1, ?2, ?3)")?
-            .execute(params![room, hub, hub_seq])?;
+        write_mark(to, room, hub, *hub_seq)?;
     }
+    Ok(())
+}
+
+fn write_mark(to: &Transaction<'_>, room: &str, hub: &str, hub_seq: u64) -> Result<(), rusqlite::Error> {
+    to.prepare_cached("INSERT OR REPLACE INTO marks VALUES (?1, ?2, ?3)")?
+        .execute(params![room, hub, hub_seq])?;
     Ok(())
 }
 

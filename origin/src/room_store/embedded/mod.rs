@@ -32,7 +32,7 @@ use self::{
 };
 use super::{
     Backfill, Base, Batch, Claimed, Dirty, FileLog, FlushAck, Joined, Left, Listed, ListedMember,
-    LoaderToken, Logged, Published, RoomStore, StoreError,
+    LoaderToken, Logged, Outcome, Published, RoomStore, StoreError, Survey,
 };
 use crate::clock;
 
@@ -182,12 +182,17 @@ impl RoomStore for EmbeddedStore {
         self.decide(room, move |room, now| Ok(room.leave(now, &origin, epoch))).await
     }
 
+    async fn tell(&self, room: &RoomId, outcome: Outcome) -> Result<(), StoreError> {
+        self.decide(room, move |room, _| Ok((Change::None, room.tell(outcome)?))).await
+    }
+
+    async fn survey(&self, room: &RoomId, files: &[FileId]) -> Result<Survey, StoreError> {
+        let files = files.to_vec();
+        self.decide(room, move |room, now| Ok((Change::None, room.survey(now, &files)?))).await
+    }
+
     async fn seal(&self, room: &RoomId, at_most: Duration) -> Result<(), StoreError> {
-        self.decide(room, move |room, now| {
-            room.seal(now, at_most);
-            Ok((Change::None, ()))
-        })
-        .await
+        self.decide(room, move |room, now| Ok((room.seal(now, at_most), ()))).await
     }
 
     async fn erase(&self, room: &RoomId) -> Result<(), StoreError> {

@@ -9,7 +9,10 @@ use shared::{
     position::Position,
 };
 
-use crate::room_store::{Base, FlushAck, LogEntry, Logged, Source, empty_base};
+use crate::room_store::{Base, FlushAck, LogEntry, Logged, Outcome, Source, empty_base};
+
+/// Among the marks of hubs: the room's deletion was begun. No hub has this name.
+pub(super) const BEGUN: &str = "";
 
 /// What a populated room holds.
 #[derive(Default)]
@@ -21,6 +24,8 @@ pub(super) struct Open {
     pub(super) marks: HashMap<String, u64>,
     /// The last numbered batch of each origin, with its answer.
     pub(super) batches: HashMap<String, (u64, Vec<Logged>)>,
+    /// How its flushes ended, in this life of the process.
+    pub(super) outcome: Outcome,
 }
 
 /// A file of a populated room.

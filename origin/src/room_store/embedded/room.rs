@@ -10,10 +10,11 @@ use shared::{
     position::{Epoch, Position},
 };
 
-use super::open::{File, Open};
+use super::open::{BEGUN, File, Open};
 use crate::room_store::{
     Backfill, Base, Batch, Claimed, Dirty, FileLog, FlushAck, Joined, LOADER_LEASE, Left, Listed,
-    ListedMember, LoaderToken, LogEntry, Logged, Published, Source, StoreError, created_event, empty_base,
+    ListedMember, LoaderToken, LogEntry, Logged, Outcome, Published, Source, StoreError, Survey,
+    created_event, empty_base,
 };
 
 /// What a decision may know of the world.
@@ -40,6 +41,8 @@ pub(super) enum Change {
     },
     /// A file's base was replaced and its log trimmed.
     Based(FlushAck),
+    /// The deletion of the open room's shard was begun, or taken back.
+    Sealed(bool),
     /// The room was depopulated.
     Gone,
     /// The room's shard was deleted.
@@ -113,9 +116,31 @@ impl Room {
         Ok(Joined::Load(token))
     }
 
-    pub(super) fn seal(&mut self, now: Now, at_most: Duration) {
+    pub(super) fn seal(&mut self, now: Now, at_most: Duration) -> Change {
         self.loader = None;
-        self.sealed_until = if at_most.is_zero() { 0 } else { now.us.saturating_add(micros(at_most)) };
+        let sealed = !at_most.is_zero();
+        self.sealed_until = if sealed { now.us.saturating_add(micros(at_most)) } else { 0 };
+        match &self.open {
+            Some(open) if open.marks.contains_key(BEGUN) != sealed => Change::Sealed(sealed),
+            _ => Change::None,
+        }
+    }
+
+    pub(super) fn tell(&mut self, outcome: Outcome) -> Result<(), StoreError> {
+        let open = self.open.as_mut().ok_or(StoreError::Cold)?;
+        open.outcome = std::mem::take(&mut open.outcome).and(outcome);
+        Ok(())
+    }
+
+    pub(super) fn survey(&mut self, now: Now, files: &[FileId]) -> Result<Survey, StoreError> {
+        self.expire(now);
+        let open = self.populated()?;
+        let updates = files.iter().filter_map(|file| open.files.get(file)).flat_map(|file| &file.updates);
+        Ok(Survey {
+            log_bytes: updates.chain(&open.events).map(|entry| entry.bytes.len() as u64).sum(),
+            deletion_left: open.marks.contains_key(BEGUN) && self.sealed_until == 0,
+            outcome: open.outcome.clone(),
+        })
     }
 
     pub(super) fn commit(
@@ -322,6 +347,15 @@ impl Room {
             }
             Change::Based(ack) => {
                 self.open.as_mut()?.rebase(ack);
+                None
+            }
+            Change::Sealed(sealed) => {
+                let marks = &mut self.open.as_mut()?.marks;
+                if sealed {
+                    marks.insert(BEGUN.to_owned(), 1)
+                } else {
+                    marks.remove(BEGUN)
+                };
                 None
             }
             Change::Gone => {

@@ -44,7 +44,7 @@ CREATE TABLE IF NOT EXISTS log (
     PRIMARY KEY (room, seq)
 );
 
--- The number of the last event that was logged of each hub.
+-- The number of the last event that was logged of each hub. With an empty hub: the room's deletion was begun.
 CREATE TABLE IF NOT EXISTS marks (
     room TEXT NOT NULL,
     hub TEXT NOT NULL,

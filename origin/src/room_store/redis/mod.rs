@@ -14,6 +14,7 @@ mod reply;
 mod lane;
 mod populate;
 mod listing;
+mod survey;
 mod sweep;
 mod subscriber;
 mod permissions;
@@ -43,7 +44,8 @@ pub(crate) use self::{address::Urls, lane::backoff};
 pub use self::{permissions::PERMISSIONS, subscriber::Fault};
 use super::{
     Backfill, Base, Batch, Claimed, Dirty, Entry, FileLog, FlushAck, Joined, LOADER_LEASE, Left, Listed,
-    ListedMember, LoaderToken, Logged, Published, RoomStore, Source, StoreError, created_event, empty_base,
+    ListedMember, LoaderToken, Logged, Outcome, Published, RoomStore, Source, StoreError, Survey,
+    created_event, empty_base,
 };
 use crate::connections::{Connections, Purpose};
 
@@ -319,6 +321,14 @@ impl RoomStore for RedisStore {
             }
         }
         Err(StoreError::Failed("other files came again and again".to_owned()))
+    }
+
+    async fn tell(&self, room: &RoomId, outcome: Outcome) -> Result<(), StoreError> {
+        self.write_outcome(room, outcome).await
+    }
+
+    async fn survey(&self, room: &RoomId, files: &[FileId]) -> Result<Survey, StoreError> {
+        self.read_survey(room, files).await
     }
 
     async fn seal(&self, room: &RoomId, at_most: Duration) -> Result<(), StoreError> {

@@ -42,4 +42,5 @@ pub const PERMISSIONS: &[&str] = &[
     "+xrevrange",
     "+xtrim",
     "+wait",
+    "+memory|usage",
 ];

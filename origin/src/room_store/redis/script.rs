@@ -35,6 +35,8 @@ scripts! {
     ACK "ack"
     LIST "list"
     LISTED "listed"
+    TELL "tell"
+    SURVEY "survey"
     LEAVE "leave"
     SEAL "seal"
     ERASE "erase"

@@ -43,6 +43,9 @@ macro_rules! contract_of {
             events_are_kept_in_order_up_to_a_limit_and_are_never_dirty
             subscribers_hear_what_is_logged_and_announced
             an_erased_room_is_gone_for_everybody
+            how_flushes_ended_is_kept_while_the_room_is_there
+            logs_are_measured_and_are_small_again_after_a_flush
+            a_deletion_that_was_left_is_kept_in_mind
         }
     };
 }
