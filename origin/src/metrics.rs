@@ -56,6 +56,8 @@ pub struct Metrics {
     flush_parked: Gauge,
     unstored_seconds: Gauge,
     rooms_dirty: Gauge,
+    rooms_log_bytes: Gauge,
+    room_log_bytes: Family<Vec<(&'static str, String)>, Gauge>,
     rooms_unstored_seconds: Gauge,
     /// The timestamp (µs) of the oldest unflushed change that the last sweep saw; 0 for none.
     oldest_unflushed: AtomicU64,
@@ -137,6 +139,16 @@ impl Metrics {
                 "rooms_dirty",
                 "Rooms with files to flush, of all processes, when this one last swept",
                 Gauge::default(),
+            ),
+            rooms_log_bytes: names.add_in_bytes(
+                "rooms_log",
+                "What the logs of all rooms took in the room store at the last sweep, about",
+                Gauge::default(),
+            ),
+            room_log_bytes: names.add_in_bytes(
+                "room_log",
+                "The same of the rooms with the largest logs, by room",
+                Family::default(),
             ),
             rooms_unstored_seconds: names.add_in_seconds(
                 "rooms_unstored",
@@ -257,6 +269,12 @@ impl Metrics {
     pub fn swept(&self, swept: &Swept) {
         self.rooms_dirty.set(i64::try_from(swept.dirty).unwrap_or(i64::MAX));
         self.flush_parked.set(i64::try_from(swept.parked).unwrap_or(i64::MAX));
+        let size = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.rooms_log_bytes.set(size(swept.log_bytes));
+        self.room_log_bytes.clear();
+        for (room, bytes) in &swept.largest {
+            self.room_log_bytes.get_or_create(&vec![("room", room.to_string())]).set(size(*bytes));
+        }
         self.oldest_unflushed.store(swept.oldest.unwrap_or(0), Ordering::Relaxed);
     }
 
@@ -306,6 +324,11 @@ impl Names {
         let gauge = Gauge::default();
         self.0.register_with_unit(name, help, Unit::Seconds, gauge.clone());
         gauge
+    }
+
+    fn add_in_bytes<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
+        self.0.register_with_unit(name, help, Unit::Bytes, metric.clone());
+        metric
     }
 
     fn add_seconds(&mut self, name: &str, help: &str, first: f64) -> Histogram {

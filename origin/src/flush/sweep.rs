@@ -4,12 +4,12 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use shared::id::RoomId;
+use shared::{id::RoomId, limits};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use super::{FlushQueue, Work, flusher::Flusher};
-use crate::room_store::{Dirty, StoreError};
+use crate::room_store::{Dirty, Left, StoreError, Survey};
 
 /// How soon the next sweep comes after one that had to do without the queue.
 const SOON: Duration = Duration::from_secs(2);
@@ -39,6 +39,19 @@ pub struct Swept {
     pub parked: usize,
     /// The timestamp of the oldest unflushed change of all.
     pub oldest: Option<u64>,
+    /// About how many bytes the logs of all rooms take in the room store.
+    pub log_bytes: u64,
+    /// The rooms with the largest logs, and how large they are; at most [`limits::LARGEST_ROOMS`].
+    pub largest: Vec<(RoomId, u64)>,
+}
+
+impl Swept {
+    fn measured(&mut self, room: &RoomId, log_bytes: u64) {
+        self.log_bytes += log_bytes;
+        let place = self.largest.partition_point(|(_, others)| *others >= log_bytes);
+        self.largest.insert(place, (room.clone(), log_bytes));
+        self.largest.truncate(limits::LARGEST_ROOMS);
+    }
 }
 
 impl Sweeper {
@@ -73,7 +86,11 @@ impl Sweeper {
         for room in self.flusher.store.rooms().await? {
             match self.look_at(&room).await {
                 Ok(None) => {}
-                Ok(Some(dirty)) => {
+                Ok(Some((dirty, survey))) => {
+                    swept.measured(&room, survey.log_bytes);
+                    if dirty.files.is_empty() {
+                        continue;
+                    }
                     swept.dirty += 1;
                     let first = dirty.files.iter().map(|(_, first)| *first).min();
                     swept.oldest = swept.oldest.into_iter().chain(first).min();
@@ -98,17 +115,27 @@ impl Sweeper {
         Ok(swept)
     }
 
-    /// What of a room is dirty; one that is clean is depopulated if nobody has it open.
-    async fn look_at(&self, room: &RoomId) -> Result<Option<Dirty>, StoreError> {
-        let dirty = match self.flusher.store.dirty(room).await {
+    /// What of a room is dirty, and what else is known; `None` if it is gone. One that is clean is depopulated if
+    /// nobody has it open.
+    async fn look_at(&self, room: &RoomId) -> Result<Option<(Dirty, Survey)>, StoreError> {
+        let store = &self.flusher.store;
+        let dirty = match store.dirty(room).await {
             Err(StoreError::Cold) => return Ok(None),
             dirty => dirty?,
         };
-        if dirty.files.is_empty() {
-            self.flusher.depopulate(room, dirty.epoch).await?;
+        if dirty.files.is_empty() && self.flusher.depopulate(room, dirty.epoch).await? == Left::Gone {
             return Ok(None);
         }
-        Ok(Some(dirty))
+        let files: Vec<_> = dirty.files.iter().map(|(file, _)| file.clone()).collect();
+        match store.survey(room, &files).await {
+            Ok(survey) => Ok(Some((dirty, survey))),
+            Err(StoreError::Cold) => Ok(None),
+            Err(error) => {
+                // What is dirty is flushed all the same.
+                tracing::warn!(room.id = %room, %error, "surveying a room");
+                Ok(Some((dirty, Survey::default())))
+            }
+        }
     }
 
     /// Whether there is more in it than files that wait for their own time.
@@ -123,5 +150,21 @@ impl Sweeper {
             tracing::warn!(room.id = %room, %error, "rooms are flushed without the queue");
         }
         ensured.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_rooms_are_named_and_all_are_counted() {
+        let room = |n: u64| RoomId::parse(&format!("room-{n}")).unwrap();
+        let mut swept = Swept::default();
+        let sizes = [3, 14, 1, 5, 9, 2, 6, 11, 12, 13, 8, 7, 10, 4];
+        sizes.iter().for_each(|n| swept.measured(&room(*n), *n));
+        assert_eq!(swept.log_bytes, 105);
+        let largest: Vec<_> = (5..=14).rev().map(|n| (room(n), n)).collect();
+        assert_eq!(swept.largest, largest);
     }
 }

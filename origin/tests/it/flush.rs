@@ -318,7 +318,9 @@ async fn the_sweep_asks_for_dirty_rooms_and_depopulates_clean_ones() {
     };
     let first = bench.store.dirty(&bench.room).await.unwrap().files[0].1;
     let swept = sweeper.sweep().await.unwrap();
-    assert_eq!(swept, Swept { dirty: 1, oldest: Some(first), ..Swept::default() });
+    let (log_bytes, largest) = (swept.log_bytes, vec![(bench.room.clone(), swept.log_bytes)]);
+    assert!(log_bytes > 0);
+    assert_eq!(swept, Swept { dirty: 1, oldest: Some(first), log_bytes, largest, ..Swept::default() });
     assert_eq!(queue.job(&bench.room).await.unwrap(), Some(JobState::Delayed));
     assert_eq!(queue.job(&idle).await.unwrap(), None);
     assert_eq!(
