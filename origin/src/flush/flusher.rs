@@ -1,6 +1,6 @@
 //! Flushing a room as a whole: its files, and then the room itself if nobody needs it any more.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use shared::{id::RoomId, position::Epoch};
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     archive::Archive,
-    room_store::{Left, Outcome, RoomStore, StoreError},
+    room_store::{DELETION, Left, Outcome, RoomStore, StoreError},
 };
 
 /// The name of no origin: leaving under it removes a room only if nobody else is in it.
@@ -69,6 +69,25 @@ impl Flusher {
     /// Removes a room that is clean, if nobody has it open.
     pub(super) async fn depopulate(&self, room: &RoomId, epoch: Epoch) -> Result<Left, StoreError> {
         self.store.leave(room, NOBODY, epoch).await
+    }
+
+    /// Ends a deletion that was begun and left: erases the room if its shard is gone, else lets it live on. Whether it
+    /// was erased. Without a deletion nothing of a room is dropped, whatever the archive has.
+    pub(super) async fn end_deletion(&self, room: &RoomId) -> Result<bool, FlushError> {
+        if self.archive.making(room).await?.is_some() {
+            self.store.seal(room, Duration::ZERO).await?;
+            return Ok(false);
+        }
+        // Under the seal nobody makes a shard of that id, so what is looked up now holds until the room is gone.
+        self.store.seal(room, DELETION).await?;
+        if self.archive.making(room).await?.is_some() {
+            self.store.seal(room, Duration::ZERO).await?;
+            return Ok(false);
+        }
+        self.store.erase(room).await?;
+        self.parking.forget(room);
+        tracing::info!(room.id = %room, "a deletion that was left half done is ended");
+        Ok(true)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The sweep: what nobody else looks after. A dirty room without a job gets one, a clean room that nobody has open
-//! is depopulated, and while the queue takes nothing the rooms are flushed without it.
+//! is depopulated, a deletion that was left half done is ended, and while the queue takes nothing the rooms are flushed
+//! without it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -128,6 +129,7 @@ impl Sweeper {
         }
         let files: Vec<_> = dirty.files.iter().map(|(file, _)| file.clone()).collect();
         match store.survey(room, &files).await {
+            Ok(survey) if survey.deletion_left && self.end_deletion(room).await => Ok(None),
             Ok(survey) => Ok(Some((dirty, survey))),
             Err(StoreError::Cold) => Ok(None),
             Err(error) => {
@@ -136,6 +138,15 @@ impl Sweeper {
                 Ok(Some((dirty, Survey::default())))
             }
         }
+    }
+
+    /// Whether the room is gone with it.
+    async fn end_deletion(&self, room: &RoomId) -> bool {
+        let ended = self.flusher.end_deletion(room).await;
+        if let Err(error) = &ended {
+            tracing::warn!(room.id = %room, %error, "ending a deletion");
+        }
+        ended.unwrap_or(false)
     }
 
     /// Whether there is more in it than files that wait for their own time.

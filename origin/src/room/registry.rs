@@ -23,11 +23,8 @@ use crate::{
     archive::Archive,
     flush::FlushQueue,
     metrics::Metrics,
-    room_store::{ListedMember, RoomStore, StoreError},
+    room_store::{DELETION, ListedMember, RoomStore, StoreError},
 };
-
-/// How long the deletion of a shard may take until its room can be opened again.
-const DELETION: Duration = Duration::from_secs(60);
 
 /// What rooms are made of.
 pub struct Parts {

@@ -25,6 +25,9 @@ pub use self::outcome::{FailedFlush, Outcome, SetAside, Survey};
 /// How long a loader may take before another may take over.
 pub const LOADER_LEASE: Duration = Duration::from_secs(10);
 
+/// How long the deletion of a shard may take until its room can be opened again.
+pub const DELETION: Duration = Duration::from_secs(60);
+
 /// Changes and notes that wait on one subscriber before it is dropped.
 pub const SUBSCRIBER_QUEUE: usize = 1024;
 

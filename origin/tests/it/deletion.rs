@@ -34,7 +34,7 @@ use crate::{
     support::{
         Client, TestOrigin,
         archive::{Between, Through},
-        redis::{Redis, until},
+        redis::{Redis, until, with_user},
     },
 };
 
@@ -137,6 +137,53 @@ async fn a_deletion_that_the_archive_did_not_do_lets_members_in_again() {
     assert_eq!(ada.text("a.txt"), "old");
     drop(ada);
     origin.stop().await;
+}
+
+/// What would be left if an origin died right after a step of a deletion.
+async fn left_after(origin: &TestOrigin, sealed: bool, deleted: bool) -> RoomId {
+    let (room, store) = (any_room(), &origin.app.store);
+    make(origin, &room).await;
+    open_elsewhere(&**store, &room).await;
+    if sealed {
+        store.seal(&room, Duration::from_millis(1)).await.unwrap();
+    }
+    assert!(!deleted || origin.app.archive.delete(&room).await.unwrap());
+    room
+}
+
+async fn a_left_deletion_is_ended(flags: &[&str]) {
+    let flags = [flags, &["--sweep-ms=20", "--flush-delay-ms=600000"]].concat();
+    let origin = TestOrigin::start(&flags).await;
+    let store = &origin.app.store;
+    let (not_yet, lost) = (left_after(&origin, true, false).await, left_after(&origin, false, true).await);
+    // The last of them is listed only by sweeps that saw the others too.
+    for _ in 0..2 {
+        let gone = left_after(&origin, true, true).await;
+        until(async || matches!(store.dirty(&gone).await, Err(StoreError::Cold))).await;
+        assert!(!store.rooms().await.unwrap().contains(&gone));
+    }
+    until(async || {
+        let left = store.survey(&not_yet, &[]).await.unwrap().deletion_left;
+        !left && matches!(store.join(&not_yet, "o9", LEASE).await, Ok(Joined::Ready(_)))
+    })
+    .await;
+    for room in [&not_yet, &lost] {
+        assert_eq!(store.dirty(room).await.unwrap().files.len(), 1, "nothing of it is dropped");
+        assert_eq!(store.read(room, &file(1)).await.unwrap().updates.len(), 1);
+        store.erase(room).await.unwrap();
+    }
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn a_deletion_whose_origin_died_is_ended_by_the_sweep_and_no_other_room_is_dropped() {
+    a_left_deletion_is_ended(&[]).await;
+}
+
+#[tokio::test]
+async fn a_deletion_whose_origin_died_is_ended_on_redis_by_the_sweep_of_another() {
+    let redis = Redis::start(&[]).await;
+    a_left_deletion_is_ended(&[&format!("--redis-url={}", with_user(&redis.url()).await)]).await;
 }
 
 #[tokio::test]
