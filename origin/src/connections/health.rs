@@ -65,6 +65,15 @@ impl Health {
         tracing::warn!(connection.name = %self.0.name, doing, why, "a connection fails");
     }
 
+    /// [`Self::failed`], once for each outage: whatever is tried meanwhile fails in more than one way.
+    pub fn is_out(&self, doing: &str, why: &str) {
+        if self.said().failure.is_some() {
+            tracing::debug!(connection.name = %self.0.name, doing, why, "a connection fails still");
+        } else {
+            self.failed(doing, why);
+        }
+    }
+
     /// It was tried out and works: whatever goes wrong next is news.
     pub fn works(&self) {
         self.said().failure = None;

@@ -12,6 +12,11 @@ use tokio::{
 use super::{BullSettings, Place, refusal};
 use crate::{connections::Connection, flush::QueueError, room_store::redis::backoff};
 
+/// What a connection is doing that is not made yet.
+pub(super) const CONNECTING: &str = "connecting";
+/// Why it was not made.
+pub(super) const NO_ANSWER: &str = "no answer in time";
+
 /// The way to the queue. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Line {
@@ -95,16 +100,21 @@ impl Supervisor {
                     failures = 0;
                     let queue = Arc::new(queue);
                     self.connection.is_up(true);
+                    self.connection.health().works();
                     self.live.send_replace(Some(queue.clone()));
-                    self.watch(&queue).await;
+                    let why = self.watch(&queue).await;
                     self.live.send_replace(None);
                     self.connection.is_up(false);
+                    self.connection.health().is_out("asking for flushes", why);
                 }
                 Ok(Err(error)) => {
                     failures += 1;
-                    tracing::debug!(connection.name = self.connection.name(), %error, "not connected");
+                    self.connection.health().is_out(CONNECTING, &error.to_string());
                 }
-                Err(_) => failures += 1,
+                Err(_) => {
+                    failures += 1;
+                    self.connection.health().is_out(CONNECTING, NO_ANSWER);
+                }
             }
             sleep(backoff(failures)).await;
         }
@@ -119,16 +129,16 @@ impl Supervisor {
         Ok(queue)
     }
 
-    /// Ends when the connection is to be given up.
-    async fn watch(&self, queue: &Queue) {
+    /// Ends when the connection is to be given up, and says why.
+    async fn watch(&self, queue: &Queue) -> &'static str {
         let mut probes = interval(self.probe);
         probes.tick().await;
         loop {
             tokio::select! {
-                () = self.broken.notified() => return,
+                () = self.broken.notified() => return "a call broke, or had no answer in time",
                 _ = probes.tick() => {
                     if !matches!(timeout(self.deadline, queue.connection().ping()).await, Ok(Ok(()))) {
-                        return;
+                        return "it was tried out and did not answer";
                     }
                 }
             }

@@ -7,7 +7,11 @@ use serde_json::Value;
 use tokio::time::{sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{BullQueue, JOB, Place, done_are_kept, failed_are_kept, line::Line, reason, room_of};
+use super::{
+    BullQueue, JOB, Place, done_are_kept, failed_are_kept,
+    line::{CONNECTING, Line, NO_ANSWER},
+    reason, room_of,
+};
 use crate::{
     connections::{Connection, Purpose},
     flush::Work,
@@ -38,17 +42,24 @@ pub(super) async fn run(bull: &Arc<BullQueue>, work: Arc<Work>, stop: &Cancellat
                 failures = 0;
                 let worker = Arc::new(worker);
                 connection.is_up(true);
-                watch(bull, &worker, &connection, stop).await;
+                connection.health().works();
+                let lost = watch(bull, &worker, &connection, stop).await;
                 connection.is_up(false);
+                if let Some(why) = lost {
+                    connection.health().is_out("taking jobs", &why);
+                }
                 let most = bull.settings.flush.timeout() + bull.settings.lock;
                 // What it does is done to the end, also if another takes its place.
                 replaced.spawn(async move { end(&worker, most).await });
             }
             Ok(Err(error)) => {
                 failures += 1;
-                tracing::debug!(connection.name = connection.name(), %error, "not connected");
+                connection.health().is_out(CONNECTING, &error.to_string());
             }
-            Err(_) => failures += 1,
+            Err(_) => {
+                failures += 1;
+                connection.health().is_out(CONNECTING, NO_ANSWER);
+            }
         }
         tokio::select! {
             () = stop.cancelled() => {}
@@ -101,16 +112,21 @@ async fn process(job: Job, work: &Work, line: &Line) -> Result<Value, Error> {
     }
 }
 
-/// Listens to the worker until it is to end, or to be made again.
-async fn watch(bull: &BullQueue, worker: &Worker, connection: &Connection, stop: &CancellationToken) {
+/// Listens to the worker until it is to end, or to be made again: then it says why.
+async fn watch(
+    bull: &BullQueue,
+    worker: &Worker,
+    connection: &Connection,
+    stop: &CancellationToken,
+) -> Option<String> {
     let mut errors = 0;
     // Where one connection has led nowhere, the worker's do so too, and the crate would not notice for long.
     let lost = bull.line.is_lost();
     tokio::pin!(lost);
     loop {
         let event = tokio::select! {
-            () = stop.cancelled() => return,
-            () = &mut lost => return,
+            () = stop.cancelled() => return None,
+            () = &mut lost => return Some("the queue's other connection was lost".to_owned()),
             event = worker.next_event() => event,
         };
         match event {
@@ -123,7 +139,7 @@ async fn watch(bull: &BullQueue, worker: &Worker, connection: &Connection, stop:
                     errors += 1;
                 }
                 if errors >= ERRORS {
-                    return;
+                    return Some(error);
                 }
             }
             Some(WorkerEvent::Stalled { job_id }) => {
@@ -135,7 +151,7 @@ async fn watch(bull: &BullQueue, worker: &Worker, connection: &Connection, stop:
                 connection.is_up(true);
             }
             Some(_) => {}
-            None => return,
+            None => return Some("the worker has ended".to_owned()),
         }
     }
 }
