@@ -33,15 +33,17 @@ enum Part {
     Worker,
     Browser,
     Kill,
+    Ops,
 }
 
-const PARTS: [(&str, Part); 6] = [
+const PARTS: [(&str, Part); 7] = [
     ("house", Part::House),
     ("unit", Part::Unit),
     ("it", Part::It),
     ("worker", Part::Worker),
     ("browser", Part::Browser),
     ("kill", Part::Kill),
+    ("ops", Part::Ops),
 ];
 
 /// Runs the parts that the command line names, or all.
@@ -74,7 +76,7 @@ impl Run<'_> {
         if self.wants(Part::Unit) || self.wants(Part::It) {
             self.cargo_tests()?;
         }
-        if [Part::Worker, Part::Browser, Part::Kill].into_iter().any(|part| self.wants(part)) {
+        if [Part::Worker, Part::Browser, Part::Kill, Part::Ops].into_iter().any(|part| self.wants(part)) {
             self.node_tests()?;
         }
         eprint!("{}", self.report);
@@ -157,13 +159,20 @@ impl Run<'_> {
             })?;
         }
         if self.wants(Part::Browser) {
-            self.step("browser", || node(tools, "demo/tests", 1, Some(("CHROMIUM", tools.chromium()?))))?;
+            self.step("browser", || node(tools, "demo/tests", 1, [("CHROMIUM", tools.chromium()?)]))?;
         }
         if self.wants(Part::Kill) {
-            self.step("kill", || node(tools, "tests/kill", 1, None))?;
+            self.step("kill", || node(tools, "tests/kill", 1, []))?;
             self.step("queue", || {
                 tools.redis_server()?;
-                node(tools, "tests/queue", 1, None)
+                node(tools, "tests/queue", 1, [])
+            })?;
+        }
+        if self.wants(Part::Ops) {
+            self.step("ops", || {
+                tools.redis_server()?;
+                let promtool = tools.promtool()?.map(|program| ("PROMTOOL", program));
+                node(tools, "tests/ops", 1, promtool.into_iter().chain([("CHROMIUM", tools.chromium()?)]))
             })?;
         }
         Ok(())
@@ -195,16 +204,19 @@ fn cargo_command(tools: &Toolbox, args: &[&str]) -> Command {
     command
 }
 
-/// Runs the node tests of a folder, `at_once` files at a time, with one more program that they need.
-fn node(tools: &Toolbox, folder: &str, at_once: u32, program: Option<(&'static str, PathBuf)>) -> Result<()> {
+/// Runs the node tests of a folder, `at_once` files at a time, with more programs that they need.
+fn node(
+    tools: &Toolbox,
+    folder: &str,
+    at_once: u32,
+    programs: impl IntoIterator<Item = (&'static str, PathBuf)>,
+) -> Result<()> {
     let files = files_with(&tools.top().join(folder), ".test.mjs")?;
     let mut node = tools.command("node")?;
     node.arg("--test").arg(format!("--test-timeout={NODE_LIMIT_MS}"));
     node.arg(format!("--test-concurrency={at_once}")).args(files);
     node.env("EDGEROOM_ORIGIN", target_dir().join("debug/origin"));
-    if let Some((name, path)) = program {
-        node.env(name, path);
-    }
+    node.envs(programs);
     Toolbox::keep_wrangler_local(&mut node, &target_dir().join("test/wrangler"));
     run_within(&mut node, tools.stop(), STEP_LIMIT)
 }

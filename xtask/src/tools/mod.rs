@@ -4,6 +4,7 @@
 mod chromium;
 mod mongo;
 mod node;
+mod promtool;
 mod redis;
 mod rust;
 
@@ -63,6 +64,7 @@ impl Toolbox {
         let chromium = self.chromium()?;
         self.mongo_server()?;
         self.redis_server()?;
+        self.promtool()?;
         eprintln!("all there: tools in {}, {}", self.cache.display(), chromium.display());
         Ok(())
     }
