@@ -10,7 +10,7 @@ import { startBoard } from './support/board.mjs';
 import { readMetrics } from './support/metrics.mjs';
 import { textOf } from './support/rules.mjs';
 
-test('a failed job shows its reason in the page, and its button retries it', async (t) => {
+test('a failed job shows its reason in the page, and a button retries it', async (t) => {
   const [redis, stage] = [await startRedis(t), setStage(t)];
   const queue = { REDIS_URL: redis.url, QUEUE_NAME: 'stores', QUEUE_PREFIX: 'shop' };
   const few = { FLUSH_ATTEMPTS: '1', FLUSH_TIMEOUT_MS: '400', FLUSH_DELAY_MS: '100' };
@@ -38,7 +38,8 @@ test('a failed job shows its reason in the page, and its button retries it', asy
   assert.match(await page.locator('body').innerText(), /flush-room[^]*stuck/);
 
   letGo();
-  await page.getByRole('button', { name: 'Retry', exact: true }).click();
+  await page.getByRole('button', { name: 'Retry all' }).click();
+  await page.getByRole('button', { name: 'Confirm' }).click();
   await until('it is stored', async () => (await origin.text('stuck', 'a.txt', '?from=archive')) === 'all of it');
   await until('no job has failed', async () => (await failed()) === 0);
 });

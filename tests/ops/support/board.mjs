@@ -10,10 +10,11 @@ export async function startBoard(t, variables) {
   const env = { PATH: process.env.PATH, PORT: '0', ...variables };
   const board = spawn(process.execPath, [pathOf('ops/bull-board.mjs')], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   t.after(() => board.kill('SIGKILL'));
-  let said = '';
+  let [said, ended] = ['', false];
+  board.once('close', () => (ended = true));
   for (const stream of [board.stdout, board.stderr]) stream.setEncoding('utf8').on('data', (text) => (said += text));
   const address = () => {
-    assert.equal(board.exitCode, null, said);
+    assert.ok(!ended, said);
     return /listens on (http:\S+)/.exec(said)?.[1];
   };
   return until('the board listens', address);

@@ -24,7 +24,10 @@ const REDIS_OPTIONS: [[&str; 2]; 3] =
 pub(super) fn breaches(tree: &Tree) -> Vec<String> {
     let mut breaches = Vec::new();
     match Shape::read(tree.text(COMPOSE)) {
-        Ok(shape) => breaches.extend(of_compose(&shape).into_iter().map(|text| format!("{COMPOSE}: {text}"))),
+        Ok(shape) => {
+            let found = of_compose(&shape).into_iter().chain(missing(&shape, tree));
+            breaches.extend(found.map(|text| format!("{COMPOSE}: {text}")));
+        }
         Err(wrong) => breaches.push(format!("{COMPOSE}:{wrong}")),
     }
     let image = of_dockerfile(tree.text(DOCKERFILE));
@@ -87,6 +90,12 @@ fn of_compose(shape: &Shape) -> Vec<String> {
         }
     }
     for name in shape.below("services") {
+        for image in shape.values(&format!("services.{name}.image")) {
+            let version = image.rsplit('/').next().and_then(|last| last.split_once(':'));
+            if version.is_none_or(|(_, version)| version == "latest") {
+                breaches.push(format!("{name} takes {image} in no version"));
+            }
+        }
         for port in shape.values(&format!("services.{name}.ports")) {
             if !port.starts_with("127.0.0.1:") {
                 breaches.push(format!("{name} publishes {port} beyond loopback"));
@@ -103,6 +112,19 @@ fn of_compose(shape: &Shape) -> Vec<String> {
                 breaches.push(format!("{name} mounts {volume}, which is no volume"));
             }
         }
+    }
+    breaches
+}
+
+/// What the services are built from or mount that is not in the repository.
+fn missing(shape: &Shape, tree: &Tree) -> Vec<String> {
+    let mut breaches = Vec::new();
+    for name in shape.below("services") {
+        let (mounts, build) =
+            (format!("services.{name}.volumes"), format!("services.{name}.build.dockerfile"));
+        let mounts = shape.values(&mounts).filter_map(|mount| mount.strip_prefix("./")?.split(':').next());
+        let files = mounts.chain(shape.values(&build)).filter(|path| tree.text(path).is_empty());
+        breaches.extend(files.map(|path| format!("{name} needs {path}, which is no file")));
     }
     breaches
 }
@@ -149,6 +171,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_built_or_mounted_is_there() {
+        let (whole, tree) = (file(COMPOSE), Tree::read(top()).unwrap());
+        let missing = |text: &str| missing(&Shape::read(text).unwrap(), &tree);
+        assert_eq!(missing(&whole), [""; 0]);
+        for (from, to) in [("./ops/alerts.yml", "./ops/alarms.yml"), ("ops/Dockerfile", "Dockerfile")] {
+            assert_eq!(missing(&whole.replace(from, to)).len(), 1, "{to}");
+        }
+    }
+
+    #[test]
     fn what_weakens_the_promise_is_named() {
         let whole = file(COMPOSE);
         for (from, to, named) in [
@@ -157,6 +189,9 @@ mod tests {
             ("  - redis:/data", "  - reddis:/data", "no volume"),
             ("      mongo:\n", "      mango:\n", "no service"),
             ("image: mongo", "picture: mongo", "no service mongo"),
+            ("127.0.0.1:9090:9090", "0.0.0.0:9090:9090", "beyond loopback"),
+            ("prom/prometheus:v3.5.0", "prom/prometheus", "in no version"),
+            ("grafana:12.1.1", "grafana:latest", "in no version"),
         ] {
             assert!(whole.contains(from), "{from}");
             let found = of_text(&whole.replacen(from, to, 1));

@@ -22,7 +22,9 @@ impl Toolbox {
         let program = folder.join("usr/bin/promtool");
         if ["apt-get", "dpkg-deb"].iter().all(|name| find_program(name, None).is_some()) {
             let installed = self.install_once("promtool", || program.is_file(), || self.unpack(&folder));
-            if !self.stop().asked() && let Err(error) = installed {
+            if !self.stop().asked()
+                && let Err(error) = installed
+            {
                 eprintln!("{error:#}");
             }
         }
