@@ -39,7 +39,7 @@ test('each rule waits, says how urgent it is and what to do, and is in the handb
   assert.equal(new Set(rules.map(({ alert }) => alert)).size, rules.length);
   for (const { alert, expr, labels, annotations, ...rule } of rules) {
     assert.match(rule.for, /^\d+m$/, alert);
-    assert.ok(expr, alert);
+    assert.ok(expr && expr.split('(').length === expr.split(')').length, alert);
     assert.ok(['page', 'ticket'].includes(labels.severity), alert);
     assert.ok(annotations.summary && annotations.action, alert);
     const [file, anchor] = annotations.runbook.split('#');
