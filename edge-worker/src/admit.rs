@@ -11,6 +11,7 @@ use shared::{
     limits,
     token::TokenError,
 };
+use worker::Env;
 
 use crate::{
     config::{Auth, Config, is_loopback},
@@ -70,6 +71,7 @@ pub(crate) fn open_door(config: &Config, host: &str) -> Result<(), Refusal> {
 /// The look at a session before it reaches its object, which costs more than this: a token that it brings must be
 /// good, and a y-websocket must bring one.
 pub(crate) async fn knock(
+    env: &Env,
     config: &Config,
     room: &RoomId,
     token: Option<String>,
@@ -77,7 +79,7 @@ pub(crate) async fn knock(
 ) -> Result<(), Denial> {
     let Auth::Jwt(keys) = &config.auth else { return Ok(()) };
     match token {
-        Some(token) => verify(keys, room, &token, surroundings::now()).await.map(drop),
+        Some(token) => verify(env, keys, room, &token, surroundings::now()).await.map(drop),
         None if is_file => Err(TokenError::Absent.into()),
         None => Ok(()),
     }

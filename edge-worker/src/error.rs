@@ -5,7 +5,7 @@ use serde_json::json;
 use shared::{close::CloseCode, hub::Denial, signature::SignatureError};
 use worker::{Headers, Response, ResponseBuilder, WebSocketPair, console_error};
 
-use crate::{admit, config::ConfigError, route::NoRoute};
+use crate::{admit, config::ConfigError, pace, route::NoRoute};
 
 /// Why a request is not answered as it wished.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +85,7 @@ impl Refusal {
             Self::Signature(_) => "bad-signature",
             Self::Uninvited => "not-asked-for",
             Self::BodyTooLarge => "too-large",
-            Self::TooOften => "rate-limited",
+            Self::TooOften => pace::TOO_OFTEN,
             Self::NoOrigin => "no-origin",
             Self::Failed(_) => "failed",
         }

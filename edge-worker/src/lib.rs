@@ -84,7 +84,7 @@ async fn answer(
     }
     // Origins dial for all their rooms from one address, and sign.
     if !matches!(route, Ok(Route::Internal { .. })) {
-        pace::keep(env, &request).await?;
+        pace::keep_address(env, &request).await?;
     }
     let config = config(env)?;
     admit::open_door(&config, url.host_str().unwrap_or_default())?;
@@ -97,7 +97,7 @@ async fn answer(
                 return Err(Refusal::Page);
             }
             let token = admit::token(query(&url, "token"), upgrade.protocols.as_deref());
-            admit::knock(&config, &room, token, is_file).await.map_err(Refusal::Denied)?;
+            admit::knock(env, &config, &room, token, is_file).await.map_err(Refusal::Denied)?;
             let region = config.region(query(&url, "region").as_deref(), || place(&request));
             to_object(env, &room, region, request).await
         }

@@ -1,28 +1,47 @@
-//! How often one address may ask: counted by the platform, per location, before anything else is touched.
+//! How often one address may ask, and how often one member may come in: counted by the platform, per location.
 //!
-//! What a member may ask on an open socket is the hub's to say.
+//! The address before anything else is touched, the member as soon as a token says who it is. What a member may ask on
+//! an open socket is the hub's to say.
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use shared::{close::CloseCode, hub::Denial};
 use worker::{Env, Request, console_warn};
 
 use crate::error::Refusal;
 
-/// The binding of `[[ratelimits]]`. A deployment without it has no such limit.
-const LIMITER: &str = "ADDRESS_RATE";
+/// The bindings of `[[ratelimits]]`. A deployment without one has no such limit.
+const BY_ADDRESS: &str = "ADDRESS_RATE";
+const BY_MEMBER: &str = "MEMBER_RATE";
 const ADDRESS: &str = "cf-connecting-ip";
 
-/// Refuses an address that asks too often. A limiter that fails keeps nobody out.
-pub(crate) async fn keep(env: &Env, request: &Request) -> Result<(), Refusal> {
-    let (Some(address), Ok(limiter)) = (request.headers().get(ADDRESS)?, env.rate_limiter(LIMITER)) else {
+/// The stable word for a refusal.
+pub(crate) const TOO_OFTEN: &str = "rate-limited";
+
+/// Refuses an address that asks too often.
+pub(crate) async fn keep_address(env: &Env, request: &Request) -> Result<(), Refusal> {
+    match request.headers().get(ADDRESS)? {
+        Some(address) if !allows(env, BY_ADDRESS, counted_as(&address)).await => Err(Refusal::TooOften),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a member who shows tokens too often, from wherever.
+pub(crate) async fn keep_member(env: &Env, member: &str) -> Result<(), Denial> {
+    if allows(env, BY_MEMBER, member.to_owned()).await {
         return Ok(());
-    };
-    match limiter.limit(counted_as(&address)).await {
-        Ok(outcome) if !outcome.success => Err(Refusal::TooOften),
-        Ok(_) => Ok(()),
+    }
+    Err(Denial { code: CloseCode::RateLimited, reason: TOO_OFTEN.to_owned() })
+}
+
+/// A limiter that fails keeps nobody out.
+async fn allows(env: &Env, binding: &str, key: String) -> bool {
+    let Ok(limiter) = env.rate_limiter(binding) else { return true };
+    match limiter.limit(key).await {
+        Ok(outcome) => outcome.success,
         Err(error) => {
-            console_warn!("pace.limiter: {error}");
-            Ok(())
+            console_warn!("pace.limiter: {binding}: {error}");
+            true
         }
     }
 }

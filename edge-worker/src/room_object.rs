@@ -48,6 +48,7 @@ pub struct Room {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) state: State,
+    pub(crate) env: Env,
     pub(crate) config: Rc<Config>,
     pub(crate) room: RoomId,
     pub(crate) region: Region,
@@ -65,7 +66,7 @@ pub(crate) struct Shared {
 
 impl DurableObject for Room {
     fn new(state: State, env: Env) -> Self {
-        let shared = Shared::new(state, &env).inspect_err(|error| console_error!("object.made: {error}"));
+        let shared = Shared::new(state, env).inspect_err(|error| console_error!("object.made: {error}"));
         Self { shared: AssertUnwindSafe(shared.ok().map(Rc::new)) }
     }
 
@@ -117,8 +118,8 @@ impl Room {
 }
 
 impl Shared {
-    fn new(state: State, env: &Env) -> Result<Self> {
-        let config = crate::config(env).map_err(|error| error.to_string())?;
+    fn new(state: State, env: Env) -> Result<Self> {
+        let config = crate::config(&env).map_err(|error| error.to_string())?;
         let name = state.as_raw().id()?.name().unwrap_or_default();
         let (room, region) = name.split_once('~').unwrap_or_default();
         let room = RoomId::parse(room).map_err(|error| error.to_string())?;
@@ -126,6 +127,7 @@ impl Shared {
         Ok(Self {
             rows: Rows::new(state.storage().sql())?,
             state,
+            env,
             config,
             room,
             region,

@@ -59,7 +59,7 @@ impl Shared {
         let shared = Rc::clone(self);
         spawn_local(async move {
             let Auth::Jwt(keys) = &shared.config.auth else { return };
-            let verdict = verify(keys, &shared.room, &token, surroundings::now()).await;
+            let verdict = verify(&shared.env, keys, &shared.room, &token, surroundings::now()).await;
             if let Err(error) = shared.turn(|hub, now| hub.admitted(channel, verdict, now)) {
                 console_error!("token.verdict: {error}");
             }

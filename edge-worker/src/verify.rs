@@ -15,18 +15,26 @@ use shared::{
 };
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{
-    console_error,
+    Env, console_error,
     wasm_bindgen_futures::JsFuture,
     web_sys::{CryptoKey, SubtleCrypto, WorkerGlobalScope},
 };
+
+use crate::pace::keep_member;
 
 thread_local! {
     /// The keys that were imported, by their place in `JWT_KEYS`.
     static IMPORTED: RefCell<HashMap<usize, CryptoKey>> = RefCell::default();
 }
 
-/// The verdict on a token that is shown in a room.
-pub(crate) async fn verify(keys: &KeySet, room: &RoomId, token: &str, now: Millis) -> Result<Grant, Denial> {
+/// The verdict on a token that is shown in a room. It counts for how often its member comes in.
+pub(crate) async fn verify(
+    env: &Env,
+    keys: &KeySet,
+    room: &RoomId,
+    token: &str,
+    now: Millis,
+) -> Result<Grant, Denial> {
     let presented = Presented::read(token)?;
     let key = presented.key(keys)?;
     let fits = fits(keys, key, &presented).await.map_err(|error| {
@@ -36,7 +44,9 @@ pub(crate) async fn verify(keys: &KeySet, room: &RoomId, token: &str, now: Milli
     if !fits {
         return Err(TokenError::Signature.into());
     }
-    Ok(presented.claims()?.admit(Some(room), now, 0)?.grant)
+    let grant = presented.claims()?.admit(Some(room), now, 0)?.grant;
+    keep_member(env, &grant.member.id).await?;
+    Ok(grant)
 }
 
 async fn fits(keys: &KeySet, key: &Key, token: &Presented<'_>) -> Result<bool, JsValue> {

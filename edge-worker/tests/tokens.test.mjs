@@ -209,6 +209,28 @@ describe('a stranger at the edge', () => {
   });
 });
 
+test('a member who comes too often is refused at the edge, however the token travels, and nobody else is', async (t) => {
+  const mirror = await startMirror();
+  const edge = await startEdge({ vars: { ORIGIN_URLS: mirror.url, ...byTokens } });
+  t.after(() => Promise.all([edge.close(), mirror.close()]));
+  const often = token({ sub: 'often', room: '*' });
+  const knock = async (shown) => {
+    const client = await connect(`${edge.ws}/rooms/often?region=weur${shown ? `&token=${shown}` : ''}`);
+    if (!shown) client.socket.send(authFrame('a.js', often));
+    const end = await Promise.race([client.closed, new Promise((done) => setTimeout(done, 300))]);
+    client.socket.terminate();
+    return end;
+  };
+  // More than two windows take, wherever they begin.
+  const flood = () => Promise.all(Array.from({ length: 130 }, () => knock(often)));
+  const refused = (ends) => ends.find((end) => end?.code === 4529);
+  assert.deepEqual(refused(await flood()), { code: 4529, reason: 'rate-limited' });
+  // A window may end between the flood and the frame.
+  const inFrame = async () => refused([await knock()]) ?? (await flood(), undefined);
+  assert.deepEqual(await until(inFrame, 60_000, 'a refusal'), { code: 4529, reason: 'rate-limited' });
+  assert.equal(await knock(token({ sub: 'seldom', room: '*' })), undefined);
+});
+
 test('rights outlive the sleep of an object, and a new link shows the token again', async (t) => {
   const both = await startBoth({ env: { ...byTokens, CREATE_ON_OPEN: '1' }, vars: byTokens });
   t.after(() => both.close());

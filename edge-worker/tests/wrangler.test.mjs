@@ -79,7 +79,7 @@ test('wrangler deploy --dry-run bundles the Worker with its Durable Object and a
   assert.equal(code, 0, deploy.output());
   assert.match(deploy.output(), /env\.ROOM \(Room\)/);
   assert.match(deploy.output(), /env\.ASSETS/);
-  assert.match(deploy.output(), /env\.ADDRESS_RATE/);
+  for (const limit of ['ADDRESS_RATE', 'MEMBER_RATE']) assert.ok(deploy.output().includes(`env.${limit}`), limit);
   assert.ok((await stat(join(out, 'index.js'))).size > 0);
   const [, upload] = /gzip: ([\d.]+) KiB/.exec(deploy.output());
   assert.ok(Number(upload) <= 600, `${upload} KiB to upload`);

@@ -221,7 +221,8 @@ impl Hub {
     fn deny(&mut self, id: ChannelId, denial: &Denial, now: Millis) {
         let Some(session) = self.sessions.get_mut(&id.session()) else { return };
         session.admission.denied = Some(denial.reason.clone());
-        if session.is_hocuspocus() {
+        let comes_back = denial.code == CloseCode::RateLimited;
+        if session.is_hocuspocus() && !comes_back {
             self.deny_channel(id, denial, now);
         } else {
             self.close(id.session(), denial.code, &denial.reason, now);

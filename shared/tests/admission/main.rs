@@ -7,7 +7,7 @@ mod door;
 use shared::{
     close::CloseCode,
     grant::{Grant, Member, Role, Rule},
-    hub::{Dialect, Effect, Frame, Hub, Persisted},
+    hub::{Denial, Dialect, Effect, Frame, Hub, Persisted},
     limits,
     token::TokenError,
     wire::{
@@ -45,6 +45,15 @@ fn a_refused_token_may_be_followed_by_a_good_one_on_the_same_socket() {
     assert!(door.seen.contains(&Effect::Dial) && door.hub.has_members());
     door.pass(10_000);
     assert_eq!(door.closed(), None);
+}
+
+#[test]
+fn a_member_who_comes_too_often_is_told_to_come_back_later() {
+    let mut door = Door::hocuspocus();
+    door.show("a.txt", "good");
+    door.judge(Err(Denial { code: CloseCode::RateLimited, reason: "rate-limited".to_owned() }));
+    assert_eq!(door.closed(), Some((4529, "rate-limited")));
+    assert!(costs_nothing(&door));
 }
 
 #[test]
