@@ -73,16 +73,32 @@ function answer(tag, body) {
   return Buffer.from([1, tag, ...spelled(body.length), ...body]);
 }
 
-/** Answers on a link as if there were one file and nothing in it: `open` by `opened`, `sync` by `diff`. */
-export function answerEmpty({ socket, frames }) {
+/**
+ * Answers on a link as if there were one file and nothing in it: `open` by `opened`, `sync` by `diff`, a change by what
+ * `onChange` makes of it. While `isDead` it says nothing.
+ */
+export function answerEmpty({ socket, frames }, { onChange = () => {}, isDead = () => false } = {}) {
+  let seq = 0;
   const respond = (frame) => {
+    if (isDead()) return;
     for (const { tag, body } of messages(frame)) {
+      if (![2, 4, 5].includes(tag)) continue;
       const [channel, end] = number(body, 0);
       const head = [...spelled(channel), FILE.length, ...FILE];
       if (tag === 2) socket.send(answer(1, [...head, 0, 0, 0]));
-      if (tag !== 5) continue;
-      const [ask] = number(body, end + 1 + FILE.length);
-      socket.send(answer(8, [...head, ...spelled(ask), ...EMPTY]));
+      if (tag === 2) continue;
+      const [count, next] = number(body, end + 1 + FILE.length);
+      if (tag === 5) socket.send(answer(8, [...head, ...spelled(count), ...EMPTY]));
+      else {
+        const named = [...head, ...spelled(count)];
+        onChange({
+          channel,
+          isStep2: body[next] === 1,
+          ack: () => socket.send(answer(3, [...named, ...spelled((seq += 1)), 0])),
+          /** What it depends on is nowhere; the log is empty. */
+          miss: () => socket.send(answer(5, [...named, 1, 0])),
+        });
+      }
     }
   };
   frames.forEach(respond);

@@ -65,7 +65,7 @@ for (const [how, end] of [
   ['leaves', (who) => who.leave()],
   ['vanishes', (who) => who.vanish()],
 ]) {
-  test(`a member who ${how} while the object sleeps is gone for the others`, async () => {
+  test(`schedule 6: the cursor of a member who ${how} while the object sleeps goes for the others`, async () => {
     const room = `presence-${how}`
     const [ann, ben] = [member(room, 'ann'), member(room, 'ben')]
     try {

@@ -21,7 +21,7 @@ process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
 /**
  * A Redis of the test's own, with an append-only file and `noeviction`.
  *
- * `freeze()` stops the process where it is, `thaw()` lets it go on. `keys(room)` are the keys of a room, the indexes
+ * `freeze()` stops the process where it is, `thaw()` lets it go on. Between `fill()` and `empty()` it has no memory left. `keys(room)` are the keys of a room, the indexes
  * that still name it included. `log(room, file)` are the changes of a file in order, as `{ seq, hub, bytes }`.
  */
 export async function startRedis() {
@@ -39,6 +39,8 @@ export async function startRedis() {
     url: `redis://127.0.0.1:${port}`,
     freeze: () => server.kill('SIGSTOP'),
     thaw: () => server.kill('SIGCONT'),
+    fill: () => redis.config('SET', 'maxmemory', '1'),
+    empty: () => redis.config('SET', 'maxmemory', '0'),
     async keys(room) {
       const own = await redis.keys(key(room, '*'));
       const indexes = await redis.keys('c:idx:*');

@@ -108,6 +108,8 @@ test('schedule 19: a whole text merges against the one that it was based on', as
   const { position } = plain;
   textOf(yjs).insert(2, 'x');
   await plain.has('T0x');
+  const asleep = () => both.edge.evict('schedule-19~enam').then(() => true, () => false);
+  await until(asleep, PATIENCE_MS, 'the sleep of the hub');
   // It types on top of what it had before that.
   Object.assign(plain, { position });
   plain.whole('T0y');
