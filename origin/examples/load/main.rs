@@ -18,6 +18,10 @@ mod appends;
 mod single;
 mod beside;
 
+mod jobs;
+mod storing;
+mod merge;
+
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -40,6 +44,12 @@ enum Load {
     Appends(appends::Options),
     /// Rooms that are appended to while another is populated, and while none is.
     Beside(beside::Options),
+    /// Jobs of the flush queue with nothing to do.
+    Jobs(jobs::Options),
+    /// Members who type while the files of another room are flushed, and while nothing is.
+    Storing(storing::Options),
+    /// Flushes of one file with many updates, and what the CRDT library needs for them.
+    Merge(merge::Options),
 }
 
 #[tokio::main]
@@ -51,6 +61,9 @@ async fn main() -> anyhow::Result<()> {
         Load::Readers(options) => readers::run(options).await?,
         Load::Appends(options) => appends::run(options).await?,
         Load::Beside(options) => beside::run(options).await?,
+        Load::Jobs(options) => jobs::run(options).await?,
+        Load::Storing(options) => storing::run(options).await?,
+        Load::Merge(options) => merge::run(options).await?,
     };
     println!("{measured}");
     Ok(())

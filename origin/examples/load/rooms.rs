@@ -2,10 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use origin::{
+    archive::{Archive, FileWrite},
+    clock,
     connections::Connections,
+    project::shards::{Draft, draw_up},
     room_store::{
         Base, Entry, Joined, LoaderToken, Published, RoomStore, Source, empty_base,
         redis::{RedisSettings, RedisStore},
@@ -17,6 +20,8 @@ use shared::{
 };
 use tokio::sync::mpsc;
 
+use crate::client;
+
 /// Who has the rooms open.
 pub(crate) const ORIGIN: &str = "bench";
 /// Longer than any load.
@@ -24,6 +29,8 @@ const LEASE: Duration = Duration::from_secs(600);
 /// Longer than the default: a busy machine is to make the load slow, not to end it.
 const DEADLINE: Duration = Duration::from_secs(20);
 const PROBE: Duration = Duration::from_secs(5);
+/// Fifty bytes of a text.
+const LINE: &str = "let total = price * count + shipping; // in cents\n";
 
 /// A room with one file, and what is heard of it.
 pub(crate) struct Stored {
@@ -46,13 +53,37 @@ pub(crate) fn connect(url: &str) -> Result<(Arc<RedisStore>, Connections)> {
     Ok((RedisStore::connect(settings, &connections)?, connections))
 }
 
+/// Makes a shard of so many files: the one that clients open first, then others, each with as many thousand bytes of
+/// text. The answer is what populates its room.
+pub(crate) async fn shard(
+    archive: &dyn Archive,
+    name: &str,
+    files: usize,
+    kilobytes: usize,
+) -> Result<Vec<Base>> {
+    let text = LINE.repeat(kilobytes * 1000 / LINE.len());
+    let paths = (1..files).map(|nth| format!("src/{nth}.txt"));
+    let paths = std::iter::once(client::FILE.to_owned()).chain(paths);
+    let files = paths.map(|path| (path, text.clone())).collect();
+    let draft = Draft { id: Some(name.to_owned()), files, ..Draft::default() };
+    let shard = draw_up(draft, clock::now_us()).map_err(|refusal| anyhow!("{name}: {refusal:?}"))?;
+    let base = |file: &FileWrite| Base {
+        file: file.id.clone(),
+        path: file.path.clone(),
+        state: file.state.clone(),
+    };
+    let bases = shard.files.iter().map(base).collect();
+    archive.create(shard).await?;
+    Ok(bases)
+}
+
 /// Populates a room with one empty file.
 pub(crate) async fn open(store: &RedisStore, name: &str) -> Result<Stored> {
     let id = RoomId::parse(name)?;
     let file = file(1)?;
     let heard = store.subscribe(&id).await?;
     let token = load(store, &id).await?;
-    let base = Base { file: file.clone(), path: FilePath::parse("main.txt")?, state: empty_base() };
+    let base = Base { file: file.clone(), path: FilePath::parse(client::FILE)?, state: empty_base() };
     let epoch = store.commit(&id, &token, vec![base], 0).await?.epoch;
     Ok(Stored { id, file, epoch, heard })
 }

@@ -1,0 +1,154 @@
+//! Jobs of the flush queue with nothing to do in them: what taking, guarding and finishing them costs. The worker, its
+//! lock and the guard of an attempt are those of an origin; its limit is too high to be met. `--fill` adds the jobs,
+//! and does none, for this worker or a stock one.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use futures_util::{TryStreamExt, stream};
+use origin::{
+    connections::Connections,
+    flush::{
+        Depth, FlushQueue, FlushSettings, Work,
+        attempt::guarded,
+        bullmq::{BullQueue, BullSettings},
+    },
+    metrics::Metrics,
+};
+use serde_json::{Value, json};
+use shared::id::RoomId;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::process;
+
+/// A load that takes longer has lost something.
+const LIMIT: Duration = Duration::from_secs(120);
+/// Jobs that are added at the same time.
+const ADDED_AT_ONCE: usize = 64;
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The server.
+    #[arg(long)]
+    redis: String,
+    /// The name of the queue, which holds nothing but what was filled in.
+    #[arg(long)]
+    queue: String,
+    /// Add the jobs instead of doing them.
+    #[arg(long)]
+    fill: bool,
+    #[arg(long)]
+    jobs: usize,
+    /// Jobs before it counts: nothing is warm yet.
+    #[arg(long)]
+    first: usize,
+    /// Jobs at once.
+    #[arg(long)]
+    concurrency: usize,
+}
+
+pub(crate) async fn run(options: Options) -> Result<Value> {
+    let flush = FlushSettings {
+        delay_ms: 0,
+        concurrency: options.concurrency,
+        limit: 1_000_000_000,
+        ..FlushSettings::default()
+    };
+    let (queue, connections) = open(&options.redis, &options.queue, flush)?;
+    let measured = if options.fill {
+        timeout(LIMIT, fill(&queue, options.jobs)).await.context("adding took too long")??;
+        json!({ "jobs": options.jobs })
+    } else {
+        work_off(&queue, &options, flush.timeout()).await?
+    };
+    connections.close_all(Duration::from_secs(1)).await;
+    Ok(measured)
+}
+
+/// A queue with the connections of an origin.
+pub(crate) fn open(redis: &str, name: &str, flush: FlushSettings) -> Result<(Arc<BullQueue>, Connections)> {
+    let settings = BullSettings {
+        url: redis.to_owned().into(),
+        prefix: "bull".to_owned(),
+        name: name.to_owned(),
+        flush,
+        lock: Duration::from_secs(30),
+        stalled: Duration::from_secs(15),
+        deadline: Duration::from_secs(20),
+        probe: Duration::from_secs(5),
+        worker: "bench".to_owned(),
+    };
+    let connections = Connections::new();
+    Ok((BullQueue::connect(settings, Arc::new(Metrics::new()), &connections)?, connections))
+}
+
+async fn fill(queue: &BullQueue, jobs: usize) -> Result<()> {
+    let rooms = stream::iter((1..=jobs).map(|nth| RoomId::parse(&format!("bench-{nth}"))));
+    let rooms = rooms.map_err(anyhow::Error::from);
+    rooms.try_for_each_concurrent(ADDED_AT_ONCE, async |room| Ok(queue.ensure(&room).await?)).await
+}
+
+async fn work_off(queue: &Arc<BullQueue>, options: &Options, attempt: Duration) -> Result<Value> {
+    let (count, measured) = Count::new(options.jobs, options.first);
+    let nothing: Arc<Work> = Arc::new(move |_| {
+        count.one_more();
+        Box::pin(async { Ok(json!({})) })
+    });
+    let work = guarded(nothing, attempt, Box::new(|_, _, _| ()));
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(queue.clone().run(work, stop.clone()));
+    let measured = timeout(LIMIT, measured).await.context("it took too long")?;
+    stop.cancel();
+    running.await.context("the worker")?;
+    match queue.depth().await? {
+        Depth { waiting: 0, delayed: 0, active: 0, failed: 0 } => measured.context("nothing was counted"),
+        left => bail!("not everything is done: {left:?}"),
+    }
+}
+
+/// Jobs that are done, and what they have cost.
+struct Count {
+    jobs: usize,
+    first: usize,
+    done: Mutex<Done>,
+}
+
+struct Done {
+    jobs: usize,
+    begun: Option<(Instant, Option<f64>)>,
+    measured: Option<oneshot::Sender<Value>>,
+}
+
+impl Count {
+    fn new(jobs: usize, first: usize) -> (Self, oneshot::Receiver<Value>) {
+        let (measured, told) = oneshot::channel();
+        let done = Mutex::new(Done { jobs: 0, begun: None, measured: Some(measured) });
+        (Self { jobs, first, done }, told)
+    }
+
+    fn one_more(&self) {
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.jobs += 1;
+        if done.jobs == self.first {
+            done.begun = Some((Instant::now(), process::cpu_ms(std::process::id())));
+        } else if done.jobs == self.jobs
+            && let Some((begun, used)) = done.begun
+            && let Some(measured) = done.measured.take()
+        {
+            let cpu = process::cpu_ms(std::process::id()).zip(used);
+            // Nobody listens after the limit.
+            let _ = measured.send(json!({
+                "jobs": self.jobs - self.first,
+                "seconds": begun.elapsed().as_secs_f64(),
+                "cpu_ms": cpu.map(|(after, before)| after - before),
+            }));
+        }
+    }
+}
