@@ -96,14 +96,29 @@ impl Site {
 
     /// Starts the origins, the first of the parts.
     pub(crate) fn start(&self, tools: &Toolbox, origin: &Path) -> Result<Parts> {
-        let start = |port: &u16| self.start_origin(tools, origin, *port);
-        Ok(Parts(self.origins.iter().map(start).collect::<Result<_>>()?))
+        self.start_as(tools, origin, &[], &[])
     }
 
-    fn start_origin(&self, tools: &Toolbox, binary: &Path, port: u16) -> Result<Group> {
+    /// The same, each with its own of these roles, where there is one, and all with these settings.
+    pub(crate) fn start_as(
+        &self,
+        tools: &Toolbox,
+        origin: &Path,
+        roles: &[&str],
+        settings: &[(&str, &str)],
+    ) -> Result<Parts> {
+        let roles = roles.iter().copied().map(Some).chain(std::iter::repeat(None));
+        let start = |(port, role): (&u16, Option<&str>)| {
+            let mut command = Command::new(origin);
+            command.args(role).envs(settings.iter().copied());
+            self.start_origin(tools, command, *port)
+        };
+        Ok(Parts(self.origins.iter().zip(roles).map(start).collect::<Result<_>>()?))
+    }
+
+    fn start_origin(&self, tools: &Toolbox, mut origin: Command, port: u16) -> Result<Group> {
         let (name, log) = (self.name(port), self.log("origin", port));
         eprintln!("starting {name}, log in {}", log.display());
-        let mut origin = Command::new(binary);
         for setting in FOREIGN_SETTINGS {
             origin.env_remove(setting);
         }

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use shared::id::RoomId;
 use tokio::{
     sync::oneshot,
+    task::JoinSet,
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -103,10 +104,11 @@ async fn work_off(queue: &Arc<BullQueue>, options: &Options, attempt: Duration) 
     });
     let work = guarded(nothing, attempt, Box::new(|_, _, _| ()));
     let stop = CancellationToken::new();
-    let running = tokio::spawn(queue.clone().run(work, stop.clone()));
+    let mut running = JoinSet::new();
+    running.spawn(queue.clone().run(work, stop.clone()));
     let measured = timeout(LIMIT, measured).await.context("it took too long")?;
     stop.cancel();
-    running.await.context("the worker")?;
+    running.join_next().await.transpose().context("the worker")?;
     match queue.depth().await? {
         Depth { waiting: 0, delayed: 0, active: 0, failed: 0 } => measured.context("nothing was counted"),
         left => bail!("not everything is done: {left:?}"),

@@ -67,11 +67,8 @@ pub(crate) async fn shard(
     let files = paths.map(|path| (path, text.clone())).collect();
     let draft = Draft { id: Some(name.to_owned()), files, ..Draft::default() };
     let shard = draw_up(draft, clock::now_us()).map_err(|refusal| anyhow!("{name}: {refusal:?}"))?;
-    let base = |file: &FileWrite| Base {
-        file: file.id.clone(),
-        path: file.path.clone(),
-        state: file.state.clone(),
-    };
+    let base =
+        |file: &FileWrite| Base { file: file.id.clone(), path: file.path.clone(), state: file.state.clone() };
     let bases = shard.files.iter().map(base).collect();
     archive.create(shard).await?;
     Ok(bases)

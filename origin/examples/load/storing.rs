@@ -110,7 +110,7 @@ pub(crate) async fn run(options: Options) -> Result<Value> {
             let took = large.turn(&change, &phase).await?;
             took_ms.push(took.as_secs_f64() * 1000.0);
         }
-        Ok(())
+        Ok::<_, anyhow::Error>(())
     };
     tokio::select! {
         turned = turns => turned?,
@@ -226,7 +226,8 @@ async fn press(
         let mut times = Times::default();
         while let Some((during, since)) = waiting.recv().await {
             loop {
-                let message = stream.next().await.context("a member lost its server")?.context("receiving")?;
+                let message =
+                    stream.next().await.context("a member lost its server")?.context("receiving")?;
                 let Message::Binary(frame) = message else { continue };
                 if client::read(&frame)? == News::Acknowledged {
                     break;

@@ -3,6 +3,7 @@
 
 mod edge;
 mod fanout;
+mod flush;
 mod load;
 mod pairs;
 mod readers;
@@ -25,7 +26,7 @@ use crate::{
 };
 
 /// Every benchmark.
-const ALL: [&str; 4] = ["edge", "fanout", "readers", "redis"];
+const ALL: [&str; 5] = ["edge", "fanout", "flush", "readers", "redis"];
 
 /// Runs the benchmarks that the command line names, or all.
 pub(crate) fn run(tools: &Toolbox, mut args: Args) -> Result<()> {
@@ -42,6 +43,7 @@ pub(crate) fn run(tools: &Toolbox, mut args: Args) -> Result<()> {
         match name.as_str() {
             "edge" => edge::run(tools, json_only)?,
             "fanout" => fanout::run(tools, json_only)?,
+            "flush" => flush::run(tools, json_only)?,
             "readers" => readers::run(tools, json_only)?,
             "redis" => redis::run(tools, json_only)?,
             other => bail!("no benchmark {other:?}: {}", ALL.join(" ")),
