@@ -52,13 +52,12 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: Options) -> Result<Value> {
     let (store, connections) = rooms::connect(&options.redis)?;
     let archive = Arc::new(SqliteArchive::open(&options.archive)?);
-    let mut typed = Vec::new();
-    let mut names = Vec::new();
+    let mut logged = Vec::new();
     for nth in 1..=options.rooms {
         let name = format!("{}-{nth}", options.name);
         let base = rooms::shard(&*archive, &name, 1, options.kilobytes).await?.remove(0);
-        typed = type_into(&base.state, options.updates)?;
-        names.push((log(&store, &name, base.clone(), &typed).await?, base));
+        let typed = type_into(&base.state, options.updates)?;
+        logged.push((log(&store, &name, base.clone(), &typed).await?, base, typed));
     }
     let flusher = Flusher {
         store: store.clone(),
@@ -68,7 +67,7 @@ pub(crate) async fn run(options: Options) -> Result<Value> {
         observe: Box::new(|_, _| ()),
     };
     let flushed_ms = measured(async {
-        for (room, _) in &names {
+        for (room, ..) in &logged {
             let report = flusher.flush(room).await?;
             ensure!(report.written.len() == 1 && report.clean, "{room}: {report:?}");
         }
@@ -76,15 +75,15 @@ pub(crate) async fn run(options: Options) -> Result<Value> {
     });
     let flushed_ms = flushed_ms.await?;
     let merged_ms = measured(async {
-        for (_, base) in &names {
-            std::hint::black_box(merge(&base.state, &typed)?);
+        for (_, base, typed) in &logged {
+            std::hint::black_box(merge(&base.state, typed)?);
         }
         Ok(())
     });
     let merged_ms = merged_ms.await?;
-    for (room, base) in &names {
+    for (room, base, typed) in &logged {
         let stored = archive.file(room, &base.file).await?.context("nothing is stored")?;
-        ensure!(stored.text == text(&merge(&base.state, &typed)?)?, "{room} is stored otherwise");
+        ensure!(stored.text == text(&merge(&base.state, typed)?)?, "{room} is stored otherwise");
         store.erase(room).await?;
         archive.delete(room).await?;
     }
