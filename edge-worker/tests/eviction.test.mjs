@@ -6,7 +6,6 @@ import { after, before, describe, test } from 'node:test';
 import { PATIENCE_MS, Single, converged, restText, textOf, type } from './clients.mjs';
 import { startKillableEdge } from './killable_edge.mjs';
 import { FILE, Members } from './members.mjs';
-import { replayed } from './stores.mjs';
 import { startOrigin, until } from './support.mjs';
 import { REGIONS, startTwoOrigins } from './two_origins.mjs';
 
@@ -17,13 +16,6 @@ describe('objects that are evicted', () => {
     all = await startTwoOrigins({ env: { FLUSH_DELAY_MS: '600000', LEASE_MS: '3000', SWEEP_MS: '1000' } });
   });
   after(() => all?.close());
-
-  /** The log makes this text in the order in which it is, and after all have left the database holds it. */
-  async function isLoggedAndStored(members, text) {
-    assert.equal(replayed(await all.redis.log(members.room, FILE)), text);
-    members.leave();
-    assert.equal((await all.stored(members.room, FILE))?.text, text);
-  }
 
   test('a hub that forgets everything again and again in the middle of typing keeps its sockets', async (t) => {
     const members = new Members(t, all, 'forgets');
@@ -38,7 +30,7 @@ describe('objects that are evicted', () => {
     await members.areToldOnce();
     await converged([single, ...members.providers]);
     single.close();
-    await isLoggedAndStored(members, text);
+    await members.areLoggedAndStored(text);
   });
 
   test('a hub whose sockets go too, as with a deploy, gets its members back', async (t) => {
@@ -51,7 +43,7 @@ describe('objects that are evicted', () => {
     const text = await members.agreeAgain();
     assert.ok(members.pages[0].wire.sockets.length > 1, 'they came back');
     assert.equal(members.pages[2].wire.sockets.length, 1, 'and nobody else had to');
-    await isLoggedAndStored(members, text);
+    await members.areLoggedAndStored(text);
   });
 
   test('hubs that forget while both origins are away and after they are back lose and double nothing', async (t) => {
@@ -70,7 +62,7 @@ describe('objects that are evicted', () => {
     for (const region of REGIONS) await members.typeUntil(members.evict(region));
     const text = await members.agree();
     await members.areToldOnce();
-    await isLoggedAndStored(members, text);
+    await members.areLoggedAndStored(text);
   });
 });
 

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as pause } from 'node:timers/promises';
 import { PATIENCE_MS, Page, converged, restText, textOf, type } from './clients.mjs';
+import { replayed } from './stores.mjs';
 import { until } from './support.mjs';
 
 /** The file that they type into. */
@@ -104,6 +105,14 @@ export class Members {
     const asleep = () => edge.evict(`${this.room}~${region}`, webSockets).then(() => true, () => false);
     await until(asleep, PATIENCE_MS, `the sleep of ${this.room}~${region}`);
     assert.notEqual((await edge.stats(this.room, region)).made, made);
+  }
+
+  /** The log makes this text in the order in which it is, and after all have left the database holds it. */
+  async areLoggedAndStored(text, ms) {
+    assert.equal(replayed(await this.place.redis.log(this.room, FILE)), text);
+    this.leave();
+    assert.equal((await this.place.stored(this.room, FILE, ms))?.text, text);
+    assert.equal(await restText(this.place.edge.url, this.room, FILE, '?from=archive'), text);
   }
 
   leave() {

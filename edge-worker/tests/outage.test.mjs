@@ -4,9 +4,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { PATIENCE_MS, restText, textOf } from './clients.mjs';
+import { PATIENCE_MS, textOf } from './clients.mjs';
 import { FILE, Members } from './members.mjs';
-import { isInOrderOnce, replayed } from './stores.mjs';
+import { isInOrderOnce } from './stores.mjs';
 import { until } from './support.mjs';
 import { metric, startTwoOrigins } from './two_origins.mjs';
 
@@ -46,14 +46,6 @@ async function isLoggedOnce(members) {
   assert.equal(log.length, members.words.length, 'one entry for each edit');
 }
 
-/** The log makes this text in the order in which it is, and after all have left the database holds it. */
-async function isLoggedAndStored(members, text) {
-  assert.equal(replayed(await all.redis.log(members.room, FILE)), text);
-  members.leave();
-  assert.equal((await all.stored(members.room, FILE))?.text, text);
-  assert.equal(await restText(all.edge.url, members.room, FILE, '?from=archive'), text);
-}
-
 test('500 edits that are typed while every origin is away for 20 s are logged in order, once', async (t) => {
   t.after(() => all.asAtFirst());
   const members = await three(t, 'away');
@@ -77,7 +69,7 @@ test('500 edits that are typed while every origin is away for 20 s are logged in
   await members.areToldOnce();
   assert.equal((await all.edge.stats(members.room, 'weur')).rows.outbox, 0, 'and the rows are gone');
   await isLoggedOnce(members);
-  await isLoggedAndStored(members, text);
+  await members.areLoggedAndStored(text);
 });
 
 test('an origin that stands still is left for the other one, and harms nothing when it goes on', async (t) => {
@@ -103,7 +95,7 @@ test('an origin that stands still is left for the other one, and harms nothing w
   // What it had not read of its link it now logs once more, which changes nothing.
   const text = await members.agree();
   await members.areToldOnce();
-  await isLoggedAndStored(members, text);
+  await members.areLoggedAndStored(text);
 });
 
 test('one of two origins is gone for good, and nobody loses a socket', async (t) => {
@@ -119,5 +111,5 @@ test('one of two origins is gone for good, and nobody loses a socket', async (t)
   await isLoggedOnce(members);
   const alone = async () => (await all.redis.leases(members.room)) === 1;
   await until(alone, PATIENCE_MS, 'the end of what the dead origin held');
-  await isLoggedAndStored(members, text);
+  await members.areLoggedAndStored(text);
 });

@@ -6,7 +6,6 @@ import { randomBytes } from 'node:crypto';
 import { after, afterEach, before, test } from 'node:test';
 import { PATIENCE_MS, Page, converged, restText, textOf, type } from './clients.mjs';
 import { FILE, Members } from './members.mjs';
-import { replayed } from './stores.mjs';
 import { startStraightEdge } from './straight_edge.mjs';
 import { until } from './support.mjs';
 import { startTwoOrigins } from './two_origins.mjs';
@@ -29,13 +28,6 @@ async function members(t, room, ...regions) {
   return here;
 }
 
-/** The log makes this text in the order in which it is, and after all have left the database holds it. */
-async function isLoggedAndStored(members, text) {
-  assert.equal(replayed(await all.redis.log(members.room, FILE)), text);
-  members.leave();
-  assert.equal((await all.stored(members.room, FILE, STORED_MS))?.text, text);
-}
-
 const logLength = async (room) => (await all.redis.log(room, FILE)).length;
 
 test('schedule 1: a change that its hub forgot and its origin never read is asked for and acknowledged', async (t) => {
@@ -49,7 +41,7 @@ test('schedule 1: a change that its hub forgot and its origin never read is aske
   await all.revive(0);
   const text = await here.agree();
   await here.areToldOnce();
-  await isLoggedAndStored(here, text);
+  await here.areLoggedAndStored(text, STORED_MS);
 });
 
 test('schedule 2: who opens a file gets what its hub’s members have in flight, also after the hub forgot it', async (t) => {
@@ -83,7 +75,7 @@ test('schedule 3: a synchronisation that a client forces begins its count anew, 
   const text = await here.agree();
   await page.settled();
   assert.deepEqual(page.statusesOf(ann), [1, 1, 1, 1], 'the opening, the forced synchronisation, and two changes');
-  await isLoggedAndStored(here, text);
+  await here.areLoggedAndStored(text, STORED_MS);
 });
 
 test('schedule 4: who comes back with nothing new makes no entry, and who comes back with offline work one', async (t) => {

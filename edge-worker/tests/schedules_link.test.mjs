@@ -7,7 +7,6 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { PATIENCE_MS, Page, converged, textOf, type } from './clients.mjs';
 import { FILE, Members } from './members.mjs';
 import { answerEmpty, nonceOf, startMirror } from './mirror.mjs';
-import { replayed } from './stores.mjs';
 import { connect, sign, startEdge, until } from './support.mjs';
 import { startTwoOrigins } from './two_origins.mjs';
 
@@ -29,13 +28,6 @@ describe('two origins on one Redis', () => {
     return here;
   }
 
-  /** The log makes this text in the order in which it is, and after all have left the database holds it. */
-  async function isLoggedAndStored(members, text) {
-    assert.equal(replayed(await all.redis.log(members.room, FILE)), text);
-    members.leave();
-    assert.equal((await all.stored(members.room, FILE, STORED_MS))?.text, text);
-  }
-
   test('schedule 9: what comes down while a hub is between two origins, or has forgotten how far it read, reaches it', async (t) => {
     const here = await members(t, 'schedule-9', 'weur', 'enam');
     here.typeSome(3);
@@ -50,7 +42,7 @@ describe('two origins on one Redis', () => {
     await here.evict('weur');
     here.typeSome(2);
     const text = await here.agree();
-    await isLoggedAndStored(here, text);
+    await here.areLoggedAndStored(text, STORED_MS);
   });
 
   function word(here, round) {
@@ -73,7 +65,7 @@ describe('two origins on one Redis', () => {
     all.redis.thaw();
     const text = await here.agree();
     await here.areToldOnce();
-    await isLoggedAndStored(here, text);
+    await here.areLoggedAndStored(text, STORED_MS);
   });
 
   const isHeld = (here) => here.pages.some(({ events }) => events.some((event) => event.type === 'hold'));
@@ -103,7 +95,7 @@ describe('two origins on one Redis', () => {
       await end();
       const text = await here.agree();
       await here.areToldOnce();
-      await isLoggedAndStored(here, text);
+      await here.areLoggedAndStored(text, STORED_MS);
     });
   }
 });

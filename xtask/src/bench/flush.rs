@@ -4,26 +4,19 @@
 
 mod outcome;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, id},
-    thread::available_parallelism,
-};
+use std::{process::Command, thread::available_parallelism};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::Value;
 
 use self::outcome::Outcome;
 use super::{
-    load::{answer, load, numbers},
-    server::Redis,
+    load::{answer, numbers},
+    on_redis::OnRedis,
     tell,
 };
 use crate::{
-    build,
     site::{Parts, Site, Stores},
-    surroundings::target_dir,
     tools::Toolbox,
 };
 
@@ -51,32 +44,17 @@ pub(super) fn run(tools: &Toolbox, json_only: bool) -> Result<()> {
         bail!("`bench flush` needs a core for the flush and one for the rest");
     }
     tools.npm_packages()?;
-    let programs = build::for_speed(tools)?;
-    let dir = target_dir().join(format!("bench/flush-{}", id()));
-    fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
-    let logs = target_dir().join("dev");
-    fs::create_dir_all(&logs).with_context(|| format!("creating {}", logs.display()))?;
-    let redis = Redis::start(tools, &dir, &logs.join(format!("redis-{}.log", id())))?;
-    let outcome = Bench { tools, programs, redis: &redis, dir: &dir }.measure();
-    redis.end(tools)?;
-    fs::remove_dir_all(&dir).with_context(|| format!("removing {}", dir.display()))?;
-
-    let outcome = outcome?;
+    let outcome = OnRedis::run(tools, "flush", |here| Bench(here).measure())?;
     tell(&outcome, &outcome.to_json(), json_only)
 }
 
-struct Bench<'a> {
-    tools: &'a Toolbox,
-    programs: PathBuf,
-    redis: &'a Redis,
-    dir: &'a Path,
-}
+struct Bench<'a>(&'a OnRedis<'a>);
 
 impl Bench<'_> {
     fn measure(&self) -> Result<Outcome> {
         let mut outcome = Outcome::default();
         for round in 1..=ROUNDS {
-            self.goes_on(&format!("jobs and merges: round {round} of {ROUNDS}"))?;
+            self.0.goes_on(&format!("jobs and merges: round {round} of {ROUNDS}"))?;
             outcome.add_jobs(&self.stock_jobs(round)?, &self.jobs(round)?)?;
             outcome.add_merges(&self.merges(round)?);
         }
@@ -87,8 +65,8 @@ impl Bench<'_> {
     fn stock_jobs(&self, round: usize) -> Result<Value> {
         let queue = format!("stock-{round}");
         answer(self.load_of_jobs(&queue).arg("--fill"))?;
-        let mut node = self.tools.command("node")?;
-        node.args(["origin/examples/load/stock.mjs", &self.redis.url(), &queue]);
+        let mut node = self.0.tools.command("node")?;
+        node.args(["origin/examples/load/stock.mjs", &self.0.redis.url(), &queue]);
         answer(node.args([JOBS, FIRST_JOBS, JOBS_AT_ONCE].map(|number| number.to_string())))
     }
 
@@ -99,15 +77,15 @@ impl Bench<'_> {
     }
 
     fn load_of_jobs(&self, queue: &str) -> Command {
-        let mut load = self.load_on_redis("jobs");
+        let mut load = self.0.load("jobs");
         load.args(["--queue", queue]);
         numbers(&mut load, &[("--jobs", JOBS), ("--first", FIRST_JOBS), ("--concurrency", JOBS_AT_ONCE)]);
         load
     }
 
     fn merges(&self, round: usize) -> Result<Value> {
-        let mut load = self.load_on_redis("merge");
-        load.args(["--name", &format!("merge-{round}"), "--archive"]).arg(self.dir.join("merges.db"));
+        let mut load = self.0.load("merge");
+        load.args(["--name", &format!("merge-{round}"), "--archive"]).arg(self.0.dir.join("merges.db"));
         let sizes = [("--rooms", LOGGED_ROOMS), ("--kilobytes", KILOBYTES), ("--updates", UPDATES)];
         numbers(&mut load, &sizes);
         answer(&mut load)
@@ -115,31 +93,31 @@ impl Bench<'_> {
 
     /// An origin that serves and one that flushes, both on one archive.
     fn storing(&self, outcome: &mut Outcome) -> Result<()> {
-        let stores = Stores { redis: Some(self.redis.url()), mongo: None };
-        let site = Site::plan_on(stores, None, 0, 2, &self.dir.join("data"))?;
-        let origin = self.programs.join("origin");
-        let mut parts = site.start_as(self.tools, &origin, &["serve", "flush"], &SETTINGS)?;
+        let stores = Stores { redis: Some(self.0.redis.url()), mongo: None };
+        let site = Site::plan_on(stores, None, 0, 2, &self.0.dir.join("data"))?;
+        let origin = self.0.programs.join("origin");
+        let mut parts = site.start_as(self.0.tools, &origin, &["serve", "flush"], &SETTINGS)?;
         let measured = self.rounds_of_storing(&site, &mut parts, outcome);
-        parts.end(self.tools.stop())?;
+        parts.end(self.0.tools.stop())?;
         measured
     }
 
     fn rounds_of_storing(&self, site: &Site, parts: &mut Parts, outcome: &mut Outcome) -> Result<()> {
-        if !parts.rise(self.tools, site)? {
+        if !parts.rise(self.0.tools, site)? {
             bail!("stopped");
         }
         let [serve, flush] = parts.ids()[..] else { bail!("two origins are to run") };
-        for (process, core) in [(self.redis.id(), CORES[0]), (serve, CORES[0]), (flush, CORES[1])] {
+        for (process, core) in [(self.0.redis.id(), CORES[0]), (serve, CORES[0]), (flush, CORES[1])] {
             let mut pin = Command::new("taskset");
             pin.args(["--all-tasks", "--cpu-list", "--pid", &core.to_string(), &process.to_string()]);
-            self.tools.run(&mut pin)?;
+            self.0.tools.run(&mut pin)?;
         }
         for round in 1..=ROUNDS {
-            self.goes_on(&format!("storing: round {round} of {ROUNDS}"))?;
-            let mut load = self.load_on_redis("storing");
+            self.0.goes_on(&format!("storing: round {round} of {ROUNDS}"))?;
+            let mut load = self.0.load("storing");
             load.args(["--origin", &format!("127.0.0.1:{}", site.origin())]);
             load.args(["--name", &format!("storing-{round}"), "--archive"]);
-            load.arg(self.dir.join("data/archive.db"));
+            load.arg(self.0.dir.join("data/archive.db"));
             let sizes = [("--files", FILES), ("--kilobytes", KILOBYTES), ("--flushes", FLUSHES)];
             numbers(&mut load, &sizes);
             let mut pinned = Command::new("taskset");
@@ -147,19 +125,5 @@ impl Bench<'_> {
             outcome.add_storing(&answer(&mut pinned)?)?;
         }
         parts.all_run()
-    }
-
-    fn load_on_redis(&self, name: &str) -> Command {
-        let mut load = load(&self.programs, name);
-        load.args(["--redis", &self.redis.url()]);
-        load
-    }
-
-    fn goes_on(&self, what: &str) -> Result<()> {
-        if self.tools.stop().asked() {
-            bail!("stopped");
-        }
-        eprintln!("{what}");
-        Ok(())
     }
 }

@@ -5,6 +5,7 @@ mod edge;
 mod fanout;
 mod flush;
 mod load;
+mod on_redis;
 mod pairs;
 mod readers;
 mod redis;

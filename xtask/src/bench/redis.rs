@@ -4,26 +4,20 @@
 
 mod outcome;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, id},
-};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::Value;
 
 use self::outcome::Outcome;
 use super::{
     load::{answer, load, numbers},
+    on_redis::OnRedis,
     rounds::Rounds,
-    server::Redis,
     tell,
 };
 use crate::{
-    build,
     site::{Parts, Site, Stores},
-    surroundings::target_dir,
     tools::Toolbox,
 };
 
@@ -47,33 +41,18 @@ const POPULATES: u32 = 4;
 
 /// Builds everything for speed, measures, prints the outcome, and fails if something is not as wanted.
 pub(super) fn run(tools: &Toolbox, json_only: bool) -> Result<()> {
-    let programs = build::for_speed(tools)?;
-    let dir = target_dir().join(format!("bench/redis-{}", id()));
-    fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
-    let logs = target_dir().join("dev");
-    fs::create_dir_all(&logs).with_context(|| format!("creating {}", logs.display()))?;
-    let redis = Redis::start(tools, &dir, &logs.join(format!("redis-{}.log", id())))?;
-    let outcome = Bench { tools, programs, redis: &redis, dir: &dir }.measure();
-    redis.end(tools)?;
-    fs::remove_dir_all(&dir).with_context(|| format!("removing {}", dir.display()))?;
-
-    let outcome = outcome?;
+    let outcome = OnRedis::run(tools, "redis", |here| Bench(here).measure())?;
     tell(&outcome, &outcome.to_json(), json_only)
 }
 
-struct Bench<'a> {
-    tools: &'a Toolbox,
-    programs: PathBuf,
-    redis: &'a Redis,
-    dir: &'a Path,
-}
+struct Bench<'a>(&'a OnRedis<'a>);
 
 impl Bench<'_> {
     fn measure(&self) -> Result<Outcome> {
         let mut outcome = Outcome::new();
         self.members(&mut outcome.members)?;
         for round in 1..=ROUNDS {
-            self.goes_on(&format!("appends and populates: round {round} of {ROUNDS}"))?;
+            self.0.goes_on(&format!("appends and populates: round {round} of {ROUNDS}"))?;
             outcome.add_appends(&self.appends(round, true)?, &self.appends(round, false)?)?;
             outcome.add_populates(&self.populates(round)?)?;
         }
@@ -82,37 +61,37 @@ impl Bench<'_> {
 
     /// The same room at two origins, one on its embedded room store and one on Redis; both on SQLite archives.
     fn members(&self, rounds: &mut Rounds) -> Result<()> {
-        let redis = Stores { redis: Some(self.redis.url()), mongo: None };
+        let redis = Stores { redis: Some(self.0.redis.url()), mongo: None };
         let sites = [
-            Site::plan(None, 0, &self.dir.join("embedded"))?,
-            Site::plan_on(redis, None, 0, 1, &self.dir.join("redis"))?,
+            Site::plan(None, 0, &self.0.dir.join("embedded"))?,
+            Site::plan_on(redis, None, 0, 1, &self.0.dir.join("redis"))?,
         ];
         let mut running = Vec::new();
         let measured = sites
             .iter()
             .try_for_each(|site| {
-                running.push(site.start(self.tools, &self.programs.join("origin"))?);
+                running.push(site.start(self.0.tools, &self.0.programs.join("origin"))?);
                 Ok(())
             })
             .and_then(|()| self.rounds_of_members(&sites, &mut running, rounds));
         for parts in running {
-            parts.end(self.tools.stop())?;
+            parts.end(self.0.tools.stop())?;
         }
         measured
     }
 
     fn rounds_of_members(&self, sites: &[Site; 2], running: &mut [Parts], rounds: &mut Rounds) -> Result<()> {
         for (parts, site) in running.iter_mut().zip(sites) {
-            if !parts.rise(self.tools, site)? {
+            if !parts.rise(self.0.tools, site)? {
                 bail!("stopped");
             }
         }
         let ids: Vec<u32> = running.iter().flat_map(Parts::ids).collect();
         let [embedded, redis] = ids[..] else { bail!("nothing runs") };
         for round in 1..=ROUNDS {
-            self.goes_on(&format!("members: round {round} of {ROUNDS}"))?;
+            self.0.goes_on(&format!("members: round {round} of {ROUNDS}"))?;
             let type_at = |site: &Site, process: u32| {
-                let mut load = load(&self.programs, "room");
+                let mut load = load(&self.0.programs, "room");
                 load.args(["--url", &format!("ws://127.0.0.1:{}/rooms/bench-{round}", site.origin())]);
                 numbers(&mut load, &[("--pid", process), ("--rate", PACE), ("--keystrokes", KEYSTROKES)]);
                 answer(&mut load)
@@ -124,29 +103,21 @@ impl Bench<'_> {
 
     fn appends(&self, round: usize, single: bool) -> Result<Value> {
         let (name, updates) = if single { ("single", SINGLE_UPDATES) } else { ("batch", BATCHED_UPDATES) };
-        let mut load = self.load_on_redis("appends", &format!("{name}-{round}"));
-        numbers(&mut load, &[("--pid", self.redis.id()), ("--rooms", BUSY_ROOMS)]);
+        let mut load = self.load_of("appends", &format!("{name}-{round}"));
+        numbers(&mut load, &[("--pid", self.0.redis.id()), ("--rooms", BUSY_ROOMS)]);
         numbers(&mut load, &[("--waiting", WAITING), ("--updates", updates)]);
         answer(load.args(single.then_some("--single")))
     }
 
     fn populates(&self, round: usize) -> Result<Value> {
-        let mut load = self.load_on_redis("beside", &format!("beside-{round}"));
+        let mut load = self.load_of("beside", &format!("beside-{round}"));
         numbers(&mut load, &[("--files", FILES), ("--kilobytes", KILOBYTES), ("--populates", POPULATES)]);
         answer(&mut load)
     }
 
-    fn load_on_redis(&self, name: &str, rooms: &str) -> Command {
-        let mut load = load(&self.programs, name);
-        load.args(["--redis", &self.redis.url(), "--name", rooms]);
+    fn load_of(&self, name: &str, rooms: &str) -> Command {
+        let mut load = self.0.load(name);
+        load.args(["--name", rooms]);
         load
-    }
-
-    fn goes_on(&self, what: &str) -> Result<()> {
-        if self.tools.stop().asked() {
-            bail!("stopped");
-        }
-        eprintln!("{what}");
-        Ok(())
     }
 }
