@@ -10,9 +10,6 @@ import { answerEmpty, nonceOf, startMirror } from './mirror.mjs';
 import { connect, sign, startEdge, until } from './support.mjs';
 import { startTwoOrigins } from './two_origins.mjs';
 
-/** By then the lease of an origin that was killed is over, and another has stored what it left. */
-const STORED_MS = 60_000;
-
 describe('two origins on one Redis', () => {
   let all;
   before(async () => {
@@ -42,7 +39,7 @@ describe('two origins on one Redis', () => {
     await here.evict('weur');
     here.typeSome(2);
     const text = await here.agree();
-    await here.areLoggedAndStored(text, STORED_MS);
+    await here.areLogged(text);
   });
 
   function word(here, round) {
@@ -65,7 +62,7 @@ describe('two origins on one Redis', () => {
     all.redis.thaw();
     const text = await here.agree();
     await here.areToldOnce();
-    await here.areLoggedAndStored(text, STORED_MS);
+    await here.areLogged(text);
   });
 
   const isHeld = (here) => here.pages.some(({ events }) => events.some((event) => event.type === 'hold'));
@@ -95,7 +92,7 @@ describe('two origins on one Redis', () => {
       await end();
       const text = await here.agree();
       await here.areToldOnce();
-      await here.areLoggedAndStored(text, STORED_MS);
+      await here.areLoggedAndStored(text);
     });
   }
 });

@@ -36,9 +36,9 @@ export async function startTwoOrigins({ env = {} } = {}) {
     /** The value of a metric at each origin that runs. */
     metric: (name) => Promise.all(all.origins.filter((one) => one.runs()).map((one) => metric(one, name))),
     /** Waits until nothing of a room is left but what is in the database, and gives what is there of a file. */
-    async stored(room, path, ms = PATIENCE_MS) {
+    async stored(room, path) {
       const gone = async () => (await all.redis.keys(room)).length === 0;
-      await until(gone, ms, `the end of ${room} in Redis`);
+      await until(gone, PATIENCE_MS, `the end of ${room} in Redis`);
       return all.mongo.file(room, path);
     },
     async close() {

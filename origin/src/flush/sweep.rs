@@ -1,6 +1,6 @@
-//! The sweep: what nobody else looks after. A dirty room without a job gets one, at once if nobody has it open, a
-//! clean room that nobody has open is depopulated, a deletion that was left half done is ended, and while the queue
-//! takes nothing the rooms are flushed without it.
+//! The sweep: what nobody else looks after. A dirty room without a job gets one, a clean room that nobody has open
+//! is depopulated, a deletion that was left half done is ended, and while the queue takes nothing the rooms are flushed
+//! without it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -46,14 +46,6 @@ pub struct Swept {
     pub largest: Vec<(RoomId, u64)>,
 }
 
-/// How a populated room stands.
-struct Seen {
-    dirty: Dirty,
-    survey: Survey,
-    /// Nobody has it open, and it is dirty: its job need not wait for more changes.
-    is_left: bool,
-}
-
 impl Swept {
     fn measured(&mut self, room: &RoomId, log_bytes: u64) {
         self.log_bytes += log_bytes;
@@ -95,7 +87,7 @@ impl Sweeper {
         for room in self.flusher.store.rooms().await? {
             match self.look_at(&room).await {
                 Ok(None) => {}
-                Ok(Some(Seen { dirty, survey, is_left })) => {
+                Ok(Some((dirty, survey))) => {
                     swept.measured(&room, survey.log_bytes);
                     if dirty.files.is_empty() {
                         continue;
@@ -109,8 +101,6 @@ impl Sweeper {
                     // One refusal is enough: the next would only take its time as well.
                     if !left.is_empty() || !self.has_job(&room).await {
                         left.push(room);
-                    } else if is_left {
-                        self.queue.request_now(&room);
                     }
                 }
                 Err(error) => tracing::warn!(room.id = %room, %error, "sweeping a room"),
@@ -126,27 +116,26 @@ impl Sweeper {
         Ok(swept)
     }
 
-    /// How a room stands; `None` if it is gone. One that is clean is depopulated if nobody has it open.
-    async fn look_at(&self, room: &RoomId) -> Result<Option<Seen>, StoreError> {
+    /// What of a room is dirty, and what else is known; `None` if it is gone. One that is clean is depopulated if
+    /// nobody has it open.
+    async fn look_at(&self, room: &RoomId) -> Result<Option<(Dirty, Survey)>, StoreError> {
         let store = &self.flusher.store;
         let dirty = match store.dirty(room).await {
             Err(StoreError::Cold) => return Ok(None),
             dirty => dirty?,
         };
-        let is_left = match self.flusher.depopulate(room, dirty.epoch).await? {
-            Left::Gone => return Ok(None),
-            Left::Dirty(_) => true,
-            Left::Members(_) | Left::NotMine => false,
-        };
+        if dirty.files.is_empty() && self.flusher.depopulate(room, dirty.epoch).await? == Left::Gone {
+            return Ok(None);
+        }
         let files: Vec<_> = dirty.files.iter().map(|(file, _)| file.clone()).collect();
         match store.survey(room, &files).await {
             Ok(survey) if survey.deletion_left && self.end_deletion(room).await => Ok(None),
-            Ok(survey) => Ok(Some(Seen { dirty, survey, is_left })),
+            Ok(survey) => Ok(Some((dirty, survey))),
             Err(StoreError::Cold) => Ok(None),
             Err(error) => {
                 // What is dirty is flushed all the same.
                 tracing::warn!(room.id = %room, %error, "surveying a room");
-                Ok(Some(Seen { dirty, survey: Survey::default(), is_left }))
+                Ok(Some((dirty, Survey::default())))
             }
         }
     }
