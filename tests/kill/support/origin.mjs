@@ -1,9 +1,10 @@
 // The origin as a process: started on a port that it picks itself, asked over REST, ended by a signal.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { until } from './patience.mjs';
 
 const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
@@ -54,6 +55,13 @@ export class Origin {
     });
     await Promise.race([heard(), died, late]).finally(() => clearTimeout(timer));
     [this.url, this.ws] = [`http://${address}`, `ws://${address}`];
+  }
+
+  /** Stops the process where it is, and waits until it stands still: threads may run on for a moment. */
+  async freeze() {
+    this.#child.kill('SIGSTOP');
+    const state = () => spawnSync('ps', ['-o', 'state=', '-p', `${this.#child.pid}`], { encoding: 'utf8' }).stdout;
+    await until('it stands still', () => state().startsWith('T'));
   }
 
   /** Sends the signal, and waits for nothing. */
