@@ -25,8 +25,11 @@ use serde_json::json;
 use tokio::time::Duration;
 use yrs::{ReadTxn, Transact};
 
-use self::bench::{Bench, Hook, NOW, change, first_write, load, typed, types};
-use crate::room_store_contract::setup::{LEASE, any_room, batch, file, path, populate};
+use self::bench::{Bench, Hook, NOW, change, first_write, types};
+use crate::{
+    room_store_contract::setup::{LEASE, any_room, batch, file, path, populate},
+    support::documents::{load, typed},
+};
 
 #[tokio::test]
 async fn a_flush_writes_text_and_state_of_the_dirty_files_and_tells_the_room() {

@@ -29,5 +29,6 @@ mod roles;
 mod members;
 mod deletion;
 mod lasting;
+mod crashes;
 mod schedules_on_redis;
 mod one_service;

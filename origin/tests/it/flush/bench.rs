@@ -20,14 +20,15 @@ use origin::{
 };
 use shared::{
     id::{FileId, RoomId},
-    limits,
     position::Epoch,
 };
-use yrs::{ClientID, Doc, OffsetKind, Options, ReadTxn, Text, Transact, Update, updates::decoder::Decode};
 
 use crate::{
     room_store_contract::setup::{any_room, batch, file, path, populate},
-    support::archive::{Between, Through},
+    support::{
+        archive::{Between, Through},
+        documents::typed,
+    },
 };
 
 /// The time of every flush.
@@ -149,28 +150,6 @@ pub(super) fn first_write(n: u8, text: &str) -> FileWrite {
         write_id: format!("first-{n}"),
         now: 1,
     }
-}
-
-pub(super) fn load(parts: impl IntoIterator<Item = Bytes>, author: u64) -> Doc {
-    let doc = Doc::with_options(Options {
-        offset_kind: OffsetKind::Utf16,
-        ..Options::with_client_id(ClientID::new(author))
-    });
-    doc.get_or_insert_text(limits::TEXT_ROOT);
-    for part in parts {
-        doc.transact_mut().apply_update(Update::decode_v1(&part).unwrap()).unwrap();
-    }
-    doc
-}
-
-/// The update that appends `text` to what `parts` make.
-pub(super) fn typed(parts: impl IntoIterator<Item = Bytes>, author: u64, text: &str) -> Bytes {
-    let doc = load(parts, author);
-    let before = doc.transact().state_vector();
-    let content = doc.get_or_insert_text(limits::TEXT_ROOT);
-    let end = content.len(&doc.transact());
-    content.insert(&mut doc.transact_mut(), end, text);
-    Bytes::from(doc.transact().encode_diff_v1(&before))
 }
 
 pub(super) fn change(n: u8, bytes: Bytes) -> Entry {

@@ -15,4 +15,5 @@ mod sessions;
 mod text_client;
 mod text_frames;
 
+pub(crate) use seeded::Dice;
 pub(crate) use world::World;

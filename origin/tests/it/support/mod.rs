@@ -1,6 +1,7 @@
 //! What the tests over real sockets share: an origin of their own, plain HTTP, and a client of a room.
 
 pub(crate) mod archive;
+pub(crate) mod documents;
 mod http;
 mod client;
 mod edge;

@@ -1,0 +1,93 @@
+//! Histories by seed, of two processes that share Redis and the archive: one dies, the other goes on.
+
+use std::{panic, sync::Arc, thread};
+
+use origin::archive::Archive;
+
+use super::{
+    A, B, C,
+    ground::Ground,
+    history::{Step, live},
+    mortal::Death,
+};
+use crate::{
+    simulation::Dice,
+    support::{mongo, redis},
+};
+
+const SEEDS: u64 = 200;
+/// Histories at the same time: most of the time they wait for the archive.
+const AT_ONCE: u64 = 8;
+const STEPS: usize = 24;
+const MEMBERS: usize = 3;
+/// About as many calls as a process makes in a history.
+const CALLS: usize = 90;
+
+#[test]
+fn at_some_call_of_any_history_on_redis_and_the_archive() {
+    let failed = thread::scope(|scope| {
+        let lanes: Vec<_> = (1..=AT_ONCE).map(|first| scope.spawn(move || lane(first))).collect();
+        lanes.into_iter().flat_map(|lane| lane.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert!(failed.is_empty(), "these seeds fail: {failed:?}");
+}
+
+/// Those of every `AT_ONCE`th seed that fail.
+fn lane(first: u64) -> Vec<u64> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    // A server of its own: a sweep looks at every room that is there.
+    let (server, ground) = runtime.block_on(async {
+        let server = redis::Redis::start(&[]).await;
+        let url = redis::with_user(&server.url()).await;
+        let archive: Arc<dyn Archive> = Arc::new(mongo::archive().await);
+        (server, Ground::Shared(url, archive))
+    });
+    let fails = |seed: &u64| panic::catch_unwind(panic::AssertUnwindSafe(|| run(&ground, *seed))).is_err();
+    let failed = (first..=SEEDS).step_by(usize::try_from(AT_ONCE).unwrap()).filter(fails).collect();
+    drop(server);
+    failed
+}
+
+fn run(ground: &Ground, seed: u64) {
+    let mut dice = Dice::new(seed);
+    let history = history(&mut dice);
+    let death = Death { call: dice.roll(CALLS), carried_out: dice.roll(2) == 0 };
+    live(ground, &history, Some(death));
+}
+
+fn history(dice: &mut Dice) -> Vec<Step> {
+    let mut steps = Vec::new();
+    // Where each member is, if anywhere, and which files it has open.
+    let mut members: [Option<Vec<&'static str>>; MEMBERS] = Default::default();
+    while steps.len() < STEPS {
+        let (member, file) = (dice.roll(MEMBERS), [A, B, C][dice.roll(3)]);
+        let Some(open) = &mut members[member] else {
+            members[member] = Some(Vec::new());
+            steps.push(Step::Come(member, dice.roll(2)));
+            continue;
+        };
+        match dice.roll(12) {
+            _ if open.is_empty() => {
+                open.push(file);
+                steps.push(Step::Open(member, file));
+            }
+            0..6 => steps.push(Step::Type(member, open[dice.roll(open.len())])),
+            6 if !open.contains(&file) => {
+                open.push(file);
+                steps.push(Step::Open(member, file));
+            }
+            6 | 7 => steps.push(Step::Saved(member)),
+            8 | 9 => steps.push(Step::Flush(dice.roll(2))),
+            10 => steps.push(Step::Sweep(dice.roll(2))),
+            _ => {
+                steps.push(Step::Leave(member));
+                let left = members[member].take();
+                if left.is_some() && members.iter().all(Option::is_none) && dice.roll(2) == 0 {
+                    steps.push(Step::Gone);
+                }
+            }
+        }
+    }
+    steps.extend((0..MEMBERS).map(Step::Saved));
+    steps
+}
