@@ -29,14 +29,25 @@ export async function freePort() {
   return port;
 }
 
-/** Waits until `condition` gives something true, and gives that; fails with `what` after `ms`. */
+/** Longer than any answer takes on its way. */
+const HANG_MS = 60_000;
+
+/** Waits until `condition` gives something true, and gives that; fails with `what` after `ms`, or if it hangs. */
 export async function until(condition, ms = 5_000, what = 'a condition') {
   const end = Date.now() + ms;
-  for (;;) {
-    const value = await condition();
-    if (value) return value;
-    if (Date.now() > end) assert.fail(`${what} did not come about within ${ms} ms`);
-    await new Promise((done) => setTimeout(done, 10));
+  let timer;
+  const hangs = new Promise((_, fail) => {
+    timer = setTimeout(() => fail(new Error(`${what}: asking for it hangs`)), ms + HANG_MS);
+  });
+  try {
+    for (;;) {
+      const value = await Promise.race([condition(), hangs]);
+      if (value) return value;
+      if (Date.now() > end) assert.fail(`${what} did not come about within ${ms} ms`);
+      await new Promise((done) => setTimeout(done, 10));
+    }
+  } finally {
+    clearTimeout(timer);
   }
 }
 
