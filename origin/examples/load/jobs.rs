@@ -53,6 +53,9 @@ pub(crate) struct Options {
     /// Jobs at once.
     #[arg(long)]
     concurrency: usize,
+    /// The process of the server, if it is to be known how much of a core it needs.
+    #[arg(long)]
+    server: Option<u32>,
 }
 
 pub(crate) async fn run(options: Options) -> Result<Value> {
@@ -97,7 +100,7 @@ async fn fill(queue: &BullQueue, jobs: usize) -> Result<()> {
 }
 
 async fn work_off(queue: &Arc<BullQueue>, options: &Options, attempt: Duration) -> Result<Value> {
-    let (count, measured) = Count::new(options.jobs, options.first);
+    let (count, measured) = Count::new(options);
     let nothing: Arc<Work> = Arc::new(move |_| {
         count.one_more();
         Box::pin(async { Ok(json!({})) })
@@ -119,37 +122,45 @@ async fn work_off(queue: &Arc<BullQueue>, options: &Options, attempt: Duration) 
 struct Count {
     jobs: usize,
     first: usize,
+    server: Option<u32>,
     done: Mutex<Done>,
 }
 
 struct Done {
     jobs: usize,
-    begun: Option<(Instant, Option<f64>)>,
+    begun: Option<(Instant, [Option<f64>; 2])>,
     measured: Option<oneshot::Sender<Value>>,
 }
 
 impl Count {
-    fn new(jobs: usize, first: usize) -> (Self, oneshot::Receiver<Value>) {
+    fn new(options: &Options) -> (Self, oneshot::Receiver<Value>) {
         let (measured, told) = oneshot::channel();
         let done = Mutex::new(Done { jobs: 0, begun: None, measured: Some(measured) });
-        (Self { jobs, first, done }, told)
+        (Self { jobs: options.jobs, first: options.first, server: options.server, done }, told)
+    }
+
+    /// The CPU time of this process and of the server.
+    fn used(&self) -> [Option<f64>; 2] {
+        [process::cpu_ms(std::process::id()), self.server.and_then(process::cpu_ms)]
     }
 
     fn one_more(&self) {
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         done.jobs += 1;
         if done.jobs == self.first {
-            done.begun = Some((Instant::now(), process::cpu_ms(std::process::id())));
+            done.begun = Some((Instant::now(), self.used()));
         } else if done.jobs == self.jobs
-            && let Some((begun, used)) = done.begun
+            && let Some((begun, before)) = done.begun
             && let Some(measured) = done.measured.take()
         {
-            let cpu = process::cpu_ms(std::process::id()).zip(used);
+            let after = self.used();
+            let spent = |of: usize| after[of].zip(before[of]).map(|(after, before)| after - before);
             // Nobody listens after the limit.
             let _ = measured.send(json!({
                 "jobs": self.jobs - self.first,
                 "seconds": begun.elapsed().as_secs_f64(),
-                "cpu_ms": cpu.map(|(after, before)| after - before),
+                "cpu_ms": spent(0),
+                "server_cpu_ms": spent(1),
             }));
         }
     }

@@ -1,6 +1,9 @@
 //! What a flush costs beyond what it cannot do without: rooms of one large file with many logged updates in Redis
 //! are flushed into an archive, and then the same bytes are merged and encoded by the CRDT library alone. The measure
 //! is the CPU time of this process, which does both; the texts must be the same.
+//!
+//! The file was pasted in, or typed: in as many pieces as the recordings in `edge-worker/tests/traces` leave in a
+//! document, one for about 5 characters.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -10,6 +13,7 @@ use origin::{
     archive::{Archive, sqlite::SqliteArchive},
     clock,
     flush::{flusher::Flusher, parking::Parking},
+    project::text::state_of,
     room_store::{Base, Batch, RoomStore, redis::RedisStore},
 };
 use serde_json::{Value, json};
@@ -26,6 +30,8 @@ use crate::{
 
 /// Who type at the same time, each somewhere else.
 const AUTHORS: u64 = 5;
+/// The longest piece that is typed in one place; the shortest is one character.
+const LONGEST: u64 = 9;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -47,17 +53,22 @@ pub(crate) struct Options {
     /// Updates logged of it.
     #[arg(long)]
     updates: usize,
+    /// It was typed, not pasted in.
+    #[arg(long)]
+    typed: bool,
 }
 
 pub(crate) async fn run(options: Options) -> Result<Value> {
     let (store, connections) = rooms::connect(&options.redis)?;
     let archive = Arc::new(SqliteArchive::open(&options.archive)?);
+    let length = options.kilobytes * 1000;
+    let state = if options.typed { type_file(length)? } else { state_of(&"x".repeat(length), AUTHORS + 1) };
+    let (before, typed) = (text(&state)?, type_into(&state, options.updates)?);
     let mut logged = Vec::new();
     for nth in 1..=options.rooms {
         let name = format!("{}-{nth}", options.name);
-        let base = rooms::shard(&*archive, &name, 1, options.kilobytes).await?.remove(0);
-        let typed = type_into(&base.state, options.updates)?;
-        logged.push((log(&store, &name, base.clone(), &typed).await?, base, typed));
+        let base = rooms::shard_of(&*archive, &name, before.clone(), state.clone()).await?;
+        logged.push((log(&store, &name, base.clone(), &typed).await?, base.file));
     }
     let flusher = Flusher {
         store: store.clone(),
@@ -67,7 +78,7 @@ pub(crate) async fn run(options: Options) -> Result<Value> {
         observe: Box::new(|_, _| ()),
     };
     let flushed_ms = measured(async {
-        for (room, ..) in &logged {
+        for (room, _) in &logged {
             let report = flusher.flush(room).await?;
             ensure!(report.written.len() == 1 && report.clean, "{room}: {report:?}");
         }
@@ -75,15 +86,16 @@ pub(crate) async fn run(options: Options) -> Result<Value> {
     });
     let flushed_ms = flushed_ms.await?;
     let merged_ms = measured(async {
-        for (_, base, typed) in &logged {
-            std::hint::black_box(merge(&base.state, typed)?);
+        for _ in &logged {
+            std::hint::black_box(merge(&state, &typed)?);
         }
         Ok(())
     });
     let merged_ms = merged_ms.await?;
-    for (room, base, typed) in &logged {
-        let stored = archive.file(room, &base.file).await?.context("nothing is stored")?;
-        ensure!(stored.text == text(&merge(&base.state, typed)?)?, "{room} is stored otherwise");
+    let after = text(&merge(&state, &typed)?)?;
+    for (room, file) in &logged {
+        let stored = archive.file(room, file).await?.context("nothing is stored")?;
+        ensure!(stored.text == after, "{room} is stored otherwise");
         store.erase(room).await?;
         archive.delete(room).await?;
     }
@@ -115,6 +127,30 @@ async fn log(store: &RedisStore, name: &str, base: Base, updates: &[Bytes]) -> R
         store.append(&room, epoch, batch).await?;
     }
     Ok(room)
+}
+
+/// What several authors have typed, each a part of the file and here and there in it.
+fn type_file(length: usize) -> Result<Bytes> {
+    let mut parts = Vec::new();
+    for author in 1..=AUTHORS {
+        let doc = new_doc(AUTHORS + author);
+        let text = doc.get_or_insert_text(limits::TEXT_ROOT);
+        let mut dice = author;
+        let mut roll = |sides: u64| {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (dice >> 33) % sides
+        };
+        let mut typed = 0;
+        while typed < length as u64 / AUTHORS {
+            let piece = 1 + roll(LONGEST);
+            let place = roll(typed + 1);
+            text.insert(&mut doc.transact_mut(), u32::try_from(place)?, &"x".repeat(piece as usize));
+            typed += piece;
+        }
+        parts.push(doc.transact().encode_state_as_update_v1(&StateVector::default()));
+    }
+    let parts: Vec<_> = parts.into_iter().map(Bytes::from).collect();
+    merge(&parts[0], &parts[1..]).map(Bytes::from)
 }
 
 /// Keystrokes of several authors, each after the last one of the same author.

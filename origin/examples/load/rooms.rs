@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use origin::{
-    archive::{Archive, FileWrite},
+    archive::{Archive, Eol, FileWrite, NewShard},
     clock,
     connections::Connections,
     project::shards::{Draft, draw_up},
@@ -72,6 +72,19 @@ pub(crate) async fn shard(
     let bases = shard.files.iter().map(base).collect();
     archive.create(shard).await?;
     Ok(bases)
+}
+
+/// Makes a shard of one file with this text and state. The answer is what populates its room.
+pub(crate) async fn shard_of(archive: &dyn Archive, name: &str, text: String, state: Bytes) -> Result<Base> {
+    let (id, path) = (file(1)?, FilePath::parse(client::FILE)?);
+    let base = Base { file: id.clone(), path: path.clone(), state: state.clone() };
+    let now = clock::now_us();
+    let write_id = "the first".to_owned();
+    let (ts, seq, eol, making) = (now, 0, Eol::Lf, None);
+    let file = FileWrite { id, path, text, state, ts, seq, eol, making, write_id, now };
+    let (title, template, files) = (String::new(), None, vec![file]);
+    archive.create(NewShard { id: RoomId::parse(name)?, title, template, files, now }).await?;
+    Ok(base)
 }
 
 /// Populates a room with one empty file.

@@ -22,6 +22,9 @@ use super::{Archive, ArchiveError, Eol, FileEntry, FileWrite, Making, NewShard, 
 /// The format of the records that this code writes.
 const FORMAT: u32 = 1;
 
+/// Bytes of a page.
+const PAGE: u32 = 16 << 10;
+
 /// How often and at which intervals a file is tried that another process is making.
 const OPEN_TRIES: u32 = 200;
 /// See [`OPEN_TRIES`].
@@ -54,6 +57,8 @@ impl SqliteArchive {
     fn try_open(path: &Path) -> Result<Self, rusqlite::Error> {
         let connection = Connection::open(path)?;
         connection.busy_timeout(Duration::from_secs(5))?;
+        // Files are larger than SQLite's own pages. It says nothing to a database that is there.
+        connection.pragma_update(None, "page_size", PAGE)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.execute_batch(include_str!("schema.sql"))?;
@@ -131,9 +136,13 @@ impl Archive for SqliteArchive {
             if file.making.is_some_and(|meant| meant != making) {
                 return Ok(Saved::NoShard);
             }
-            match read_file(to, &id, &file.id)? {
-                Some(stored) if stored.write_id == file.write_id => Ok(Saved::Written(stored.version)),
-                Some(stored) if known != Some(stored.version) => Ok(Saved::Miss(Box::new(stored))),
+            match version_of(to, &id, &file.id)? {
+                Some((version, write_id)) if write_id == file.write_id => Ok(Saved::Written(version)),
+                Some((version, _)) if known != Some(version) => {
+                    let stored = read_file(to, &id, &file.id)?;
+                    let gone = || ArchiveError::Failed("a file that is there is not found".to_owned());
+                    stored.map(|stored| Saved::Miss(Box::new(stored))).ok_or_else(gone)
+                }
                 _ => {
                     let version = known.unwrap_or(0) + 1;
                     write_file(to, &id, version, &file)?;
@@ -208,6 +217,16 @@ fn read_file(from: &Connection, id: &RoomId, file: &FileId) -> Result<Option<Sto
     let mut select = from.prepare_cached(&format!("{SELECT_FILE} AND fid = ?2"))?;
     let mut rows = select.query([id.as_str(), file.as_str()])?;
     rows.next()?.map(stored_file).transpose()
+}
+
+/// Version and write id of a file.
+fn version_of(from: &Connection, id: &RoomId, file: &FileId) -> Result<Option<(u64, String)>, ArchiveError> {
+    let mut select =
+        from.prepare_cached("SELECT format, ver, wid FROM files WHERE shard = ?1 AND fid = ?2")?;
+    let found: Option<(u32, u64, String)> = select
+        .query_row([id.as_str(), file.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    found.map(|(format, version, write_id)| readable(format).map(|_| (version, write_id))).transpose()
 }
 
 fn write_file(to: &Transaction<'_>, id: &RoomId, version: u64, file: &FileWrite) -> Result<(), ArchiveError> {

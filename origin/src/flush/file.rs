@@ -38,11 +38,18 @@ pub(super) struct Stored {
 }
 
 impl Flush<'_> {
-    /// Brings a file into the archive.
-    pub(super) async fn stored(&self, id: &FileId) -> Result<Stored, FileError> {
+    /// Brings a file into the archive; `log` is what was read of it just now, if anything was.
+    pub(super) async fn stored(
+        &self,
+        id: &FileId,
+        mut log: Option<Result<FileLog, StoreError>>,
+    ) -> Result<Stored, FileError> {
         let mut bytes = None;
         for _ in 0..TRIES {
-            let log = self.store.read(self.room, id).await?;
+            let log = match log.take() {
+                Some(log) => log?,
+                None => self.store.read(self.room, id).await?,
+            };
             let stored = self.archive.file(self.room, id).await?;
             let plan = plan(&log, stored.as_ref())?;
             if let Some(update) = plan.lacked {
@@ -106,7 +113,7 @@ impl Flush<'_> {
                 Err(error) => return Err((id, error.into())),
             }
             let before = stored.bytes;
-            stored = self.stored(&id).await.map_err(|error| (id.clone(), error))?;
+            stored = self.stored(&id, None).await.map_err(|error| (id.clone(), error))?;
             stored.bytes = before.into_iter().chain(stored.bytes).reduce(|one, other| one + other);
             self.announce(std::slice::from_ref(&stored)).await.map_err(|error| (id.clone(), error.into()))?;
         }
@@ -132,13 +139,19 @@ struct Plan {
 }
 
 fn plan(log: &FileLog, stored: Option<&StoredFile>) -> Result<Plan, TextError> {
-    let base = std::iter::once(&*log.base);
-    let mut ours = Merged::of(base.chain(log.updates.iter().map(|entry| &*entry.bytes)))?;
-    let Some(stored) = stored else {
-        return Ok(Plan { lacked: None, state: ours.state()?, text: Some(ours.text()) });
+    let mut ours = Merged::of([&*log.base])?;
+    let inserted = ours.add(log.updates.iter().map(|entry| &*entry.bytes))?;
+    let (lacked, same) = match stored {
+        None => (None, false),
+        // Nobody else has written it.
+        Some(stored) if stored.state == log.base => {
+            (None, !inserted && ours.equals(&Merged::of([&*log.base])?))
+        }
+        Some(stored) => {
+            let theirs = Merged::of([&*stored.state])?;
+            (ours.absorb(&theirs)?, ours.equals(&theirs))
+        }
     };
-    let theirs = Merged::of([&*stored.state])?;
-    let lacked = ours.absorb(&theirs)?;
-    let same = stored.path == log.path && ours.equals(&theirs);
+    let same = same && stored.is_some_and(|stored| stored.path == log.path);
     Ok(Plan { lacked, state: ours.state()?, text: (!same).then(|| ours.text()) })
 }

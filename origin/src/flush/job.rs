@@ -4,7 +4,7 @@
 //! dies anywhere leaves its files dirty, and the next one finds what was written and says so again. A file that
 //! cannot be flushed is parked with its reason; the others go on.
 
-use futures_util::{StreamExt, future::join_all, stream};
+use futures_util::{StreamExt, stream};
 use shared::{
     id::{FileId, FilePath, RoomId},
     position::Epoch,
@@ -22,6 +22,9 @@ use crate::{
 
 /// Files of one room that are written at the same time.
 const FILES_AT_ONCE: usize = 8;
+/// Whole files that are asked of the room store, or given to it, at the same time: Redis does all that has come over
+/// one connection before it looks at the next, and whoever types would wait for that.
+const LARGE_AT_ONCE: usize = 2;
 
 /// What a flush did.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -173,7 +176,9 @@ impl Flush<'_> {
                 failed = Some((id, error));
             }
         };
-        let stored = stream::iter(files).map(|id| async move { (self.stored(&id).await, id) });
+        let logs = stream::iter(files).map(|id| async move { (self.store.read(self.room, &id).await, id) });
+        let logs = logs.buffer_unordered(LARGE_AT_ONCE);
+        let stored = logs.map(|(log, id)| async move { (self.stored(&id, Some(log)).await, id) });
         let mut stored = stored.buffer_unordered(FILES_AT_ONCE).ready_chunks(FILES_AT_ONCE);
         while let Some(some) = stored.next().await {
             let mut told = Vec::new();
@@ -190,8 +195,9 @@ impl Flush<'_> {
                 }
                 continue;
             }
-            let acknowledged = join_all(told.into_iter().map(|stored| self.acknowledged(stored))).await;
-            for outcome in acknowledged {
+            let acknowledged = stream::iter(told).map(|stored| self.acknowledged(stored));
+            let mut acknowledged = acknowledged.buffer_unordered(LARGE_AT_ONCE);
+            while let Some(outcome) = acknowledged.next().await {
                 match outcome {
                     Ok(Stored { file, bytes, .. }) => {
                         parking.release(self.room, &file.id);

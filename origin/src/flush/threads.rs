@@ -25,7 +25,8 @@ pub fn start(
     sweep_every: Duration,
 ) -> io::Result<FlushThreads> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        // Attempts have threads of their own: this one only waits for stores.
+        .worker_threads(1)
         .max_blocking_threads(ATTEMPTS)
         .thread_name("flush")
         .enable_all()

@@ -125,8 +125,15 @@ impl Merged {
     ) -> Result<Self, TextError> {
         let merged = Self { doc: new_doc(client) };
         merged.doc.get_or_insert_text(limits::TEXT_ROOT);
-        updates.into_iter().try_for_each(|update| merged.apply(update))?;
-        if merged.doc.transact().has_missing_updates() { Err(TextError::Missing) } else { Ok(merged) }
+        merged.apply(updates)?;
+        Ok(merged)
+    }
+
+    /// Takes in more updates in order. Whether they inserted anything new; deletions are not looked at.
+    pub fn add<'a>(&mut self, updates: impl IntoIterator<Item = &'a [u8]>) -> Result<bool, TextError> {
+        let before = self.doc.transact().state_vector();
+        self.apply(updates)?;
+        Ok(self.doc.transact().state_vector() != before)
     }
 
     /// The text.
@@ -149,15 +156,20 @@ impl Merged {
     pub fn absorb(&mut self, other: &Self) -> Result<Option<Bytes>, TextError> {
         let before = self.snapshot();
         let theirs = caught(|| Ok(other.doc.transact().encode_diff_v1(&before.state_map)))?;
-        self.apply(&theirs)?;
+        self.apply([&*theirs])?;
         Ok((self.snapshot() != before).then(|| Bytes::from(theirs)))
     }
 
-    fn apply(&self, update: &[u8]) -> Result<(), TextError> {
+    /// In one transaction: what each costs is more than what most updates hold.
+    fn apply<'a>(&self, updates: impl IntoIterator<Item = &'a [u8]>) -> Result<(), TextError> {
         caught(|| {
-            let update = Update::decode_v1(update).map_err(damaged)?;
-            self.doc.transact_mut().apply_update(update).map_err(damaged)
-        })
+            let mut change = self.doc.transact_mut();
+            updates.into_iter().try_for_each(|update| {
+                let update = Update::decode_v1(update).map_err(damaged)?;
+                change.apply_update(update).map_err(damaged)
+            })
+        })?;
+        if self.doc.transact().has_missing_updates() { Err(TextError::Missing) } else { Ok(()) }
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -219,6 +231,26 @@ mod tests {
         assert_eq!(text_of(&lacked).as_deref(), Ok("b"));
         assert_eq!(ours.absorb(&theirs), Ok(None));
         assert!(!ours.equals(&theirs));
+    }
+
+    #[test]
+    fn what_is_added_tells_whether_it_inserts() {
+        let doc = new_doc(ClientID::new(1));
+        let content = doc.get_or_insert_text(limits::TEXT_ROOT);
+        let step = |at, typed: &str| {
+            let mut change = doc.transact_mut();
+            if typed.is_empty() {
+                content.remove_range(&mut change, at, 1)
+            } else {
+                content.insert(&mut change, at, typed)
+            }
+            change.encode_update_v1()
+        };
+        let (base, deletion, insertion) = (step(0, "ab"), step(0, ""), step(1, "c"));
+        let mut merged = Merged::of([&*base]).unwrap();
+        assert_eq!(merged.add([&*base, &*deletion]), Ok(false));
+        assert_eq!((merged.text(), merged.add([&*insertion])), ("b".to_owned(), Ok(true)));
+        assert_eq!(merged.text(), "bc");
     }
 
     #[test]

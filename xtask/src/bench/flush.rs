@@ -21,7 +21,7 @@ use crate::{
 };
 
 const ROUNDS: usize = 5;
-const JOBS: u32 = 10_000;
+const JOBS: u32 = 20_000;
 /// Of them, before it counts: nothing is warm yet.
 const FIRST_JOBS: u32 = 2_000;
 /// The default of `FLUSH_CONCURRENCY`.
@@ -32,7 +32,7 @@ const KILOBYTES: u32 = 100;
 const FLUSHES: u32 = 3;
 const UPDATES: u32 = 1_000;
 /// Rooms of one file with so many updates in each round.
-const LOGGED_ROOMS: u32 = 50;
+const LOGGED_ROOMS: u32 = 100;
 /// Everything that does not flush is on the first of these cores.
 const CORES: [u32; 2] = [0, 1];
 /// Nothing is flushed but what the load asks for, and that at once.
@@ -56,7 +56,8 @@ impl Bench<'_> {
         for round in 1..=ROUNDS {
             self.0.goes_on(&format!("jobs and merges: round {round} of {ROUNDS}"))?;
             outcome.add_jobs(&self.stock_jobs(round)?, &self.jobs(round)?)?;
-            outcome.add_merges(&self.merges(round)?);
+            outcome.add_typed(&self.merges(round, true)?);
+            outcome.add_pasted(&self.merges(round, false)?);
         }
         self.storing(&mut outcome)?;
         Ok(outcome)
@@ -73,7 +74,10 @@ impl Bench<'_> {
     fn jobs(&self, round: usize) -> Result<Value> {
         let queue = format!("jobs-{round}");
         answer(self.load_of_jobs(&queue).arg("--fill"))?;
-        answer(&mut self.load_of_jobs(&queue))
+        let mut load = self.load_of_jobs(&queue);
+        load.args(["--server", &self.0.redis.id().to_string()]);
+        // As many threads as an origin has for its flush workers.
+        answer(load.env("TOKIO_WORKER_THREADS", "1"))
     }
 
     fn load_of_jobs(&self, queue: &str) -> Command {
@@ -83,9 +87,13 @@ impl Bench<'_> {
         load
     }
 
-    fn merges(&self, round: usize) -> Result<Value> {
+    fn merges(&self, round: usize, typed: bool) -> Result<Value> {
         let mut load = self.0.load("merge");
-        load.args(["--name", &format!("merge-{round}"), "--archive"]).arg(self.0.dir.join("merges.db"));
+        if typed {
+            load.arg("--typed");
+        }
+        load.args(["--name", &format!("merge-{round}-{typed}"), "--archive"])
+            .arg(self.0.dir.join("merges.db"));
         let sizes = [("--rooms", LOGGED_ROOMS), ("--kilobytes", KILOBYTES), ("--updates", UPDATES)];
         numbers(&mut load, &sizes);
         answer(&mut load)
