@@ -4,11 +4,14 @@
 //! dies anywhere leaves its files dirty, and the next one finds what was written and says so again. A file that
 //! cannot be flushed is parked with its reason; the others go on.
 
+use std::time::Duration;
+
 use futures_util::{StreamExt, stream};
 use shared::{
     id::{FileId, FilePath, RoomId},
     position::Epoch,
 };
+use tokio::time::{Instant, sleep};
 
 use super::{
     file::{Flush, Stored, TRIES},
@@ -22,9 +25,8 @@ use crate::{
 
 /// Files of one room that are written at the same time.
 const FILES_AT_ONCE: usize = 8;
-/// Whole files that are asked of the room store, or given to it, at the same time: Redis does all that has come over
-/// one connection before it looks at the next, and whoever types would wait for that.
-const LARGE_AT_ONCE: usize = 2;
+/// The longest pause after a call with a whole file in it.
+const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 
 /// What a flush did.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -176,8 +178,9 @@ impl Flush<'_> {
                 failed = Some((id, error));
             }
         };
-        let logs = stream::iter(files).map(|id| async move { (self.store.read(self.room, &id).await, id) });
-        let logs = logs.buffer_unordered(LARGE_AT_ONCE);
+        let logs = stream::iter(files)
+            .map(|id| async move { (self.in_turn(self.store.read(self.room, &id)).await, id) })
+            .buffered(1);
         let stored = logs.map(|(log, id)| async move { (self.stored(&id, Some(log)).await, id) });
         let mut stored = stored.buffer_unordered(FILES_AT_ONCE).ready_chunks(FILES_AT_ONCE);
         while let Some(some) = stored.next().await {
@@ -195,10 +198,8 @@ impl Flush<'_> {
                 }
                 continue;
             }
-            let acknowledged = stream::iter(told).map(|stored| self.acknowledged(stored));
-            let mut acknowledged = acknowledged.buffer_unordered(LARGE_AT_ONCE);
-            while let Some(outcome) = acknowledged.next().await {
-                match outcome {
+            for stored in told {
+                match self.in_turn(self.acknowledged(stored)).await {
                     Ok(Stored { file, bytes, .. }) => {
                         parking.release(self.room, &file.id);
                         report.bytes += bytes.unwrap_or(0);
@@ -209,6 +210,17 @@ impl Flush<'_> {
             }
         }
         failed
+    }
+
+    /// A call with a whole file in it, and then as long a pause: a store that others ask too does one after the other,
+    /// and whoever types is not to wait for more than one of these.
+    async fn in_turn<T>(&self, call: impl Future<Output = T>) -> T {
+        let begun = Instant::now();
+        let answer = call.await;
+        if self.store.is_shared() {
+            sleep(begun.elapsed().min(LONGEST_PAUSE)).await;
+        }
+        answer
     }
 
     /// After the files: moves the shard's `last_sync_timestamp`, also to where a flush that died did not come to.
