@@ -4,7 +4,10 @@
 //! dies anywhere leaves its files dirty, and the next one finds what was written and says so again. A file that
 //! cannot be flushed is parked with its reason; the others go on.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
 
 use futures_util::{StreamExt, stream};
 use shared::{
@@ -178,9 +181,17 @@ impl Flush<'_> {
                 failed = Some((id, error));
             }
         };
-        let logs = stream::iter(files)
-            .map(|id| async move { (self.in_turn(self.store.read(self.room, &id)).await, id) })
-            .buffered(1);
+        let away = &AtomicBool::new(false);
+        let logs = stream::iter(files).map(|id| async move {
+            // Who did not answer for one file is not waited for again for each of the others.
+            if away.load(Relaxed) {
+                return (Err(StoreError::Failed("it did not answer for another file".to_owned())), id);
+            }
+            let log = self.in_turn(self.store.read(self.room, &id)).await;
+            away.store(matches!(log, Err(StoreError::Failed(_))), Relaxed);
+            (log, id)
+        });
+        let logs = logs.buffered(1);
         let stored = logs.map(|(log, id)| async move { (self.stored(&id, Some(log)).await, id) });
         let mut stored = stored.buffer_unordered(FILES_AT_ONCE).ready_chunks(FILES_AT_ONCE);
         while let Some(some) = stored.next().await {
