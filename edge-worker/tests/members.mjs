@@ -86,7 +86,7 @@ export class Members {
 
   hasEveryWordOnce(text) {
     assert.equal(text.length, this.words.join('').length);
-    const times = Map.groupBy(text.match(/<\d+:\d+>/g) ?? [], (word) => word);
+    const times = Map.groupBy(text.match(/<[^<>]*>/g) ?? [], (word) => word);
     for (const word of this.words) assert.equal(times.get(word)?.length, 1, `${word}, once`);
   }
 
