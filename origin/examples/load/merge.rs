@@ -16,6 +16,7 @@ use origin::{
     project::text::state_of,
     room_store::{Base, Batch, RoomStore, redis::RedisStore},
 };
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 use shared::{id::RoomId, limits};
 use yrs::{
@@ -31,7 +32,7 @@ use crate::{
 /// Who type at the same time, each somewhere else.
 const AUTHORS: u64 = 5;
 /// The longest piece that is typed in one place; the shortest is one character.
-const LONGEST: u64 = 9;
+const LONGEST: u32 = 9;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -135,16 +136,11 @@ fn type_file(length: usize) -> Result<Bytes> {
     for author in 1..=AUTHORS {
         let doc = new_doc(AUTHORS + author);
         let text = doc.get_or_insert_text(limits::TEXT_ROOT);
-        let mut dice = author;
-        let mut roll = |sides: u64| {
-            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (dice >> 33) % sides
-        };
+        let mut dice = StdRng::seed_from_u64(author);
         let mut typed = 0;
-        while typed < length as u64 / AUTHORS {
-            let piece = 1 + roll(LONGEST);
-            let place = roll(typed + 1);
-            text.insert(&mut doc.transact_mut(), u32::try_from(place)?, &"x".repeat(piece as usize));
+        while (typed as usize) < length / AUTHORS as usize {
+            let piece = dice.random_range(1..=LONGEST);
+            text.insert(&mut doc.transact_mut(), dice.random_range(0..=typed), &"x".repeat(piece as usize));
             typed += piece;
         }
         parts.push(doc.transact().encode_state_as_update_v1(&StateVector::default()));

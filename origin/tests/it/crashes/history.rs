@@ -110,27 +110,22 @@ impl<'a> World<'a> {
 
     /// What the dead would have done does not happen.
     async fn happens(&mut self, step: Step) {
-        let member = match step {
+        match step {
             Step::Come(member, at) => {
                 self.come += 1;
                 let process = &self.processes[at];
                 let coming = Member::come(process, &self.room, self.come, &self.ledger);
-                let come = tokio::select! {
-                    biased;
-                    () = process.line.died() => None,
-                    come = coming => Some(come),
-                };
+                let come = process.line.lives_through(coming).await;
                 self.members.extend(come.map(|come| (member, (at, come))));
-                return;
             }
+            Step::Open(member, path) => self.does(member, async |member| member.open(path).await).await,
+            Step::Type(member, path) => self.does(member, async |member| member.types(path).await).await,
+            Step::Saved(member) => self.does(member, Member::saved).await,
+            Step::Leave(member) => drop(self.members.remove(&member)),
             Step::Flush(at) => {
                 let Process { line, flusher, .. } = &self.processes[at];
-                tokio::select! {
-                    biased;
-                    () = line.died() => {}
-                    flushed = flusher.flush(&self.room) => drop(flushed.unwrap()),
-                }
-                return self.buries();
+                let flushed = line.lives_through(flusher.flush(&self.room)).await;
+                flushed.transpose().unwrap();
             }
             Step::FlushWhile(at, member, path) => {
                 let Process { line, flusher, .. } = &self.processes[at];
@@ -138,59 +133,34 @@ impl<'a> World<'a> {
                 let types = async {
                     member.types(path).await;
                     member.saved().await;
+                    Ok(())
                 };
-                tokio::select! {
-                    biased;
-                    () = line.died() => {}
-                    (flushed, ()) = async { tokio::join!(flusher.flush(&self.room), types) } => drop(flushed.unwrap()),
-                }
-                return self.buries();
+                let both = async { tokio::try_join!(flusher.flush(&self.room), types) };
+                line.lives_through(both).await.transpose().unwrap();
             }
             Step::Sweep(at) => {
                 let Process { line, sweeper, .. } = &self.processes[at];
-                tokio::select! {
-                    biased;
-                    () = line.died() => {}
-                    swept = sweeper.sweep() => drop(swept.unwrap()),
-                }
-                return self.buries();
+                line.lives_through(sweeper.sweep()).await.transpose().unwrap();
             }
             Step::Gone => {
                 // The lease of a process that died keeps the room.
                 while is_there(self.stores, &self.room).await && self.all_live() {
                     sleep(Duration::from_millis(2)).await;
                 }
-                return self.buries();
             }
-            Step::Leave(member) => {
-                self.members.remove(&member);
-                return;
-            }
-            Step::Open(member, _) | Step::Type(member, _) | Step::Saved(member) => member,
-        };
-        let Some((at, member)) = self.members.get_mut(&member) else { return };
-        let does = async {
-            match step {
-                Step::Open(_, path) => member.open(path).await,
-                Step::Type(_, path) => member.types(path).await,
-                _ => member.saved().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            () = self.processes[*at].line.died() => {}
-            () = does => {}
         }
-        self.buries();
+        // The members at a dead process are gone with it.
+        self.members.retain(|_, (at, _)| !self.processes[*at].line.is_dead());
+    }
+
+    async fn does(&mut self, member: usize, what: impl AsyncFnOnce(&mut Member)) {
+        if let Some((at, member)) = self.members.get_mut(&member) {
+            self.processes[*at].line.lives_through(what(member)).await;
+        }
     }
 
     fn all_live(&self) -> bool {
         self.processes.iter().all(|process| !process.line.is_dead())
-    }
-
-    /// The members at a dead process are gone with it.
-    fn buries(&mut self) {
-        self.members.retain(|_, (at, _)| !self.processes[*at].line.is_dead());
     }
 }
 

@@ -46,9 +46,13 @@ impl Lifeline {
         Arc::new(Self { calls: AtomicUsize::new(0), death, cut: CancellationToken::new() })
     }
 
-    /// Ends when the process is dead.
-    pub(super) async fn died(&self) {
-        self.cut.cancelled().await;
+    /// What the process does, if it lives to the end of that.
+    pub(super) async fn lives_through<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.cut.cancelled() => None,
+            done = work => Some(done),
+        }
     }
 
     pub(super) fn is_dead(&self) -> bool {
