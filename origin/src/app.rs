@@ -20,7 +20,7 @@ use crate::{
         flusher::{Flusher, done},
         parking::Parking,
         sweep::Sweeper,
-        threads::{self, FlushThreads},
+        threads::FlushThreads,
         told::told,
     },
     http::{self, Access, Pages},
@@ -97,7 +97,7 @@ pub struct Origin {
     /// The application.
     pub app: App,
     role: Role,
-    flushing: Option<FlushThreads>,
+    flushing: FlushThreads,
     _data_dir: DataDir,
 }
 
@@ -143,11 +143,12 @@ impl Origin {
         let origin_id = origin_id(&settings);
         let queue = queue(&settings, &origin_id, &metrics, &connections)?;
         let flusher = Arc::new(flusher(&store, &archive, &metrics));
-        let work = work(&settings, &flusher, &metrics);
-        let flushing = match role.flushes(store.is_shared()) {
-            true => Some(flush(&settings, flusher, queue.clone(), work.clone(), &metrics)?),
-            false => None,
-        };
+        // Also where none is done but what operators ask for.
+        let flushing = FlushThreads::start().context("starting the threads that flush")?;
+        let work = work(&settings, &flusher, &flushing, &metrics);
+        if role.flushes(store.is_shared()) {
+            flush(&settings, &flushing, flusher, queue.clone(), work.clone(), &metrics);
+        }
         let opened = Opened { store, archive, queue, work, connections };
         let app = App::new(settings, access, origin_id, opened, metrics)?;
         Ok(Self { app, role, flushing, _data_dir: data_dir })
@@ -175,10 +176,7 @@ impl Origin {
         };
         let begun = tokio::time::Instant::now();
         let drained = lifecycle.drain(&rooms, grace).await;
-        let stopped = match self.flushing {
-            Some(flushing) => flushing.stop(grace.saturating_sub(begun.elapsed())).await,
-            None => true,
-        };
+        let stopped = self.flushing.stop(grace.saturating_sub(begun.elapsed())).await;
         // Last, since everything before may still have something to say to the stores.
         let closed = self.app.connections.close_all(grace.saturating_sub(begun.elapsed())).await;
         if let Some(ended) = failed {
@@ -304,22 +302,30 @@ fn queue(
     Ok(BullQueue::connect(settings, metrics.clone(), connections).context("flush queue")?)
 }
 
-/// Starts the threads that flush.
+/// Runs the queue, and the sweep beside it.
 fn flush(
     settings: &Settings,
+    threads: &FlushThreads,
     flusher: Arc<Flusher>,
     queue: Arc<dyn FlushQueue>,
     work: Arc<Work>,
     metrics: &Arc<Metrics>,
-) -> anyhow::Result<FlushThreads> {
+) {
     let (at_once, metrics) = (settings.flush.concurrency, metrics.clone());
     let observe = Box::new(move |swept: &_| metrics.swept(swept));
     let sweeper = Sweeper { flusher, queue: queue.clone(), work: work.clone(), at_once, observe };
-    threads::start(queue, work, sweeper, settings.stores.sweep()).context("starting the threads that flush")
+    let every = settings.stores.sweep();
+    threads.run(|stop| queue.run(work, stop));
+    threads.run(async move |stop| sweeper.run(every, &stop).await);
 }
 
 /// One flush: guarded, counted, and with its failure kept for operators.
-fn work(settings: &Settings, flusher: &Arc<Flusher>, metrics: &Arc<Metrics>) -> Arc<Work> {
+fn work(
+    settings: &Settings,
+    flusher: &Arc<Flusher>,
+    threads: &FlushThreads,
+    metrics: &Arc<Metrics>,
+) -> Arc<Work> {
     let metrics = metrics.clone();
     let ended = Box::new(move |room: &_, outcome: Result<(), &str>, took| {
         metrics.flush_ended(outcome.is_ok(), took);
@@ -327,7 +333,8 @@ fn work(settings: &Settings, flusher: &Arc<Flusher>, metrics: &Arc<Metrics>) -> 
             tracing::warn!(room.id = %room, error, "a flush has failed");
         }
     });
-    let guarded = attempt::guarded(flusher.work(), settings.flush.timeout(), ended);
+    let (threads, timeout) = (threads.handle().clone(), settings.flush.timeout());
+    let guarded = attempt::guarded(flusher.work(), threads, timeout, ended);
     told(guarded, flusher.store.clone(), flusher.now_us)
 }
 

@@ -15,6 +15,7 @@ use origin::{
         Depth, FlushQueue, FlushSettings, Work,
         attempt::guarded,
         bullmq::{BullQueue, BullSettings},
+        threads::FlushThreads,
     },
     metrics::Metrics,
 };
@@ -22,10 +23,8 @@ use serde_json::{Value, json};
 use shared::id::RoomId;
 use tokio::{
     sync::oneshot,
-    task::JoinSet,
     time::{Instant, timeout},
 };
-use tokio_util::sync::CancellationToken;
 
 use crate::process;
 
@@ -105,13 +104,13 @@ async fn work_off(queue: &Arc<BullQueue>, options: &Options, attempt: Duration) 
         count.one_more();
         Box::pin(async { Ok(json!({})) })
     });
-    let work = guarded(nothing, attempt, Box::new(|_, _, _| ()));
-    let stop = CancellationToken::new();
-    let mut running = JoinSet::new();
-    running.spawn(queue.clone().run(work, stop.clone()));
+    let threads = FlushThreads::start()?;
+    let work = guarded(nothing, threads.handle().clone(), attempt, Box::new(|_, _, _| ()));
+    threads.run(|stop| queue.clone().run(work, stop));
     let measured = timeout(LIMIT, measured).await.context("it took too long")?;
-    stop.cancel();
-    running.join_next().await.transpose().context("the worker")?;
+    if !threads.stop(LIMIT).await {
+        bail!("the worker did not end");
+    }
     match queue.depth().await? {
         Depth { waiting: 0, delayed: 0, active: 0, failed: 0 } => measured.context("nothing was counted"),
         left => bail!("not everything is done: {left:?}"),

@@ -16,7 +16,7 @@ use origin::{
         job::{FileError, FlushError},
         parking::Parking,
         sweep::{Sweeper, Swept},
-        threads,
+        threads::FlushThreads,
     },
     project::text::{state_of, text_of},
     room_store::{Claimed, FlushAck, Joined, Left, Published, RoomStore, Source},
@@ -350,10 +350,13 @@ async fn the_threads_flush_what_they_find_and_stop_after_their_work() {
     };
     let queue = Arc::new(EmbeddedQueue::new(FlushSettings { delay_ms: 1, ..FlushSettings::default() }));
     let flusher = Arc::new(flusher);
-    let work = guarded(flusher.work(), Duration::from_secs(60), Box::new(|_, _, _| {}));
+    let threads = FlushThreads::start().unwrap();
+    let work =
+        guarded(flusher.work(), threads.handle().clone(), Duration::from_secs(60), Box::new(|_, _, _| {}));
     let sweeper =
         Sweeper { flusher, queue: queue.clone(), work: work.clone(), at_once: 3, observe: Box::new(|_| {}) };
-    let threads = threads::start(queue, work, sweeper, Duration::from_secs(60)).unwrap();
+    threads.run(|stop| queue.run(work, stop));
+    threads.run(async move |stop| sweeper.run(Duration::from_secs(60), &stop).await);
     let (room, ok, thread) = done.recv().await.unwrap();
     assert_eq!((room, ok, &*thread), (bench.room.clone(), true, "flush"));
     assert!(threads.stop(Duration::from_secs(10)).await);

@@ -1,12 +1,24 @@
 //! Flushes of origins whose rooms and queue are in Redis: the last leaver, a full server, jobs and their traces.
 
+use std::{sync::Arc, time::Duration};
+
+use origin::{
+    archive::{Archive, NewShard, sqlite::SqliteArchive},
+    flush::{
+        job::{FlushError, flush_room},
+        parking::Parking,
+    },
+    room_store::RoomStore,
+};
 use shared::id::RoomId;
 
 use crate::{
-    room_store_contract::setup::any_room,
+    room_store_contract::setup::{any_room, base, batch, file, populate, update},
     support::{
         TestOrigin,
-        redis::{Redis, until, with_user},
+        archive::{Between, Through},
+        proxy::{Harm, Proxy},
+        redis::{Redis, open_with, until, with_user},
     },
 };
 
@@ -84,4 +96,37 @@ async fn a_full_server_is_emptied_by_flushing_without_the_queue() {
     let again = typed_and_left(&origin, "again").await;
     until_gone(&redis, &again).await;
     origin.stop().await;
+}
+
+/// Redis answers nothing more once a flush knows what is dirty.
+struct Gone(Proxy);
+
+impl Between for Gone {
+    fn shard_is_looked_for(&self) {
+        self.0.record();
+        self.0.harm_all(Harm::SwallowAnswers);
+    }
+}
+
+#[tokio::test]
+async fn a_flush_asks_a_redis_that_is_away_for_one_of_its_files() {
+    let redis = Redis::start(&[]).await;
+    let proxy = Proxy::start(([127, 0, 0, 1], redis.port()).into()).await;
+    let store = open_with(&format!("redis://{}", proxy.address()), Duration::from_millis(300), None).store;
+    let dir = tempfile::tempdir().unwrap();
+    let archive = SqliteArchive::open(&dir.path().join("archive.db")).unwrap();
+    let room = any_room();
+    let shard = NewShard { id: room.clone(), title: String::new(), template: None, files: vec![], now: 1 };
+    archive.create(shard).await.unwrap();
+    let files = 1..=20;
+    let start = populate(&*store, &room, files.clone().map(base).collect()).await;
+    let changes = files.clone().map(|n| update(n, "a")).collect();
+    store.append(&room, start.epoch, batch("o1", 1, changes)).await.unwrap();
+
+    let archive = Through { inner: Arc::new(archive), by: Gone(proxy) };
+    let flushed = flush_room(&*store, &archive, &Parking::default(), &room, 1).await;
+    assert!(matches!(flushed, Err(FlushError::Unfinished { .. })), "{flushed:?}");
+    let asked = archive.by.0.recorded().concat();
+    let is_asked_for = |n: &u8| asked.windows(18).any(|bytes| bytes == file(*n).as_str().as_bytes());
+    assert_eq!(files.filter(is_asked_for).count(), 1);
 }

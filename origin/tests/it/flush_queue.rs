@@ -151,6 +151,29 @@ async fn an_error_a_panic_a_hang_and_a_blocked_thread_end_as_failures_and_free_t
     running.stop().await;
 }
 
+async fn a_blocked_thread_keeps_only_its_own_job(queues: Queues) {
+    let rig = Rig::new(&queues, FlushSettings { timeout_ms: 60_000, ..quick() }).await;
+    let blocked = rig.blocked.clone();
+    for n in 1..=9 {
+        rig.queue.request_now(&room(n));
+    }
+    until(async || rig.queue.depth().await.unwrap().waiting == 9).await;
+    let running = rig.run_guarded(move |which: RoomId| {
+        let blocked = blocked.clone();
+        async move {
+            if which == room(2) {
+                blocked.wait();
+            }
+            Ok(())
+        }
+    });
+    until(async || rig.done.load(Relaxed) == 8).await;
+    until(async || rig.queue.depth().await.unwrap() == Depth { active: 1, ..Depth::default() }).await;
+    rig.blocked.wait();
+    rig.until_idle().await;
+    running.stop().await;
+}
+
 async fn never_more_at_once_than_allowed(queues: Queues) {
     let rig = Rig::new(&queues, quick()).await;
     rig.gate.close();

@@ -76,8 +76,7 @@ impl Bench<'_> {
         answer(self.load_of_jobs(&queue).arg("--fill"))?;
         let mut load = self.load_of_jobs(&queue);
         load.args(["--server", &self.0.redis.id().to_string()]);
-        // As many threads as an origin has for its flush workers.
-        answer(load.env("TOKIO_WORKER_THREADS", "1"))
+        answer(&mut load)
     }
 
     fn load_of_jobs(&self, queue: &str) -> Command {

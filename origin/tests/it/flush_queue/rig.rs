@@ -8,10 +8,9 @@ use std::{
     time::Duration,
 };
 
-use origin::flush::{FlushQueue, FlushSettings, Work, attempt};
+use origin::flush::{FlushQueue, FlushSettings, Work, attempt, threads::FlushThreads};
 use shared::id::RoomId;
-use tokio::{sync::watch, task::JoinHandle, time::timeout};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::sync::watch;
 
 use super::queues::Queues;
 use crate::support::{PATIENCE, redis::until};
@@ -35,10 +34,7 @@ pub(super) struct Rig {
 pub(super) struct Gate(Arc<watch::Sender<bool>>);
 
 /// A queue that runs.
-pub(super) struct Running {
-    stop: CancellationToken,
-    ended: JoinHandle<()>,
-}
+pub(super) struct Running(FlushThreads);
 
 impl Rig {
     pub(super) async fn new(queues: &Queues, settings: FlushSettings) -> Self {
@@ -95,10 +91,10 @@ impl Rig {
         let ended = Box::new(move |_: &RoomId, _: Result<(), &str>, _: Duration| {
             done.fetch_add(1, Relaxed);
         });
-        let work = attempt::guarded(work, self.settings.timeout(), ended);
-        let stop = CancellationToken::new();
-        let ended = TaskTracker::new().spawn(self.queue.clone().run(work, stop.clone()));
-        Running { stop, ended }
+        let threads = FlushThreads::start().unwrap();
+        let work = attempt::guarded(work, threads.handle().clone(), self.settings.timeout(), ended);
+        threads.run(|stop| self.queue.clone().run(work, stop));
+        Running(threads)
     }
 
     /// The rooms of the attempts so far.
@@ -133,7 +129,6 @@ impl Gate {
 impl Running {
     /// Stops the queue and waits for its end.
     pub(super) async fn stop(self) {
-        self.stop.cancel();
-        timeout(PATIENCE, self.ended).await.unwrap().unwrap();
+        assert!(self.0.stop(PATIENCE).await, "it did not end");
     }
 }

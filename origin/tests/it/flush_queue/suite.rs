@@ -20,6 +20,7 @@ macro_rules! contract_of {
             what_is_wanted_now_waits_for_no_delay
             a_failed_job_is_tried_again_and_then_kept_with_its_reason
             an_error_a_panic_a_hang_and_a_blocked_thread_end_as_failures_and_free_their_slot
+            a_blocked_thread_keeps_only_its_own_job
             never_more_at_once_than_allowed
             never_more_in_a_window_than_allowed
             who_stops_begins_nothing_and_ends_what_runs

@@ -12,6 +12,9 @@ pub(crate) trait Between: Send + Sync + 'static {
     /// The whole tree is read.
     fn tree_is_read(&self) {}
 
+    /// It is looked whether there is such a shard.
+    fn shard_is_looked_for(&self) {}
+
     async fn save_file(
         &self,
         archive: &dyn Archive,
@@ -49,6 +52,7 @@ impl<B: Between> Archive for Through<B> {
     }
 
     async fn making(&self, id: &RoomId) -> Result<Option<Making>, ArchiveError> {
+        self.by.shard_is_looked_for();
         self.inner.making(id).await
     }
 
