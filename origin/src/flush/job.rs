@@ -118,7 +118,11 @@ impl FileError {
     /// Whether trying again soon is no use.
     pub(super) fn parks(&self) -> bool {
         use ArchiveError::{Path, Refused, Version};
-        matches!(self, Self::Text(_) | Self::Archive(Version(_) | Path(_) | Refused(_)))
+        use StoreError::Damaged;
+        matches!(
+            self,
+            Self::Text(_) | Self::Archive(Version(_) | Path(_) | Refused(_)) | Self::Store(Damaged(_))
+        )
     }
 }
 
@@ -188,7 +192,10 @@ impl Flush<'_> {
                 return (Err(StoreError::Failed("it did not answer for another file".to_owned())), id);
             }
             let log = self.in_turn(self.store.read(self.room, &id)).await;
-            away.store(matches!(log, Err(StoreError::Failed(_))), Relaxed);
+            if matches!(log, Err(StoreError::Failed(_))) {
+                // Or it was this one file.
+                away.store(self.store.dirty(self.room).await.is_err(), Relaxed);
+            }
             (log, id)
         });
         let logs = logs.buffered(1);

@@ -355,6 +355,9 @@ pub enum StoreError {
     /// The store has no room for more; what frees room still works.
     #[error("the room store is full")]
     Full,
+    /// What it has was not written by this version, or is damaged.
+    #[error("what is stored cannot be read: {0}")]
+    Damaged(String),
     /// Anything else; the outcome of a write is unknown until it is asked for.
     #[error("room store: {0}")]
     Failed(String),
@@ -382,7 +385,7 @@ impl StoreError {
             Self::Conflict => "conflict",
             Self::NoFile => "no-file",
             Self::Full => "store-full",
-            Self::Failed(_) => "store-failed",
+            Self::Damaged(_) | Self::Failed(_) => "store-failed",
         }
     }
 }

@@ -8,7 +8,8 @@ use origin::{
         job::{FlushError, flush_room},
         parking::Parking,
     },
-    room_store::RoomStore,
+    project::text::state_of,
+    room_store::{Base, Entry, RoomStore, empty_base},
 };
 use shared::id::RoomId;
 
@@ -18,7 +19,7 @@ use crate::{
         TestOrigin,
         archive::{Between, Through},
         proxy::{Harm, Proxy},
-        redis::{Redis, open_with, until, with_user},
+        redis::{Redis, open, open_with, until, with_user},
     },
 };
 
@@ -113,20 +114,51 @@ async fn a_flush_asks_a_redis_that_is_away_for_one_of_its_files() {
     let redis = Redis::start(&[]).await;
     let proxy = Proxy::start(([127, 0, 0, 1], redis.port()).into()).await;
     let store = open_with(&format!("redis://{}", proxy.address()), Duration::from_millis(300), None).store;
-    let dir = tempfile::tempdir().unwrap();
-    let archive = SqliteArchive::open(&dir.path().join("archive.db")).unwrap();
-    let room = any_room();
-    let shard = NewShard { id: room.clone(), title: String::new(), template: None, files: vec![], now: 1 };
-    archive.create(shard).await.unwrap();
-    let files = 1..=20;
-    let start = populate(&*store, &room, files.clone().map(base).collect()).await;
-    let changes = files.clone().map(|n| update(n, "a")).collect();
-    store.append(&room, start.epoch, batch("o1", 1, changes)).await.unwrap();
+    let (room, _dir, archive) = shard().await;
+    typed_in(&*store, &room, 20).await;
 
-    let archive = Through { inner: Arc::new(archive), by: Gone(proxy) };
+    let archive = Through { inner: archive, by: Gone(proxy) };
     let flushed = flush_room(&*store, &archive, &Parking::default(), &room, 1).await;
     assert!(matches!(flushed, Err(FlushError::Unfinished { .. })), "{flushed:?}");
     let asked = archive.by.0.recorded().concat();
     let is_asked_for = |n: &u8| asked.windows(18).any(|bytes| bytes == file(*n).as_str().as_bytes());
-    assert_eq!(files.filter(is_asked_for).count(), 1);
+    assert_eq!((1..=20).filter(is_asked_for).count(), 1);
+}
+
+#[tokio::test]
+async fn files_that_redis_cannot_give_hold_up_no_others() {
+    let redis = Redis::start(&[]).await;
+    let store = open(&redis.url()).store;
+    let (room, _dir, archive) = shard().await;
+    typed_in(&*store, &room, 5).await;
+    let log = |n: u8| format!("c:{{{room}}}:l:{}", file(n));
+    let last = "9999999999999999-9999999999999999";
+    redis.ask::<String>(&["XADD", &log(1), last, "d", "\u{7f}of another version"]).await;
+    redis.ask::<()>(&["SET", &log(2), "no log"]).await;
+
+    let flushed = flush_room(&*store, &*archive, &Parking::default(), &room, 1).await;
+    let Err(FlushError::Unfinished { report, file: failed, .. }) = flushed else { panic!("{flushed:?}") };
+    assert_eq!((report.written.len(), failed), (3, file(2)));
+    let [parked] = &report.parked[..] else { panic!("{report:?}") };
+    assert_eq!(parked.id, file(1));
+    assert!(parked.reason.contains("what is stored cannot be read: version 127"), "{}", parked.reason);
+}
+
+/// A room with a shard that has no files yet, and the archive.
+async fn shard() -> (RoomId, tempfile::TempDir, Arc<SqliteArchive>) {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = Arc::new(SqliteArchive::open(&dir.path().join("archive.db")).unwrap());
+    let room = any_room();
+    let shard = NewShard { id: room.clone(), title: String::new(), template: None, files: vec![], now: 1 };
+    archive.create(shard).await.unwrap();
+    (room, dir, archive)
+}
+
+/// Populates the room with so many files, each of which is dirty.
+async fn typed_in(store: &dyn RoomStore, room: &RoomId, files: u8) {
+    let files = 1..=files;
+    let empty = |n| Base { state: empty_base(), ..base(n) };
+    let start = populate(store, room, files.clone().map(empty).collect()).await;
+    let typed = |n: u8| Entry { bytes: state_of("typed", u64::from(n)), ..update(n, "") };
+    store.append(room, start.epoch, batch("o1", 1, files.map(typed).collect())).await.unwrap();
 }

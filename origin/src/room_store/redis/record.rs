@@ -113,7 +113,7 @@ pub(super) fn file_id(text: &str) -> Result<FileId, StoreError> {
 }
 
 pub(super) fn damaged(what: impl std::fmt::Display) -> StoreError {
-    StoreError::Failed(format!("what is stored cannot be read: {what}"))
+    StoreError::Damaged(what.to_string())
 }
 
 fn expect_version(version: u8) -> Result<(), StoreError> {
