@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     archive::ArchiveError,
-    room_store::{Backfill, Claimed, FileLog, Joined, Left, ListedMember, Logged, StoreError},
+    room_store::{Backfill, Claimed, Dirty, FileLog, Joined, Left, ListedMember, Logged, StoreError},
 };
 
 /// The room store's answers.
@@ -29,6 +29,7 @@ pub(super) enum Done {
     Claimed(FilePath, FileId, Result<Claimed, StoreError>),
     Renewed(Epoch, Result<Joined, StoreError>),
     Stored(FileId, Result<Option<Bytes>, ArchiveError>),
+    Dirty(Result<Dirty, StoreError>),
     Listed(Result<(), StoreError>),
     /// Whether the life of the room with this epoch is over.
     Erased(Epoch, bool),
@@ -65,6 +66,7 @@ pub(super) fn ask(
                 let answer = inner.parts.archive.file(&id, &file).await;
                 Done::Stored(file, answer.map(|stored| stored.map(|stored| stored.state)))
             }
+            Effect::Dirty => Done::Dirty(store.dirty(&id).await),
             Effect::CatchUp(position) => Done::CaughtUp(store.backfill(&id, position).await),
             Effect::ToHub(..) | Effect::Unlink(..) | Effect::Announce(_) | Effect::Flush => {
                 unreachable!("carried out at once")

@@ -204,6 +204,7 @@ impl Task {
             Done::CaughtUp(answer) => self.room.caught_up(answer, now),
             Done::Claimed(path, id, answer) => self.room.claimed(&path, &id, answer, now),
             Done::Stored(file, answer) => self.room.stored_read(&file, answer, now),
+            Done::Dirty(answer) => self.room.dirty_read(answer, now),
             Done::Renewed(epoch, _) if epoch != self.room.position().epoch => {}
             Done::Renewed(_, Ok(Joined::Ready(position))) if position.epoch == self.room.position().epoch => {
                 self.roll.changed(Instant::now());

@@ -68,7 +68,7 @@ impl Room {
         }
         self.position = Position { seq: entry.seq, ts: entry.ts, ..self.position };
         if !entry.file.is_room() {
-            self.storing.logged(&entry.file, entry.seq);
+            self.storing.logged(&entry.file, entry.seq, entry.ts);
         }
         if let Some(live) = self.live.get_mut(&entry.file) {
             if live.past.is_some() {

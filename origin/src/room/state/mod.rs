@@ -71,6 +71,8 @@ pub enum Effect {
     Claim(FilePath, Option<FileId>),
     /// Read what the archive has of this file and answer with [`Room::stored_read`].
     Stored(FileId),
+    /// Read what is dirty and answer with [`Room::dirty_read`].
+    Dirty,
     /// Tell the other origins, in order; nothing durable depends on it.
     Announce(Bytes),
     /// Something is dirty: a flush is due.

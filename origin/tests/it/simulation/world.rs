@@ -308,7 +308,9 @@ impl World {
                 let answer = store.claim(&path, &id);
                 room.claimed(&path, &id, Ok(answer), now);
             }
-            RoomEffect::ToHub(..) | RoomEffect::Unlink(..) | RoomEffect::Announce(_) | RoomEffect::Flush => {}
+            // Nothing is flushed here.
+            RoomEffect::Dirty | RoomEffect::Flush => {}
+            RoomEffect::ToHub(..) | RoomEffect::Unlink(..) | RoomEffect::Announce(_) => {}
         }
         self.settle_host(host);
         true
