@@ -21,7 +21,8 @@ use crate::{
 };
 
 /// The regions that a hub can be placed in.
-const REGIONS: [&str; 9] = ["wnam", "enam", "sam", "weur", "eeur", "apac", "oc", "afr", "me"];
+const REGIONS: [&str; 11] =
+    ["wnam", "enam", "sam", "weur", "eeur", "apac", "apac-ne", "apac-se", "oc", "afr", "me"];
 const POLL: Duration = Duration::from_millis(100);
 
 /// What the command line asks for.
@@ -148,5 +149,13 @@ mod tests {
     #[test]
     fn a_region_that_there_is_not_is_refused_by_name() {
         assert!(read("--regions enam,mars").unwrap_err().to_string().contains("mars"));
+    }
+
+    #[test]
+    fn every_region_that_the_worker_knows_is_offered() {
+        let worker = include_str!("../../edge-worker/src/region.rs");
+        let (_, names) = worker.split_once("const NAMES: ").unwrap();
+        let (names, _) = names.split_once("];").unwrap();
+        assert_eq!(names.split('"').skip(1).step_by(2).collect::<Vec<_>>(), REGIONS);
     }
 }
