@@ -267,7 +267,7 @@ impl Metrics {
 
     /// What a sweep has found.
     pub fn swept(&self, swept: &Swept) {
-        self.rooms_dirty.set(i64::try_from(swept.dirty).unwrap_or(i64::MAX));
+        self.rooms_dirty.set(i64::try_from(swept.dirty + swept.missed).unwrap_or(i64::MAX));
         self.flush_parked.set(i64::try_from(swept.parked).unwrap_or(i64::MAX));
         let size = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         self.rooms_log_bytes.set(size(swept.log_bytes));
@@ -275,7 +275,10 @@ impl Metrics {
         for (room, bytes) in &swept.largest {
             self.room_log_bytes.get_or_create(&vec![("room", room.to_string())]).set(size(*bytes));
         }
-        self.oldest_unflushed.store(swept.oldest.unwrap_or(0), Ordering::Relaxed);
+        // What was not looked at may be as old as what was there before.
+        let before = Some(self.oldest_unflushed.load(Ordering::Relaxed)).filter(|_| swept.missed > 0);
+        let oldest = before.filter(|before| *before > 0).into_iter().chain(swept.oldest).min();
+        self.oldest_unflushed.store(oldest.unwrap_or(0), Ordering::Relaxed);
     }
 
     /// How long changes wait at `now_us` (µs): those of rooms open here since `oldest_ms`, and those of the last
@@ -358,5 +361,23 @@ mod tests {
         let text = metrics.render();
         assert!(text.contains("edgeroom_updates_logged_total 3"), "{text}");
         assert!(text.contains("edgeroom_append_seconds_sum 0.002"), "{text}");
+    }
+
+    #[test]
+    fn a_room_that_a_sweep_could_not_look_at_is_not_taken_for_stored() {
+        let metrics = Metrics::new();
+        let oldest = |swept: Swept| {
+            metrics.swept(&swept);
+            metrics.unstored(None, 100_000_000);
+            (metrics.rooms_unstored_seconds.get(), metrics.rooms_dirty.get())
+        };
+        let one = Swept { dirty: 1, oldest: Some(60_000_000), ..Swept::default() };
+        assert_eq!(oldest(one), (40, 1));
+        assert_eq!(oldest(Swept { missed: 1, ..Swept::default() }), (40, 1));
+        let another = Swept { dirty: 1, missed: 1, oldest: Some(90_000_000), ..Swept::default() };
+        assert_eq!(oldest(another), (40, 2));
+        assert_eq!(oldest(Swept { missed: 1, oldest: Some(10_000_000), ..Swept::default() }), (90, 1));
+        assert_eq!(oldest(Swept::default()), (0, 0));
+        assert_eq!(oldest(Swept { missed: 1, ..Swept::default() }), (0, 1));
     }
 }

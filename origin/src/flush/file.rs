@@ -108,7 +108,8 @@ impl Flush<'_> {
         let id = stored.file.id.clone();
         for _ in 0..TRIES {
             match self.store.ack(self.room, self.epoch, stored.ack.clone()).await {
-                Ok(()) => return Ok(stored),
+                // Without the room there is nobody to tell.
+                Ok(()) | Err(StoreError::Cold) => return Ok(stored),
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err((id, error.into())),
             }

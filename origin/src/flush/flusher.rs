@@ -95,7 +95,7 @@ impl Flusher {
 pub fn done(outcome: &Result<FlushReport, FlushError>) -> Option<&FlushReport> {
     match outcome {
         Ok(report) => Some(report),
-        Err(FlushError::Unfinished { report, .. }) => Some(report),
+        Err(FlushError::Unfinished { report, .. } | FlushError::Unsettled { report, .. }) => Some(report),
         Err(_) => None,
     }
 }

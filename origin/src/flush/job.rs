@@ -76,12 +76,20 @@ pub enum FlushError {
     /// The room store failed before any file was touched.
     #[error("reading what is dirty: {0}")]
     Store(#[from] StoreError),
-    /// The archive failed before or after the files.
+    /// The archive failed before any file was touched.
     #[error("the shard's record: {0}")]
     Archive(#[from] ArchiveError),
     /// The room is open and dirty, but the archive has no such shard. Nothing is dropped.
     #[error("the room is dirty but the archive has no shard for it")]
     NoShard,
+    /// The shard's `last_sync_timestamp` could not be moved; what the report says was done.
+    #[error("the shard's record: {cause}")]
+    Unsettled {
+        /// What was done all the same.
+        report: Box<FlushReport>,
+        /// Why not.
+        cause: FileError,
+    },
     /// Some files failed; what the report says was done.
     #[error("{file}: {cause}")]
     Unfinished {
@@ -161,7 +169,7 @@ pub async fn flush_room(
     let settled = flush.settle(&mut report).await;
     match (failed, settled) {
         (None, Ok(())) => Ok(report),
-        (None, Err(error)) => Err(error),
+        (None, Err(cause)) => Err(FlushError::Unsettled { report: Box::new(report), cause }),
         (Some((_, FileError::NoShard)), _) => Err(FlushError::NoShard),
         (Some((file, cause)), _) => Err(FlushError::Unfinished { report: Box::new(report), file, cause }),
     }
@@ -177,7 +185,9 @@ impl Flush<'_> {
     ) -> Option<(FileId, FileError)> {
         let mut failed = None;
         let mut fail = |id: FileId, error: FileError, report: &mut FlushReport| {
-            if error.parks() {
+            if matches!(error, FileError::Store(StoreError::Cold)) {
+                // Another flush has stored it, and the room is gone.
+            } else if error.parks() {
                 let reason = error.to_string();
                 parking.park(self.room, &id, &reason, self.now_us);
                 report.parked.push(ParkedFile { id, reason });
@@ -242,7 +252,7 @@ impl Flush<'_> {
     }
 
     /// After the files: moves the shard's `last_sync_timestamp`, also to where a flush that died did not come to.
-    async fn settle(&self, report: &mut FlushReport) -> Result<(), FlushError> {
+    async fn settle(&self, report: &mut FlushReport) -> Result<(), FileError> {
         let until = match self.store.dirty(self.room).await {
             Ok(left) if left.epoch == self.epoch => {
                 report.clean = left.files.is_empty();

@@ -51,6 +51,16 @@ impl Parking {
         }
     }
 
+    /// Only these files of the room are dirty: others flushed the rest.
+    pub fn dirty(&self, room: &RoomId, files: &[FileId]) {
+        self.all().retain(|(parked_in, file), _| parked_in != room || files.contains(file));
+    }
+
+    /// There are only these rooms: others depopulated the rest.
+    pub fn only(&self, rooms: &[RoomId]) {
+        self.all().retain(|(parked_in, _), _| rooms.contains(parked_in));
+    }
+
     /// The room is gone.
     pub fn forget(&self, room: &RoomId) {
         self.all().retain(|(parked_in, _), _| parked_in != room);

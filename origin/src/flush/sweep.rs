@@ -36,6 +36,8 @@ pub struct Swept {
     pub dirty: usize,
     /// Those of them that were flushed without the queue, well or not.
     pub without_queue: usize,
+    /// Rooms that could not be looked at; the other figures lack them.
+    pub missed: usize,
     /// Files that wait for their own time, as far as this process knows.
     pub parked: usize,
     /// The timestamp of the oldest unflushed change of all.
@@ -84,9 +86,11 @@ impl Sweeper {
     pub async fn sweep(&self) -> Result<Swept, StoreError> {
         let mut swept = Swept::default();
         let mut left = Vec::new();
-        for room in self.flusher.store.rooms().await? {
+        let rooms = self.flusher.store.rooms().await?;
+        self.flusher.parking.only(&rooms);
+        for room in rooms {
             match self.look_at(&room).await {
-                Ok(None) => {}
+                Ok(None) => self.flusher.parking.forget(&room),
                 Ok(Some((dirty, survey))) => {
                     swept.measured(&room, survey.log_bytes);
                     if dirty.files.is_empty() {
@@ -103,7 +107,10 @@ impl Sweeper {
                         left.push(room);
                     }
                 }
-                Err(error) => tracing::warn!(room.id = %room, %error, "sweeping a room"),
+                Err(error) => {
+                    swept.missed += 1;
+                    tracing::warn!(room.id = %room, %error, "sweeping a room");
+                }
             }
         }
         swept.without_queue = left.len();
@@ -128,6 +135,7 @@ impl Sweeper {
             return Ok(None);
         }
         let files: Vec<_> = dirty.files.iter().map(|(file, _)| file.clone()).collect();
+        self.flusher.parking.dirty(room, &files);
         match store.survey(room, &files).await {
             Ok(survey) if survey.deletion_left && self.end_deletion(room).await => Ok(None),
             Ok(survey) => Ok(Some((dirty, survey))),

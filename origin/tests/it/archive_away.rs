@@ -1,7 +1,10 @@
 //! The archive goes away while people type, and comes back: nothing is lost, nobody is held up, nobody restarts anything.
 
+use std::time::Duration;
+
 use secrecy::ExposeSecret;
 use serde_json::json;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     room_store_contract::setup::any_room,
@@ -11,6 +14,9 @@ use crate::{
         redis::{Redis, until, with_user},
     },
 };
+
+/// How long the archive is away.
+const AWAY: Duration = Duration::from_secs(60);
 
 async fn goes_away_and_comes_back(harm: Harm) {
     let redis = Redis::start(&[]).await;
@@ -35,6 +41,7 @@ async fn goes_away_and_comes_back(harm: Harm) {
     ben.open("b.txt").await;
 
     proxy.harm_all(harm);
+    let comes_back = sleep(AWAY);
     ada.append("a.txt", "meanwhile").await;
     ada.saved("a.txt").await;
     ben.append("b.txt", "and left").await;
@@ -50,21 +57,59 @@ async fn goes_away_and_comes_back(harm: Harm) {
     assert!(keys(room.as_str()).await > 1 && keys(left.as_str()).await > 1, "nothing is removed");
     ada.append("a.txt", " and after").await;
     ada.saved("a.txt").await;
+    assert!(origin.counted("edgeroom_flush_failures_total").await >= 4);
+    for age in ["edgeroom_unstored_seconds", "edgeroom_rooms_unstored_seconds"] {
+        let seconds = origin.counted(age).await;
+        assert!(seconds >= 5, "{age} {seconds}");
+    }
+    assert!(origin.counted("edgeroom_rooms_dirty").await == 2);
+    assert!(origin.counted("edgeroom_rooms_log_bytes").await > 0);
+    assert!(origin.counted(&format!("edgeroom_room_log_bytes{{room=\"{room}\"}}")).await > 0);
+
+    // Who comes to another origin is told as well, although nobody types there.
+    let other = TestOrigin::start(&flags).await;
+    let mut cleo = other.client(room.as_str()).await;
+    cleo.open(".room").await;
+    cleo.until(|cleo| cleo.events.contains(&behind)).await;
+    cleo.open("c.txt").await;
+    let (mut text, mut typed) = ("before meanwhile and after".to_owned(), String::new());
+    tokio::pin!(comes_back);
+    while !comes_back.is_elapsed() {
+        for (member, path, all) in [(&mut ada, "a.txt", &mut text), (&mut cleo, "c.txt", &mut typed)] {
+            member.append(path, ".").await;
+            member.saved(path).await;
+            all.push('.');
+        }
+        let _ = timeout(Duration::from_secs(2), &mut comes_back).await;
+    }
+    assert!(ada.events[before..].iter().all(|event| event["type"] != stored), "{:?}", ada.events);
+    assert!(keys(left.as_str()).await > 1);
 
     proxy.harm_all(Harm::None);
     let caught_up = json!({"type": "storing", "state": "caught-up"});
     ada.until(|ada| ada.events.contains(&caught_up)).await;
+    cleo.until(|cleo| cleo.events.contains(&caught_up)).await;
     until(async || keys(left.as_str()).await == 0).await;
     origin.until_stored(&format!("/api/v1/shards/{left}/files/b.txt"), "and left").await;
-    origin.until_stored(&format!("/api/v1/shards/{room}/files/a.txt"), "before meanwhile and after").await;
-    drop(ada);
+    origin.until_stored(&format!("/api/v1/shards/{room}/files/a.txt"), &text).await;
+    origin.until_stored(&format!("/api/v1/shards/{room}/files/c.txt"), &typed).await;
+    for age in ["edgeroom_unstored_seconds", "edgeroom_rooms_unstored_seconds", "edgeroom_rooms_dirty"] {
+        origin.until_counted(&format!("{age} 0")).await;
+    }
+    let files = "edgeroom_flush_files_total";
+    assert!(origin.counted(files).await + other.counted(files).await >= 4);
+    let bytes = "edgeroom_flush_bytes_total";
+    assert!(origin.counted(bytes).await + other.counted(bytes).await > 0);
+    assert!(origin.counted("edgeroom_flush_seconds_count").await >= 4);
+    drop((ada, cleo));
     until(async || keys(room.as_str()).await == 0).await;
+    other.stop().await;
     origin.stop().await;
 }
 
 #[tokio::test]
 async fn an_archive_that_refuses_connections_is_waited_for() {
-    goes_away_and_comes_back(Harm::Cut).await;
+    goes_away_and_comes_back(Harm::Refuse).await;
 }
 
 #[tokio::test]

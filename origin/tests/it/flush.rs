@@ -2,6 +2,7 @@
 
 mod bench;
 mod parked;
+mod partly;
 mod races;
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};

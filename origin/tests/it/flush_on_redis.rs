@@ -69,12 +69,17 @@ async fn the_last_leave_starts_the_job_that_waits_for_its_time() {
 async fn who_leaves_while_others_have_used_the_window_up_is_gone_with_the_next() {
     let redis = Redis::start(&[]).await;
     let url = format!("--redis-url={}", with_user(&redis.url()).await);
-    let flags = [&url, NEVER, "--flush-limit=1", "--flush-window-ms=1500"];
+    let flags = [&url, NEVER, "--flush-limit=1", "--flush-window-ms=4000"];
     let origin = TestOrigin::start(&flags).await;
-    let rooms = [typed_and_left(&origin, "one").await, typed_and_left(&origin, "two").await];
-    for room in &rooms {
-        until_gone(&redis, room).await;
-    }
+    let first = typed_and_left(&origin, "one").await;
+    until_gone(&redis, &first).await;
+    let second = typed_and_left(&origin, "two").await;
+    origin.until_counted("edgeroom_flush_queue_jobs{state=\"waiting\"} 1").await;
+    let limited = redis.ask::<u64>(&["EXISTS", "bull:flush:limiter", &format!("c:{{{second}}}:m")]).await;
+    assert_eq!(limited, 2, "it waits for the window");
+    until_gone(&redis, &second).await;
+    is_stored(&origin, &second, "two").await;
+    origin.until_counted("edgeroom_flush_queue_jobs{state=\"waiting\"} 0").await;
     origin.stop().await;
 }
 

@@ -40,9 +40,10 @@ export async function startRedis(t) {
   return { url: `redis://127.0.0.1:${port}`, port, address, asking, used };
 }
 
-/** A way to a port of this machine that can be stopped: `url`, `holdAt(patterns)`. */
+/** A way to a port of this machine that can be stopped: `url`, `holdAt(patterns)`, `answered(pattern)`. */
 export async function startProxy(t, port) {
   const sockets = new Set();
+  const waits = new Set();
   let hold;
   const server = createServer((client) => {
     const upstream = connect(port, '127.0.0.1');
@@ -52,6 +53,7 @@ export async function startProxy(t, port) {
       socket.on('close', () => [client, upstream].forEach((one) => one.destroy()));
     }
     client.on('data', (bytes) => {
+      for (const wait of waits) if (wait.pattern.test(bytes.toString('latin1'))) wait.asked = upstream;
       if (hold?.patterns[0]?.test(bytes.toString('latin1'))) hold.patterns.shift();
       if (hold && !hold.stopped && hold.patterns.length === 0) {
         // Neither this nor anything after it arrives, on any connection.
@@ -60,7 +62,10 @@ export async function startProxy(t, port) {
       }
       if (!hold?.stopped) upstream.write(bytes);
     });
-    upstream.on('data', (bytes) => client.write(bytes));
+    upstream.on('data', (bytes) => {
+      client.write(bytes);
+      for (const wait of waits) if (wait.asked === upstream && waits.delete(wait)) wait.over();
+    });
   });
   await new Promise((done) => server.listen(0, '127.0.0.1', done));
   t.after(() => {
@@ -73,6 +78,8 @@ export async function startProxy(t, port) {
     holdAt(...patterns) {
       return new Promise((reached) => (hold = { patterns, reached, stopped: false }));
     },
+    /** Ends when a request has matched and something was answered after it. */
+    answered: (pattern) => new Promise((over) => waits.add({ pattern, over })),
   };
 }
 

@@ -53,10 +53,12 @@ impl Line {
         &self,
         call: impl AsyncFnOnce(&Queue) -> Result<T, Error>,
     ) -> Result<T, QueueError> {
+        let mut is_asked = false;
         let answered = timeout(self.deadline, async {
             let mut shown = self.live.clone();
             let queue = shown.wait_for(Option::is_some).await.ok().and_then(|queue| queue.clone());
             let queue = queue.ok_or_else(|| QueueError::Away("the connections are closed".to_owned()))?;
+            is_asked = true;
             call(&queue).await.map_err(|error| {
                 if matches!(&error, Error::Redis(error) if error.is_io_error() || error.is_timeout()) {
                     self.broken.notify_one();
@@ -64,8 +66,12 @@ impl Line {
                 refusal(&error)
             })
         });
-        answered.await.unwrap_or_else(|_| {
-            self.broken.notify_one();
+        let answer = answered.await;
+        answer.unwrap_or_else(|_| {
+            // Without a line there is none that is broken, and the next is not to be taken for it.
+            if is_asked {
+                self.broken.notify_one();
+            }
             Err(QueueError::Away(format!("no answer within {} ms", self.deadline.as_millis())))
         })
     }
@@ -124,9 +130,17 @@ impl Supervisor {
         let Place { name, prefix, connection } = self.place.clone();
         let options = QueueOptions { connection, prefix, ..QueueOptions::default() };
         let queue = Queue::with_options(&name, options).await?;
-        // A worker's own concurrency is its own; this one is everybody's.
         queue.set_global_concurrency(self.concurrency).await?;
         Ok(queue)
+    }
+
+    /// Tries the connection out. A worker's own concurrency is its own; the queue's is everybody's, and who empties the
+    /// queue removes it.
+    async fn try_out(&self, queue: &Queue) -> Result<(), Error> {
+        if queue.get_global_concurrency().await?.is_none() {
+            queue.set_global_concurrency(self.concurrency).await?;
+        }
+        Ok(())
     }
 
     /// Ends when the connection is to be given up, and says why.
@@ -137,7 +151,7 @@ impl Supervisor {
             tokio::select! {
                 () = self.broken.notified() => return "a call broke, or had no answer in time",
                 _ = probes.tick() => {
-                    if !matches!(timeout(self.deadline, queue.connection().ping()).await, Ok(Ok(()))) {
+                    if !matches!(timeout(self.deadline, self.try_out(queue)).await, Ok(Ok(()))) {
                         return "it was tried out and did not answer";
                     }
                 }

@@ -222,7 +222,7 @@ mod tests {
 
     /// Whether the room store is asked what is dirty.
     fn asks(room: &mut Room) -> bool {
-        std::mem::take(&mut room.effects).iter().any(|effect| *effect == Effect::Dirty)
+        std::mem::take(&mut room.effects).contains(&Effect::Dirty)
     }
 
     /// What members were told, and what they are told at `now` by a store that answers so.

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
 };
 
 use async_trait::async_trait;
@@ -22,6 +22,7 @@ use shared::{
     id::{FileId, RoomId},
     position::Epoch,
 };
+use tokio::sync::Semaphore;
 
 use crate::{
     room_store_contract::setup::{any_room, batch, file, path, populate},
@@ -44,6 +45,12 @@ pub(super) struct Rigged {
     pub(super) failing: Mutex<Option<FileId>>,
     pub(super) refusing: Mutex<Option<FileId>>,
     pub(super) saves: AtomicUsize,
+    /// Writes wait here until it is closed.
+    pub(super) gate: Mutex<Option<Arc<Semaphore>>>,
+    /// Writes that wait there.
+    pub(super) waiting: AtomicUsize,
+    /// `last_sync_timestamp` cannot be moved.
+    pub(super) unsettled: AtomicBool,
     /// How often the whole tree was read.
     pub(super) trees: AtomicUsize,
 }
@@ -66,6 +73,11 @@ impl Between for Rigged {
         if let Some(hook) = hook {
             hook().await;
         }
+        let gate = self.gate.lock().unwrap().clone();
+        if let Some(gate) = gate {
+            self.waiting.fetch_add(1, Relaxed);
+            gate.acquire().await.unwrap_err();
+        }
         if self.failing.lock().unwrap().as_ref() == Some(&file.id) {
             return Err(ArchiveError::Failed("no majority".to_owned()));
         }
@@ -73,6 +85,13 @@ impl Between for Rigged {
             return Err(ArchiveError::Refused("too large".to_owned()));
         }
         archive.save_file(id, known, file).await
+    }
+
+    async fn synced(&self, archive: &dyn Archive, id: &RoomId, until: u64) -> Result<(), ArchiveError> {
+        if self.unsettled.load(Relaxed) {
+            return Err(ArchiveError::Failed("no majority".to_owned()));
+        }
+        archive.synced(id, until).await
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use origin::flush::{FlushQueue, FlushSettings, JobState, embedded::EmbeddedQueue, sweep::Sweeper};
+use origin::{
+    flush::{FlushQueue, FlushSettings, JobState, embedded::EmbeddedQueue, sweep::Sweeper},
+    room_store::RoomStore,
+};
 
 use super::bench::{Bench, NOW};
 use crate::room_store_contract::setup::file;
@@ -59,4 +62,32 @@ async fn what_is_parked_alone_is_given_no_job_by_the_sweep() {
     bench.types(2, 7, "!").await;
     sweeper.sweep().await.unwrap();
     assert_eq!(queue.job(&bench.room).await.unwrap(), Some(JobState::Delayed));
+}
+
+#[tokio::test]
+async fn a_file_that_another_process_has_flushed_is_parked_no_longer() {
+    let bench = Bench::new().await;
+    let (here, elsewhere) = (bench.flusher(), bench.flusher());
+    let sweeper = Sweeper {
+        work: here.work(),
+        flusher: here.clone(),
+        queue: Arc::new(EmbeddedQueue::new(FlushSettings::default())),
+        at_once: 3,
+        observe: Box::new(|_| {}),
+    };
+    bench.types(1, 7, "!").await;
+    bench.types(2, 7, "!").await;
+    for n in [1, 2] {
+        here.parking.park(&bench.room, &file(n), "broken", NOW);
+        elsewhere.parking.park(&bench.room, &file(2), "broken", NOW);
+    }
+    assert_eq!(sweeper.sweep().await.unwrap().parked, 2);
+    elsewhere.flush(&bench.room).await.unwrap();
+    assert_eq!(sweeper.sweep().await.unwrap().parked, 1, "the other is still dirty");
+
+    elsewhere.parking.release(&bench.room, &file(2));
+    bench.store.leave(&bench.room, "o1", bench.epoch).await.unwrap();
+    elsewhere.flush(&bench.room).await.unwrap();
+    assert_eq!(bench.store.rooms().await.unwrap(), []);
+    assert_eq!(sweeper.sweep().await.unwrap().parked, 0, "the room is gone");
 }

@@ -1,6 +1,6 @@
 //! What only the shared queue can do, and what must not happen to it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use origin::flush::{
     Depth, FlushQueue, FlushSettings, JobState, QueueError,
@@ -72,6 +72,23 @@ async fn a_job_says_how_often_it_is_tried_and_how_long_it_is_kept() {
 }
 
 #[tokio::test]
+async fn a_job_waits_twice_as_long_after_each_attempt() {
+    let flush = FlushSettings { attempts: 4, backoff_ms: 200, ..quick() };
+    let (rig, _, keys) = shared(flush).await;
+    rig.queue.request_now(&room(1));
+    let running = rig.run(|_, _| Err("the archive is away".to_owned()));
+    until(async || rig.queue.depth().await.unwrap().failed == 1).await;
+    let events: Vec<(String, HashMap<String, String>)> =
+        ask(&shared_server(), &["XRANGE", &(keys + "events"), "-", "+"]).await;
+    let delayed = events.iter().filter(|(_, event)| event["event"] == "delayed");
+    let due: Vec<u64> = delayed.map(|(_, event)| event["delay"].parse().unwrap()).collect();
+    // Each attempt begins when it is due, or later.
+    let pauses: Vec<u64> = due.windows(2).map(|two| two[1] - two[0]).collect();
+    assert!(pauses.len() == 2 && pauses[0] >= 400 && pauses[1] >= 800, "{due:?}");
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn two_workers_together_keep_the_numbers() {
     let flush = FlushSettings { limit: 8, window_ms: 3_600_000, ..quick() };
     let (rig, settings, keys) = shared(flush).await;
@@ -92,6 +109,28 @@ async fn two_workers_together_keep_the_numbers() {
     until(async || rig.queue.depth().await.unwrap() == limited).await;
     assert_eq!(rig.begun().len() + other.begun().len(), 8);
     assert_eq!(ask::<String>(&shared_server(), &["GET", &(keys + "limiter")]).await, "8");
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn who_empties_the_queue_does_not_free_its_workers_from_the_numbers() {
+    let (rig, settings, keys) = shared(quick()).await;
+    let other = Rig::with(another(&settings), quick());
+    rig.gate.close();
+    other.gate.close();
+    let (one, two) = (rig.run(|_, _| Ok(())), other.run(|_, _| Ok(())));
+    until(async || field(&(keys.clone() + "meta"), "concurrency").await.is_some()).await;
+    ask::<u64>(&shared_server(), &["DEL", &(keys.clone() + "meta")]).await;
+    until(async || field(&(keys.clone() + "meta"), "concurrency").await.as_deref() == Some("3")).await;
+    for n in 0..20 {
+        rig.queue.request_now(&room(n));
+    }
+    let three = Depth { waiting: 17, active: 3, ..Depth::default() };
+    until(async || rig.queue.depth().await.unwrap() == three).await;
+    rig.gate.open();
+    other.gate.open();
+    rig.until_idle().await;
     one.stop().await;
     two.stop().await;
 }

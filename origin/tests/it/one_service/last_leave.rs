@@ -43,7 +43,8 @@ fn messages(mut bytes: &[u8]) -> Vec<&[u8]> {
     found
 }
 
-/// The statements of a command that writes to a collection: updates, inserts and deletes.
+/// The statements of a command that writes to a collection: updates, inserts and deletes. They count only once a
+/// majority has them.
 fn statements(mut sections: &[u8], collection: &str) -> Vec<Document> {
     let (mut body, mut listed) = (Document::new(), Vec::new());
     while let Some((kind, rest)) = sections.split_first() {
@@ -63,6 +64,8 @@ fn statements(mut sections: &[u8], collection: &str) -> Vec<Document> {
     if !writes.iter().any(|command| body.get_str(command).is_ok_and(|name| name == collection)) {
         return Vec::new();
     }
+    let concern = body.get_document("writeConcern").unwrap();
+    assert!(concern.get_str("w").unwrap() == "majority" && concern.get_bool("j").unwrap(), "{body}");
     for name in ["updates", "documents", "deletes"] {
         let inline = body.get_array(name).into_iter().flatten().filter_map(|one| one.as_document().cloned());
         listed.extend(inline);

@@ -25,6 +25,15 @@ pub(crate) trait Between: Send + Sync + 'static {
         archive.save_file(id, known, file).await
     }
 
+    async fn synced(
+        &self,
+        archive: &dyn Archive,
+        id: &RoomId,
+        last_sync_timestamp: u64,
+    ) -> Result<(), ArchiveError> {
+        archive.synced(id, last_sync_timestamp).await
+    }
+
     async fn delete(&self, archive: &dyn Archive, id: &RoomId) -> Result<bool, ArchiveError> {
         archive.delete(id).await
     }
@@ -78,7 +87,7 @@ impl<B: Between> Archive for Through<B> {
     }
 
     async fn synced(&self, id: &RoomId, last_sync_timestamp: u64) -> Result<(), ArchiveError> {
-        self.inner.synced(id, last_sync_timestamp).await
+        self.by.synced(&*self.inner, id, last_sync_timestamp).await
     }
 
     async fn delete(&self, id: &RoomId) -> Result<bool, ArchiveError> {

@@ -32,8 +32,10 @@ pub(crate) enum Harm {
     HalfClose,
     /// So many bytes of answers go through, then the client's side is ended.
     CutAfter(usize),
-    /// The connection is closed.
+    /// The connection is closed, also one that comes.
     Cut,
+    /// The connection is closed, and nobody listens for others.
+    Refuse,
 }
 
 /// A proxy in front of a server. Dropping it cuts everything.
@@ -46,7 +48,7 @@ pub(crate) struct Proxy {
 struct State {
     server: Mutex<SocketAddr>,
     /// What happens to connections that come.
-    harm: Mutex<Harm>,
+    harm: watch::Sender<Harm>,
     connections: Mutex<Vec<watch::Sender<Harm>>>,
     /// What was asked, connection by connection, from when it was wanted.
     requests: Mutex<Option<Vec<Vec<u8>>>>,
@@ -59,7 +61,7 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             server: Mutex::new(server),
-            harm: Mutex::new(Harm::None),
+            harm: watch::Sender::new(Harm::None),
             connections: Mutex::default(),
             requests: Mutex::default(),
         });
@@ -95,7 +97,7 @@ impl Proxy {
 
     /// Harms every connection there is, and those that come.
     pub(crate) fn harm_all(&self, harm: Harm) {
-        *lock(&self.state.harm) = harm;
+        self.state.harm.send_replace(harm);
         self.harm_those_here(harm);
     }
 
@@ -112,11 +114,23 @@ impl Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, state: Arc<State>) {
-    let tasks = TaskTracker::new();
+async fn accept(mut listener: TcpListener, state: Arc<State>) {
+    let (tasks, mut harm_all) = (TaskTracker::new(), state.harm.subscribe());
     let mut running = Vec::new();
-    while let Ok((client, _)) = listener.accept().await {
-        let (harm, harmed) = watch::channel(*lock(&state.harm));
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = harm_all.wait_for(|harm| *harm == Harm::Refuse) => None,
+            accepted = listener.accept() => Some(accepted.unwrap().0),
+        };
+        let Some(client) = accepted else {
+            let address = listener.local_addr().unwrap();
+            drop(listener);
+            let _ = harm_all.wait_for(|harm| *harm != Harm::Refuse).await;
+            listener = TcpListener::bind(address).await.unwrap();
+            continue;
+        };
+        let (harm, harmed) = watch::channel(*state.harm.borrow());
         let number = state.add(harm);
         let server = *lock(&state.server);
         let carrying = carry(client, server, harmed, (state.clone(), number));
@@ -155,7 +169,7 @@ async fn carry(
     let answers = pass(from_server, to_client, harm.clone(), None);
     tokio::select! {
         () = async { tokio::join!(requests, answers); } => {}
-        _ = harm.wait_for(|harm| *harm == Harm::Cut) => {}
+        _ = harm.wait_for(|harm| matches!(harm, Harm::Cut | Harm::Refuse)) => {}
     }
 }
 
@@ -180,7 +194,7 @@ async fn pass(
         }
         let now = *harm.borrow();
         match now {
-            Harm::None | Harm::Cut | Harm::HalfClose => {}
+            Harm::None | Harm::Cut | Harm::Refuse | Harm::HalfClose => {}
             Harm::CutAfter(_) if !answers => {}
             Harm::CutAfter(most) => {
                 let rest = length.min(most - passed);
