@@ -113,7 +113,7 @@ impl Metrics {
             flush_seconds: names.add_seconds("flush", "Time of one attempt to flush a room", 0.001),
             flush_stalled: names.add(
                 "flush_stalled",
-                "Jobs of dead workers that this process gave back to the queue",
+                "Attempts at jobs over which a worker had died",
                 Counter::default(),
             ),
             flush_worker_errors: names.add(
@@ -225,7 +225,7 @@ impl Metrics {
         self.flush_worker_errors.inc();
     }
 
-    /// A job of a dead worker was given back to the queue.
+    /// A job is begun over which a worker has died.
     pub fn job_stalled(&self) {
         self.flush_stalled.inc();
     }

@@ -69,7 +69,7 @@ async fn the_last_leave_starts_the_job_that_waits_for_its_time() {
 async fn who_leaves_while_others_have_used_the_window_up_is_gone_with_the_next() {
     let redis = Redis::start(&[]).await;
     let url = format!("--redis-url={}", with_user(&redis.url()).await);
-    let flags = [&url, NEVER, "--flush-limit=1", "--flush-window-ms=4000"];
+    let flags = [&url, NEVER, "--flush-limit=1", "--flush-window-ms=8000"];
     let origin = TestOrigin::start(&flags).await;
     let first = typed_and_left(&origin, "one").await;
     until_gone(&redis, &first).await;

@@ -89,7 +89,13 @@ async fn begin(bull: &BullQueue, work: Arc<Work>) -> Result<Worker, Error> {
         .remove_on_complete(done_are_kept())
         .remove_on_fail(failed_are_kept())
         .metrics(MetricsOptions::default());
+    let metrics = bull.metrics.clone();
     let process = move |job: Job, _| {
+        // Begun more often than ended. The crate would say so too, but misreads what its script answers.
+        if job.attempts_started() > job.attempts_made() + 1 {
+            tracing::warn!(job.id = job.id(), "the worker of a job has died");
+            metrics.job_stalled();
+        }
         let (work, line) = (work.clone(), line.clone());
         async move { process(job, &*work, &line).await }
     };
@@ -141,10 +147,6 @@ async fn watch(
                 if errors >= ERRORS {
                     return Some(error);
                 }
-            }
-            Some(WorkerEvent::Stalled { job_id }) => {
-                tracing::warn!(job.id = %job_id, "the worker of a job has died");
-                bull.metrics.job_stalled();
             }
             Some(WorkerEvent::Active { .. } | WorkerEvent::Completed { .. } | WorkerEvent::Drained) => {
                 errors = 0;

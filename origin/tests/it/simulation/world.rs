@@ -4,7 +4,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use origin::room::state::{Effect as RoomEffect, LinkId, Room, Settings as RoomSettings};
+use origin::{
+    room::state::{Effect as RoomEffect, LinkId, Room, Settings as RoomSettings},
+    room_store::StoreError,
+};
 use shared::{
     grant::Role,
     hub::{Dialect, Frame, Hub, Persisted, Settings, Visitor},
@@ -309,8 +312,8 @@ impl World {
                 room.claimed(&path, &id, Ok(answer), now);
             }
             // Nothing is flushed here.
-            RoomEffect::Dirty | RoomEffect::Flush => {}
-            RoomEffect::ToHub(..) | RoomEffect::Unlink(..) | RoomEffect::Announce(_) => {}
+            RoomEffect::Dirty => room.dirty_read(Err(StoreError::Failed("not asked".to_owned())), now),
+            RoomEffect::Flush | RoomEffect::ToHub(..) | RoomEffect::Unlink(..) | RoomEffect::Announce(_) => {}
         }
         self.settle_host(host);
         true
