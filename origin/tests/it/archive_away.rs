@@ -96,10 +96,10 @@ async fn goes_away_and_comes_back(harm: Harm) {
     for age in ["edgeroom_unstored_seconds", "edgeroom_rooms_unstored_seconds", "edgeroom_rooms_dirty"] {
         origin.until_counted(&format!("{age} 0")).await;
     }
-    let files = "edgeroom_flush_files_total";
-    assert!(origin.counted(files).await + other.counted(files).await >= 4);
-    let bytes = "edgeroom_flush_bytes_total";
-    assert!(origin.counted(bytes).await + other.counted(bytes).await > 0);
+    // A write that was under way when its attempt was given up is stored too, and not counted.
+    for written in ["edgeroom_flush_files_total", "edgeroom_flush_bytes_total"] {
+        assert!(origin.counted(written).await > 0, "{written}");
+    }
     assert!(origin.counted("edgeroom_flush_seconds_count").await >= 4);
     drop((ada, cleo));
     until(async || keys(room.as_str()).await == 0).await;
