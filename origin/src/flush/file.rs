@@ -1,10 +1,16 @@
 //! One file of a flush: what the room has and what the archive has become one, and both are told.
 
+use std::{future::pending, panic::resume_unwind};
+
 use bytes::Bytes;
 use serde_json::json;
 use shared::{
     id::{FileId, RoomId},
     position::Epoch,
+};
+use tokio::{
+    sync::Mutex,
+    task::{JoinError, spawn_blocking},
 };
 
 use super::job::{FileError, FlushedFile};
@@ -27,6 +33,8 @@ pub(super) struct Flush<'a> {
     pub(super) epoch: Epoch,
     pub(super) making: Making,
     pub(super) now_us: u64,
+    /// Who merges: one file of the room after the other.
+    pub(super) merging: Mutex<()>,
 }
 
 /// A file that the archive has and the room store does not know of yet.
@@ -51,7 +59,10 @@ impl Flush<'_> {
                 None => self.store.read(self.room, id).await?,
             };
             let stored = self.archive.file(self.room, id).await?;
-            let plan = plan(&log, stored.as_ref())?;
+            let (log, stored, plan) = {
+                let _alone = self.merging.lock().await;
+                planned(log, stored).await?
+            };
             if let Some(update) = plan.lacked {
                 self.give_back(id, update).await?;
                 continue;
@@ -137,6 +148,20 @@ struct Plan {
     state: Bytes,
     /// The text to write; `None` if the archive has it all.
     text: Option<String>,
+}
+
+/// [`plan`] on a thread for what takes long: the threads that flush are to wait for stores only.
+async fn planned(
+    log: FileLog,
+    stored: Option<StoredFile>,
+) -> Result<(FileLog, Option<StoredFile>, Plan), TextError> {
+    let planning = spawn_blocking(move || plan(&log, stored.as_ref()).map(|plan| (log, stored, plan)));
+    match planning.await.map_err(JoinError::try_into_panic) {
+        Ok(planned) => planned,
+        Err(Ok(panic)) => resume_unwind(panic),
+        // The threads end, and who waits here with them.
+        Err(Err(_)) => pending().await,
+    }
 }
 
 fn plan(log: &FileLog, stored: Option<&StoredFile>) -> Result<Plan, TextError> {

@@ -14,7 +14,10 @@ use shared::{
     id::{FileId, FilePath, RoomId},
     position::Epoch,
 };
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep},
+};
 
 use super::{
     file::{Flush, Stored, TRIES},
@@ -164,7 +167,7 @@ pub async fn flush_room(
         None if dirty.files.is_empty() => return Ok(FlushReport { clean: true, ..report }),
         None => return Err(FlushError::NoShard),
     };
-    let flush = Flush { store, archive, room, epoch: dirty.epoch, making, now_us };
+    let flush = Flush { store, archive, room, epoch: dirty.epoch, making, now_us, merging: Mutex::default() };
     let failed = flush.files(due, parking, &mut report).await;
     let settled = flush.settle(&mut report).await;
     match (failed, settled) {

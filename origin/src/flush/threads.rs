@@ -1,6 +1,6 @@
 //! The threads that flush, named `flush`: those who type never wait for a merge.
 //!
-//! One of them does everything, so that a job costs no change of threads. When an attempt blocks it, one of the
+//! One of them does everything but merge, so that a job by itself costs no change of threads. When an attempt blocks it, one of the
 //! reserve takes over: what waited for a store or a clock goes on, and the attempt fails by its timeout. A thread
 //! that never comes back is left behind.
 
