@@ -8,6 +8,7 @@ const BY_CODE: Record<number, string> = {
   4401: "Your access to this project has expired or is not valid.",
   4403: "You are not allowed to open this project.",
   4404: "There is no such project.",
+  4409: "This page has lost track of the text. Load it again.",
   4410: "This project has been deleted.",
   4413: "This page sent more than the server takes.",
 };
@@ -34,11 +35,11 @@ export function permanentClose(code: number): string | null {
 export type Reopening = { kind: "again" } | { kind: "anew" } | { kind: "never"; why: string };
 
 /**
- * Reads the reason of a CLOSE. After `reset` the document holds text that the log will never have: it
- * has to be fetched anew.
+ * Reads the reason of a CLOSE. After `reset`, and when an update was refused for good, the document holds text that
+ * the log will never have: it has to be fetched again, into a new document with another client id.
  */
 export function reopening(reason: string): Reopening {
-  if (reason === "reset" || reason === "file-diverged") return { kind: "anew" };
+  if (reason === "reset" || reason === "file-diverged" || reason.startsWith("update-")) return { kind: "anew" };
   const why = BY_REASON[reason];
   return why ? { kind: "never", why } : { kind: "again" };
 }

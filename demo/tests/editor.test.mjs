@@ -1,5 +1,6 @@
 // The page in a real Chromium, against everything that `cargo xtask dev` starts.
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { startDev } from "./support/dev.mjs";
 import { until } from "./support/until.mjs";
@@ -206,6 +207,45 @@ test("a file that the server resets is fetched anew, and typing goes on", async 
   );
   await Promise.all([ada.type("ada-after ", "start"), grace.type("grace-after ", "end")]);
   await agree([ada, grace], CODE, ["ada-after ", "grace-after "]);
+  await Promise.all([ada, grace].map(({ page }) => page.context().close()));
+});
+
+test("a second tab with one's client id begins a new document and offers what was not saved", async () => {
+  const { window: ada, link } = await createProject("Ada");
+  const grace = await Window.open(browser, "Grace");
+  const held = [];
+  let holds = false;
+  await grace.page.routeWebSocket(/\/rooms\//, (socket) => {
+    const server = socket.connectToServer();
+    server.onMessage((message) => (holds ? held.push(() => socket.send(message)) : socket.send(message)));
+  });
+  await grace.visit(link);
+  await Promise.all([ada.show(CODE), grace.show(CODE)]);
+  const typesAs = ({ page }, client, text) =>
+    page.evaluate(([path, client, text]) => {
+      const { room } = window.edgeroom;
+      const file = room.open.get(room.tree.get(path));
+      file.doc.clientID = client;
+      file.text.insert(0, text);
+    }, [CODE, client, text]);
+  holds = true;
+  await typesAs(ada, 77, "ada-first ");
+  await until("Ada's text is saved", async () => (await ada.status(CODE)) === "saved");
+  await typesAs(grace, 77, "grace-second ");
+  await until("the server has answered Grace", () => held.length > 1);
+  holds = false;
+  held.forEach((send) => send());
+  const notice = grace.page.getByText(`The server refused a change of ${CODE}`);
+  await notice.waitFor();
+  await grace.shot("same-client-id");
+  const [download] = await Promise.all([
+    grace.page.waitForEvent("download"),
+    grace.page.getByRole("link", { name: /download/i }).or(grace.page.getByRole("button", { name: /download/i })).first().click(),
+  ]);
+  assert.match(await readFile(await download.path(), "utf8"), /grace-second /);
+  await Promise.all([ada.type("ada-after ", "start"), grace.type("grace-after ", "end")]);
+  const text = await agree([ada, grace], CODE, ["ada-first ", "ada-after ", "grace-after "]);
+  assert.ok(!text.includes("grace-second"));
   await Promise.all([ada, grace].map(({ page }) => page.context().close()));
 });
 

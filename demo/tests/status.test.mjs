@@ -51,13 +51,14 @@ test("the sentence behind a status tells received, logged and stored apart", () 
 });
 
 test("permanent close codes end the reconnecting, transient ones do not", () => {
-  for (const code of [4400, 4401, 4403, 4404, 4410, 4413, 4499]) assert.ok(page.permanentClose(code), String(code));
+  for (const code of [4400, 4401, 4403, 4404, 4409, 4410, 4413, 4499]) assert.ok(page.permanentClose(code), String(code));
   for (const code of [1000, 1001, 1006, 1012, 4408, 4500, 4503, 4508, 4529]) assert.equal(page.permanentClose(code), null);
 });
 
 test("a reset file is fetched anew, a forbidden one stays closed, others are opened again", () => {
   assert.equal(page.reopening("reset").kind, "anew");
   assert.equal(page.reopening("file-diverged").kind, "anew");
+  for (const reason of ["update-reuse", "update-place"]) assert.equal(page.reopening(reason).kind, "anew");
   for (const reason of ["forbidden", "not-found", "file-too-large"]) assert.equal(page.reopening(reason).kind, "never");
   for (const reason of ["restart", "Reset Connection", "anything"]) assert.equal(page.reopening(reason).kind, "again");
 });

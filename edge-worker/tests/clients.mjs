@@ -169,8 +169,8 @@ export class Page {
 /** A stock y-websocket client of one file. */
 export class Single {
   /** `Provider` is the class of another version. */
-  constructor(at, room, path, { region, token, protocols, Provider = WebsocketProvider } = {}) {
-    this.provider = new Provider(`${at.replace(/^http/, 'ws')}/yjs/${room}`, path, new Y.Doc(), {
+  constructor(at, room, path, { region, token, protocols, document = new Y.Doc(), Provider = WebsocketProvider } = {}) {
+    this.provider = new Provider(`${at.replace(/^http/, 'ws')}/yjs/${room}`, path, document, {
       WebSocketPolyfill: Socket,
       params: { ...(region && { region }), ...(token && { token }) },
       protocols,

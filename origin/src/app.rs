@@ -212,6 +212,7 @@ impl App {
             tracker: lifecycle.tracker().clone(),
             origin_id: origin_id.clone(),
             create_on_open: settings.access.create_on_open(),
+            owned_clients: settings.access.names_members(),
             lease: settings.stores.lease(),
             behind: settings.flush.behind(),
             metrics: metrics.clone(),

@@ -17,6 +17,8 @@ pub enum CloseCode {
     Forbidden,
     /// 4404: no such room or file.
     NotFound,
+    /// 4409: the document's client id was used for other text too: go on with a new document.
+    Conflict,
     /// 4410: the room was deleted.
     Deleted,
     /// 4413: a frame or a file is too large.
@@ -41,6 +43,7 @@ impl CloseCode {
             Self::Unauthorized => 4401,
             Self::Forbidden => 4403,
             Self::NotFound => 4404,
+            Self::Conflict => 4409,
             Self::Deleted => 4410,
             Self::TooLarge => 4413,
             Self::Failed => 4500,
@@ -59,6 +62,7 @@ impl CloseCode {
             Self::Unauthorized,
             Self::Forbidden,
             Self::NotFound,
+            Self::Conflict,
             Self::Deleted,
             Self::TooLarge,
             Self::Failed,
@@ -85,6 +89,7 @@ impl CloseCode {
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
             Self::NotFound => "not-found",
+            Self::Conflict => "conflict",
             Self::Deleted => "deleted",
             Self::TooLarge => "too-large",
             Self::Failed => "failed",

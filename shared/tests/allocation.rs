@@ -82,7 +82,7 @@ fn allocation_is_bounded_by_what_was_sent() {
         let shape = check(&bytes);
         let frame = Bytes::copy_from_slice(&bytes);
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        let history = History::default();
+        let mut history = History::default();
         let measured = [
             ("client frame", 0, allocated(|| hocuspocus::read_client(&bytes))),
             ("server frame", 0, allocated(|| hocuspocus::read_server(&bytes))),
@@ -92,7 +92,7 @@ fn allocation_is_bounded_by_what_was_sent() {
             ("text frame", 8, allocated(|| text_frame::read(&text))),
             ("awareness", 32, allocated(|| yjs::read_relayed_awareness(&bytes))),
             ("state vector", 32, allocated(|| StateVector::read(&bytes))),
-            ("news", 8, allocated(|| history.brings_new(&bytes))),
+            ("comparison", 8, allocated(|| history.compare(&Ahead::default(), &bytes))),
             ("causality", 64, allocated(|| history.admit(&Ahead::default(), &bytes))),
             ("history", 128, allocated(|| History::of(&bytes))),
             ("hub frame", 224, allocated(|| link::decode_hub(&frame))),

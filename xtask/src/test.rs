@@ -125,13 +125,18 @@ impl Run<'_> {
             (false, _) => ("it", vec!["--test", "it"]),
             (true, false) => ("unit", ["--lib", "--bins"].into_iter().chain(others).collect()),
         };
-        let needs_stores = self.wants(Part::It);
+        let (needs_node, needs_stores) = (self.wants(Part::Unit), self.wants(Part::It));
         self.step(name, || {
             if needs_stores {
                 tools.redis_server()?;
             }
             let mut command =
                 cargo_command(tools, &[&["test", "--workspace", "--no-fail-fast"][..], &choice].concat());
+            if needs_node {
+                // What passes the gate is tried with Yjs too.
+                tools.npm_packages()?;
+                command.env("EDGEROOM_NODE", tools.command("node")?.get_program());
+            }
             if let Some(server) = needs_stores.then(|| tools.mongo_server()).transpose()?.flatten() {
                 command.env("EDGEROOM_MONGO", server);
             }

@@ -122,5 +122,5 @@ pub(crate) fn file(nth: u128) -> Result<FileId> {
 /// A keystroke of a member, the `number`th change of its hub.
 pub(crate) fn entry(file: &FileId, bytes: Bytes, number: u64) -> Entry {
     let source = Source { hub: format!("direct~{ORIGIN}"), hub_seq: number, channel: number % 5 + 1 };
-    Entry { file: file.clone(), source, bytes }
+    Entry::new(file.clone(), source, bytes)
 }

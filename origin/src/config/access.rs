@@ -53,7 +53,12 @@ pub enum Auth {
 }
 
 impl AccessSettings {
-    /// Whether opening a room or file that does not exist creates it.
+    /// Whether it is known who somebody is.
+    pub fn names_members(&self) -> bool {
+        self.auth == Auth::Jwt
+    }
+
+    /// Whether a room or file that is opened and does not exist is created.
     pub fn create_on_open(&self) -> bool {
         self.create_on_open.unwrap_or(self.auth == Auth::Open)
     }

@@ -7,6 +7,7 @@ use serde_json::json;
 use shared::{
     id::{FileId, RoomId},
     position::Epoch,
+    update::{Ahead, Extension, History},
 };
 use tokio::{
     sync::Mutex,
@@ -16,7 +17,7 @@ use tokio::{
 use super::job::{FileError, FlushedFile};
 use crate::{
     archive::{Archive, Eol, FileWrite, Making, Saved, StoredFile},
-    project::text::{Merged, TextError},
+    project::text::{Merged, TextError, text_of},
     room_store::{Batch, Entry, FileLog, FlushAck, RoomStore, Source, StoreError},
 };
 
@@ -63,8 +64,8 @@ impl Flush<'_> {
                 let _alone = self.merging.lock().await;
                 planned(log, stored).await?
             };
-            if let Some(update) = plan.lacked {
-                self.give_back(id, update).await?;
+            if let Some(lacked) = plan.lacked {
+                self.give_back(id, lacked).await?;
                 continue;
             }
             let (ts, seq) =
@@ -132,22 +133,33 @@ impl Flush<'_> {
         Err((id, FileError::Contended))
     }
 
-    /// Logs what only the archive had, so that those who have the file open get it too.
-    async fn give_back(&self, id: &FileId, update: Bytes) -> Result<(), StoreError> {
-        let entry = Entry { file: id.clone(), source: Source::default(), bytes: update };
+    /// Logs what only the archive had, so that those who have the file open get it too. If they have typed more
+    /// meanwhile, the file is looked at again.
+    async fn give_back(&self, id: &FileId, lacked: Lacked) -> Result<(), StoreError> {
+        let Lacked { update, extensions } = lacked;
+        let entry = Entry { extensions, ..Entry::new(id.clone(), Source::default(), update) };
         let batch = Batch { origin: ORIGIN.to_owned(), number: 0, entries: vec![entry] };
-        self.store.append(self.room, self.epoch, batch).await.map(drop)
+        match self.store.append(self.room, self.epoch, batch).await {
+            Ok(_) | Err(StoreError::Overtaken) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }
 
 /// What is to be done with a file, worked out without waiting for anything.
 struct Plan {
     /// What the archive has and the room lacks.
-    lacked: Option<Bytes>,
+    lacked: Option<Lacked>,
     /// The merged state.
     state: Bytes,
     /// The text to write; `None` if the archive has it all.
     text: Option<String>,
+}
+
+/// An update that the room lacks, and how far it moves its clocks.
+struct Lacked {
+    update: Bytes,
+    extensions: Vec<Extension>,
 }
 
 /// [`plan`] on a thread for what takes long: the threads that flush are to wait for stores only.
@@ -174,10 +186,32 @@ fn plan(log: &FileLog, stored: Option<&StoredFile>) -> Result<Plan, TextError> {
             (None, !inserted && ours.equals(&Merged::of([&*log.base])?))
         }
         Some(stored) => {
+            let mut history = history_of(log)?;
+            // What both have must be the same, or one of them would be lost.
+            history.compare(&Ahead::default(), &stored.state).map_err(TextError::Contradicts)?;
             let theirs = Merged::of([&*stored.state])?;
-            (ours.absorb(&theirs)?, ours.equals(&theirs))
+            let lacked = ours.absorb(&theirs)?.map(|update| {
+                let advance = history.admit(&Ahead::default(), &update).map_err(TextError::Contradicts)?;
+                Ok(Lacked { update, extensions: advance.iter().collect() })
+            });
+            (lacked.transpose()?, ours.equals(&theirs))
         }
     };
     let same = same && stored.is_some_and(|stored| stored.path == log.path);
-    Ok(Plan { lacked, state: ours.state()?, text: (!same).then(|| ours.text()) })
+    let (text, state) = (ours.text(), ours.state()?);
+    // Whoever reads the state must find this text in it.
+    if text_of(&state)? != text {
+        return Err(TextError::Differs);
+    }
+    Ok(Plan { lacked, state, text: (!same).then_some(text) })
+}
+
+fn history_of(log: &FileLog) -> Result<History, TextError> {
+    let mut history = History::default();
+    let updates = log.updates.iter().map(|entry| &entry.bytes);
+    std::iter::once(&log.base)
+        .chain(updates)
+        .try_for_each(|update| history.absorb(update))
+        .map_err(TextError::Contradicts)?;
+    Ok(history)
 }

@@ -6,7 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
-use shared::{limits, wire::text::TextChange};
+use shared::{limits, update::GateError, wire::text::TextChange};
 use yrs::{
     ClientID, Doc, GetString, OffsetKind, Options, ReadTxn, Snapshot, StateVector, Text, Transact, Update,
     updates::decoder::Decode,
@@ -24,6 +24,12 @@ pub enum TextError {
     /// It cannot be read.
     #[error("the state is damaged: {0}")]
     Damaged(String),
+    /// Read again, the encoded state has another text than the document that it was made of.
+    #[error("the state that was encoded has another text than the merged document")]
+    Differs,
+    /// What the archive has contradicts what the room has.
+    #[error("what is stored and what is logged do not fit together: {0}")]
+    Contradicts(GateError),
 }
 
 /// Reads a text from outside: every line end becomes LF; the most frequent one is its style (LF on a tie).

@@ -22,6 +22,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 pub(super) struct Populated {
     pub(super) position: Position,
     pub(super) names: Vec<(FileId, FilePath)>,
+    pub(super) secret: String,
 }
 
 /// Why a room is not populated. Never because of a failed read that looked empty.
@@ -63,7 +64,8 @@ pub(super) async fn populate(
             },
         };
         let names = parts.store.names(room).await?;
-        return Ok(Populated { position, names });
+        let secret = parts.store.secret(room).await?;
+        return Ok(Populated { position, names, secret });
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Parts {
     pub origin_id: String,
     /// Whether a room or file that is opened and does not exist is created.
     pub create_on_open: bool,
+    /// Whether the text of a Yjs client belongs to the member who has extended it.
+    pub owned_clients: bool,
     /// How long this origin's hold on a room lasts when it is not renewed.
     pub lease: Duration,
     /// How long a change may wait for the archive until members are told.

@@ -75,6 +75,7 @@ pub(super) async fn run(inner: Arc<Inner>, id: RoomId, inbox: mpsc::Receiver<Inb
         origin: inner.parts.origin_id.clone(),
         create_on_open: inner.parts.create_on_open,
         shared: inner.parts.store.is_shared(),
+        owned: inner.parts.owned_clients,
         confirm: inner.parts.store.confirms_by_append(),
         behind: u64::try_from(inner.parts.behind.as_millis()).unwrap_or(u64::MAX),
     };

@@ -5,6 +5,7 @@
 
 pub mod embedded;
 pub mod redis;
+mod log;
 mod outcome;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ use shared::{
 };
 use tokio::sync::mpsc;
 
+pub use self::log::{Batch, Entry, FileLog, LogEntry, Logged, Source};
 pub use self::outcome::{FailedFlush, Outcome, SetAside, Survey};
 
 /// How long a loader may take before another may take over.
@@ -63,7 +65,9 @@ pub trait RoomStore: Send + Sync + 'static {
     /// repeats its answer. A batch whose `(origin, number)` is the last one logged of that origin repeats its
     /// whole answer; a lower number than that fails. [`Self::leave`] forgets the numbers of an origin.
     /// An empty batch logs nothing; its answer says that everything before it is logged.
-    /// One entry for a file that the room does not have refuses the batch with [`StoreError::NoFile`].
+    /// One entry for a file that the room does not have refuses the batch with [`StoreError::NoFile`], one that extends
+    /// a client from a clock below what was logged of it in this epoch with [`StoreError::Overtaken`], and one of an
+    /// author who extends the client of another one with [`StoreError::Owned`].
     async fn append(&self, room: &RoomId, epoch: Epoch, batch: Batch) -> Result<Vec<Logged>, StoreError>;
 
     /// One consistent view of a file: its base and everything logged since. Of `.room`: the events still kept.
@@ -81,6 +85,10 @@ pub trait RoomStore: Send + Sync + 'static {
         path: &FilePath,
         id: &FileId,
     ) -> Result<Claimed, StoreError>;
+
+    /// What only the origins of the populated room know, the same for all of them for as long as it is populated; empty
+    /// if the room was populated before there was such a secret.
+    async fn secret(&self, room: &RoomId) -> Result<String, StoreError>;
 
     /// The names of all files of the room.
     async fn names(&self, room: &RoomId) -> Result<Vec<(FileId, FilePath)>, StoreError>;
@@ -153,83 +161,6 @@ pub struct Base {
     pub path: FilePath,
     /// Its CRDT state, a Yjs v1 update.
     pub state: Bytes,
-}
-
-/// A group commit.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Batch {
-    /// The origin that sends it.
-    pub origin: String,
-    /// Its number at that origin, rising from 1 while it has the room open: a repeated batch is logged once.
-    /// 0 for a batch that is never repeated.
-    pub number: u64,
-    /// The changes in order.
-    pub entries: Vec<Entry>,
-}
-
-/// One change of a batch.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
-    /// The file, or `.room` for an event: that one is never dirty.
-    pub file: FileId,
-    /// Whose change it is: the hub's name and its number there.
-    pub source: Source,
-    /// The Yjs update, or the event's JSON.
-    pub bytes: Bytes,
-}
-
-/// Where a change came from.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Source {
-    /// The hub's name; empty for the origin itself.
-    pub hub: String,
-    /// The hub's number for the change; 0 for none.
-    pub hub_seq: u64,
-    /// The author's channel; 0 for none.
-    pub channel: u64,
-}
-
-/// Where a change now stands in the room's history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Logged {
-    /// The room's seq; that of the first time, if it is a duplicate whose place is still known, else the room's last.
-    pub seq: u64,
-    /// Its timestamp.
-    pub ts: u64,
-    /// Whether it had been logged before.
-    pub duplicate: bool,
-}
-
-/// A file's base and its log.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FileLog {
-    /// The room's position when it was read.
-    pub position: Position,
-    /// The file's path; of `.room` it says nothing.
-    pub path: FilePath,
-    /// The timestamp of the base.
-    pub base_ts: u64,
-    /// The seq of the last update in the base.
-    pub base_seq: u64,
-    /// The base, a Yjs v1 update.
-    pub base: Bytes,
-    /// What was logged since, in order.
-    pub updates: Vec<LogEntry>,
-}
-
-/// One change in the log.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LogEntry {
-    /// The file, or `.room`.
-    pub file: FileId,
-    /// The room's seq.
-    pub seq: u64,
-    /// The timestamp.
-    pub ts: u64,
-    /// Whose change it is.
-    pub source: Source,
-    /// The update or event.
-    pub bytes: Bytes,
 }
 
 /// The answer to [`RoomStore::backfill`].
@@ -352,6 +283,19 @@ pub enum StoreError {
     /// The file is not in the room.
     #[error("the file is not in the room")]
     NoFile,
+    /// Another origin has logged more of a client's text than the sender of the batch knew.
+    #[error("another origin has logged more of the same client")]
+    Overtaken,
+    /// The text of a client belongs to another member, who has extended it before.
+    #[error("client {client} of {file} belongs to another member")]
+    Owned {
+        /// The file.
+        file: FileId,
+        /// The client.
+        client: u64,
+        /// The member.
+        owner: String,
+    },
     /// The store has no room for more; what frees room still works.
     #[error("the room store is full")]
     Full,
@@ -384,6 +328,8 @@ impl StoreError {
             Self::Sealed => "sealed",
             Self::Conflict => "conflict",
             Self::NoFile => "no-file",
+            Self::Overtaken => "overtaken",
+            Self::Owned { .. } => "owned",
             Self::Full => "store-full",
             Self::Damaged(_) | Self::Failed(_) => "store-failed",
         }

@@ -46,7 +46,7 @@ fn without_its_past(id: FileId) -> Entry {
     content.push(&mut doc.transact_mut(), "a");
     let past = doc.transact().state_vector();
     content.push(&mut doc.transact_mut(), "b");
-    Entry { file: id, source: Source::default(), bytes: Bytes::from(doc.transact().encode_diff_v1(&past)) }
+    Entry::new(id, Source::default(), Bytes::from(doc.transact().encode_diff_v1(&past)))
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ fn crash(dir: &Path) -> (EmbeddedStore, tempfile::TempDir) {
 
 fn chat(hub_seq: u64) -> Entry {
     let source = Source { hub: "hub".to_owned(), hub_seq, channel: 65_536 };
-    Entry { file: FileId::room(), source, bytes: Bytes::from_static(b"{}") }
+    Entry::new(FileId::room(), source, Bytes::from_static(b"{}"))
 }
 
 async fn everything(store: &EmbeddedStore, room: &RoomId) -> impl PartialEq + std::fmt::Debug + use<> {

@@ -226,7 +226,7 @@ async fn a_room_whose_subscription_cannot_be_had_again_goes_on_and_hears_what_it
     let (file, _) = named.iter().find(|(_, path)| path.as_str() == "b.txt").unwrap();
     let epoch = elsewhere.dirty(&room).await.unwrap().epoch;
     let bytes = state_of("from elsewhere", 7);
-    let entry = Entry { file: file.clone(), source: Source::default(), bytes };
+    let entry = Entry::new(file.clone(), Source::default(), bytes);
     elsewhere.append(&room, epoch, batch("elsewhere", 1, vec![entry])).await.unwrap();
     // The silence is noticed, and for as long as this nobody hears the room.
     for _ in 0..20 {

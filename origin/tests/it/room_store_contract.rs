@@ -6,6 +6,7 @@ pub(crate) mod setup;
 mod stores;
 mod history;
 mod batches;
+mod clocks;
 mod roll;
 mod loading;
 mod known;
@@ -14,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use origin::room_store::{
-    Backfill, Claimed, FlushAck, Joined, Left, LoaderToken, LogEntry, Logged, Published, RoomStore,
+    Backfill, Claimed, Entry, FlushAck, Joined, Left, LoaderToken, LogEntry, Logged, Published, RoomStore,
     StoreError, empty_base,
 };
 use shared::{
@@ -24,6 +25,7 @@ use shared::{
 };
 
 use self::batches::*;
+use self::clocks::*;
 use self::history::*;
 use self::known::*;
 use self::loading::*;

@@ -2,12 +2,18 @@
 
 use bytes::Bytes;
 
-use super::{Hub, channel::Message, pace::Fare};
+use super::{
+    Hub,
+    channel::{Channel, Message},
+    clocks::Showing,
+    pace::Fare,
+};
 use crate::{
     Millis,
     close::CloseCode,
     id::{ChannelId, FileId},
-    limits, update,
+    limits,
+    update::{self, GateError, Span},
     wire::{
         event::EventOut,
         hocuspocus::{self, ServerMessage},
@@ -75,32 +81,62 @@ impl Hub {
         let keeps = self.outbox.has_room_for(bytes.len());
         let grant = self.sessions.get(&id.session()).and_then(|session| session.admission.grant.as_ref());
         let grant_version = grant.map_or(0, |grant| grant.version);
+        let author = grant.map_or_else(|| "".into(), |grant| grant.member.id.clone());
+        let counted = kind == ChangeKind::Update;
+        let (showing, spans) = if counted { self.showing(id, &bytes) } else { (Showing::Logged, Vec::new()) };
+        let number = self.outbox.next();
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let may_edit = channel.may_edit();
-        let counted = kind == ChangeKind::Update;
         if counted {
-            channel.receipts.count(keeps.then_some(self.outbox.next()));
+            channel.receipts.count(keeps.then_some(number));
         }
         if !keeps {
             return self.outbox_full(id);
         }
-        let message = self.outbox.push(now, |hub_seq| HubMessage::Update {
+        if counted {
+            channel.clocks.taken(&spans, showing, number);
+        }
+        // What is shown later may be forgotten here until then: so the origin sends it here too.
+        let kind = if counted && showing != Showing::Now { ChangeKind::Held } else { kind };
+        let message = self.outbox.push_showing(now, showing, |hub_seq| HubMessage::Update {
             channel: id,
             file: file.clone(),
             hub_seq,
             kind,
             grant_version,
             may_edit,
+            author,
             bytes: bytes.clone(),
         });
-        if counted {
-            if let Some(document) = self.documents.get_mut(file) {
-                document.size += bytes.len();
-            }
+        if let Some(document) = self.documents.get_mut(file).filter(|_| counted) {
+            document.size += bytes.len();
+        }
+        if showing == Showing::Now {
             self.fan_out(file, SyncMessage::Update(&bytes), id);
         }
         if self.link.flows() {
             self.say(message);
+        }
+    }
+
+    /// When an update is shown to the others here. Without an origin they go on without it, and may have to be healed.
+    fn showing(&self, id: ChannelId, bytes: &[u8]) -> (Showing, Vec<Span>) {
+        let spans = update::spans(bytes).unwrap_or_default();
+        let distrusted = self.sessions.get(&id.session()).is_some_and(|session| session.distrusted);
+        let showing = match self.channels.get(&id) {
+            _ if !self.link.flows() => Showing::Now,
+            Some(channel) if !distrusted => channel.clocks.showing(&spans),
+            _ => Showing::Logged,
+        };
+        (showing, spans)
+    }
+
+    /// Shows what waits for a change that is logged; without a number, everything that waits for the log.
+    pub(super) fn show_waiting(&mut self, behind: Option<u64>) {
+        for message in self.outbox.show(behind) {
+            if let HubMessage::Update { channel, file, bytes, .. } = message {
+                self.fan_out(&file, SyncMessage::Update(&bytes), channel);
+            }
         }
     }
 
@@ -116,6 +152,9 @@ impl Hub {
             return Err(Refusal::For(CloseCode::TooLarge, "file-too-large"));
         }
         match update::check(bytes) {
+            Ok(shape) if shape.garbage && kind == ChangeKind::Update => {
+                Err(Refusal::For(CloseCode::BadFrame, GateError::Garbage.word()))
+            }
             Ok(_) => Ok(()),
             Err(error) => Err(Refusal::For(CloseCode::BadFrame, error.word())),
         }
@@ -161,18 +200,23 @@ impl Hub {
 
     /// One change is in the log: its author is told.
     pub(super) fn acknowledged(&mut self, id: ChannelId, file: &FileId, hub_seq: u64, seq: u64, size: u64) {
-        let kind = match self.outbox.settle(hub_seq, &mut self.effects) {
-            Some(HubMessage::Update { kind, .. }) => kind,
-            Some(HubMessage::Text { .. }) => return self.text_logged(id, seq),
+        let Some(settled) = self.outbox.settle(hub_seq, &mut self.effects) else { return };
+        let kind = match settled.message {
+            HubMessage::Update { kind, .. } => kind,
+            HubMessage::Text { .. } => return self.text_logged(id, seq),
             _ => return,
         };
+        if kind == ChangeKind::Held {
+            self.show_waiting(Some(hub_seq));
+        }
         if let Some(document) = self.documents.get_mut(file) {
             document.size = usize::try_from(size).unwrap_or(usize::MAX);
         }
         let Some(channel) = self.channels.get_mut(&id) else { return };
+        channel.clocks.logged(hub_seq);
         let due = channel.receipts.logged(hub_seq, kind);
         self.touch(id.session());
-        if kind == ChangeKind::Update {
+        if kind != ChangeKind::Step2 {
             self.tell_session(id.session(), &EventOut::Logged { file: file.clone(), seq });
         }
         for _ in 0..due {
@@ -184,7 +228,8 @@ impl Hub {
     pub(super) fn refused(&mut self, id: ChannelId, file: &FileId, hub_seq: u64, reason: &str, now: Millis) {
         let settled = self.outbox.settle(hub_seq, &mut self.effects);
         self.counters.refused += 1;
-        match settled {
+        let (message, shown) = settled.map_or((None, true), |settled| (Some(settled.message), settled.shown));
+        match message {
             Some(HubMessage::Update { kind: ChangeKind::Step2, .. }) if reason == READ_ONLY => {
                 if let Some(channel) = self.channels.get_mut(&id) {
                     channel.receipts.refused(hub_seq);
@@ -192,9 +237,7 @@ impl Hub {
                 self.touch(id.session());
                 self.refuse_read_only(id, now);
             }
-            Some(HubMessage::Update { kind: ChangeKind::Step2, .. }) => {
-                self.close_channel(id, CloseCode::BadFrame, reason, now);
-            }
+            Some(HubMessage::Update { .. }) if !shown => self.refuse_author(id, file, reason, now),
             Some(HubMessage::Text { .. }) => self.text_refused(id, reason),
             Some(HubMessage::Event { .. }) => {
                 let event = EventOut::Error {
@@ -206,8 +249,35 @@ impl Hub {
             }
             // Of a text frame nobody has seen anything, and who has sent it has come back since.
             None if text::REFUSALS.contains(&reason) => {}
-            _ => self.diverged(file, reason, now),
+            _ => {
+                if let Some(session) = self.sessions.get_mut(&id.session()) {
+                    session.distrusted = true;
+                }
+                if reason == update::REUSE {
+                    self.refuse_author(id, file, reason, now);
+                }
+                self.diverged(file, reason, now);
+            }
         }
+    }
+
+    /// Closes the document of who has sent a change that is refused for good, with the reason.
+    fn refuse_author(&mut self, id: ChannelId, file: &FileId, reason: &str, now: Millis) {
+        if self.channels.get(&id).and_then(Channel::file) != Some(file) {
+            return;
+        }
+        let code = match reason {
+            update::REUSE => CloseCode::Conflict,
+            "file-too-large" => CloseCode::TooLarge,
+            _ => CloseCode::BadFrame,
+        };
+        let text = match reason {
+            update::REUSE => "other text is known under the same client id; go on with a new document",
+            _ => "the change was refused",
+        };
+        let event = EventOut::Error { code: reason.into(), reason: text.into(), file: Some(file.clone()) };
+        self.tell_session(id.session(), &event);
+        self.close_channel(id, code, reason, now);
     }
 
     fn diverged(&mut self, file: &FileId, reason: &str, now: Millis) {
@@ -221,10 +291,11 @@ impl Hub {
         }
     }
 
-    /// What a change depends on is nowhere: it is dropped, and the file's writers are asked for what they have.
+    /// What a change depends on is nowhere, or it extends somebody else's client: it is dropped, and the file's writers
+    /// are asked for what they have. Without a number only that.
     pub(super) fn missing(
         &mut self,
-        _author: ChannelId,
+        author: ChannelId,
         file: &FileId,
         hub_seq: u64,
         state_vector: Bytes,
@@ -232,6 +303,10 @@ impl Hub {
     ) {
         self.counters.missing += 1;
         self.outbox.settle(hub_seq, &mut self.effects);
+        self.show_waiting(Some(hub_seq));
+        if let Some(channel) = self.channels.get_mut(&author).filter(|_| hub_seq > 0) {
+            channel.clocks.forget();
+        }
         self.ask_writers_soon(file, state_vector, now);
     }
 

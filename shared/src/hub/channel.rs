@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::{
     Denial, Effect, Hub,
+    clocks::Clocks,
     receipts::Receipts,
     text::{self, Told},
 };
@@ -54,6 +55,8 @@ pub(super) struct Channel {
     /// Frames that wait until the document is open.
     pub(super) pending: VecDeque<Bytes>,
     pub(super) receipts: Receipts,
+    /// Where its updates have ended.
+    pub(super) clocks: Clocks,
     /// The client's Step1 that was not answered yet.
     pub(super) step1: Option<Bytes>,
     /// The number of the question to the origin that waits for its answer.
@@ -88,6 +91,7 @@ impl Channel {
             role: Role::Viewer,
             pending: VecDeque::new(),
             receipts: Receipts::default(),
+            clocks: Clocks::default(),
             step1: None,
             asked: 0,
             probing: false,

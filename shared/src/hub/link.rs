@@ -203,6 +203,7 @@ impl Hub {
         self.link_out.clear();
         // One that ends soon, as when the two sides speak different versions, is not asked for in a storm.
         self.link.ask_at = self.link.ask_at.max(now);
+        self.show_waiting(None);
         self.store_outbox();
         self.tell_members(&EventOut::Link { state: LinkState::Down });
         self.watch_link(now);
@@ -227,6 +228,7 @@ impl Hub {
             }
             OriginMessage::Hold { why } => {
                 self.link.held = true;
+                self.show_waiting(None);
                 self.store_outbox();
                 self.tell_members(&EventOut::Hold { why });
             }

@@ -13,6 +13,7 @@ mod session;
 mod admission;
 mod channel;
 mod receipts;
+mod clocks;
 mod document;
 mod audience;
 mod presence;

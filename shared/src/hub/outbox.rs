@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 
-use super::Effect;
+use super::{Effect, clocks::Showing};
 use crate::{
     Millis,
     id::{ChannelId, FileId},
@@ -25,6 +25,15 @@ pub(super) struct Entry {
     at: Millis,
     row: Option<u64>,
     settled: bool,
+    showing: Showing,
+}
+
+/// A change that needs no replay any more.
+#[derive(Clone, Debug)]
+pub(super) struct Settled {
+    pub(super) message: HubMessage,
+    /// Whether other sessions of the hub have seen it before it was answered.
+    pub(super) shown: bool,
 }
 
 /// What is not acknowledged yet.
@@ -66,7 +75,16 @@ impl Outbox {
                 self.bytes += size(&message);
                 self.live += 1;
                 *self.rows.entry(row).or_default() += 1;
-                self.entries.push_back(Entry { hub_seq, message, at: now, row: Some(row), settled: false });
+                // Who has seen it is lost with the memory: the origin sends it to everybody here.
+                let message = held(message);
+                self.entries.push_back(Entry {
+                    hub_seq,
+                    message,
+                    at: now,
+                    row: Some(row),
+                    settled: false,
+                    showing: Showing::Logged,
+                });
             }
         }
         self.entries.make_contiguous().sort_by_key(|entry| entry.hub_seq);
@@ -88,8 +106,19 @@ impl Outbox {
         self.bytes + bytes <= limits::OUTBOX_BYTES
     }
 
-    /// Takes a change, which `make` builds around its number, and returns it for the link.
+    /// Takes a change that nobody here sees before it is logged, which `make` builds around its number, and returns it
+    /// for the link.
     pub(super) fn push(&mut self, now: Millis, make: impl FnOnce(u64) -> HubMessage) -> HubMessage {
+        self.push_showing(now, Showing::Logged, make)
+    }
+
+    /// [`Self::push`] of a change that others here may see before.
+    pub(super) fn push_showing(
+        &mut self,
+        now: Millis,
+        showing: Showing,
+        make: impl FnOnce(u64) -> HubMessage,
+    ) -> HubMessage {
         let hub_seq = self.next;
         self.next += 1;
         let message = make(hub_seq);
@@ -102,18 +131,40 @@ impl Outbox {
             at: now,
             row: None,
             settled: false,
+            showing,
         });
         message
     }
 
+    /// Marks as shown what waits for the change with this number, or all of it, and gives it out to be shown.
+    pub(super) fn show(&mut self, behind: Option<u64>) -> Vec<HubMessage> {
+        let waits = |entry: &Entry| match (behind, entry.showing) {
+            (Some(number), Showing::Behind(change)) => number == change,
+            (None, showing) => showing != Showing::Now,
+            (Some(_), _) => false,
+        };
+        let due = self.entries.iter_mut().filter(|entry| {
+            let is_typed = matches!(
+                entry.message,
+                HubMessage::Update { kind: link::ChangeKind::Update | link::ChangeKind::Held, .. }
+            );
+            !entry.settled && is_typed && waits(entry)
+        });
+        due.map(|entry| {
+            entry.showing = Showing::Now;
+            entry.message.clone()
+        })
+        .collect()
+    }
+
     /// A change is logged, refused or missing: it needs no replay. `None` if it is not known (any more).
-    pub(super) fn settle(&mut self, hub_seq: u64, effects: &mut Vec<Effect>) -> Option<HubMessage> {
+    pub(super) fn settle(&mut self, hub_seq: u64, effects: &mut Vec<Effect>) -> Option<Settled> {
         let at = self.entries.binary_search_by_key(&hub_seq, |entry| entry.hub_seq).ok()?;
         let entry = self.entries.get_mut(at).filter(|entry| !entry.settled)?;
         entry.settled = true;
         self.live -= 1;
         self.bytes -= size(&entry.message);
-        let message = entry.message.clone();
+        let settled = Settled { message: entry.message.clone(), shown: entry.showing == Showing::Now };
         match entry.row {
             None => self.unsaved -= 1,
             Some(row) => {
@@ -128,7 +179,7 @@ impl Outbox {
         while self.entries.front().is_some_and(|entry| entry.settled) {
             self.entries.pop_front();
         }
-        Some(message)
+        Some(settled)
     }
 
     /// Everything unacknowledged, in order, marked as sent now.
@@ -141,16 +192,15 @@ impl Outbox {
         .collect()
     }
 
-    /// The unacknowledged updates of a file that other channels have made here.
+    /// The unacknowledged updates of a file that other channels have made here and that are shown.
     pub(super) fn updates_of<'a>(
         &'a self,
         file: &'a FileId,
         except: ChannelId,
     ) -> impl Iterator<Item = &'a Bytes> {
-        self.entries.iter().filter(|entry| !entry.settled).filter_map(move |entry| match &entry.message {
-            HubMessage::Update { channel, file: of, kind: link::ChangeKind::Update, bytes, .. }
-                if of == file && *channel != except =>
-            {
+        let shown = self.entries.iter().filter(|entry| !entry.settled && entry.showing == Showing::Now);
+        shown.filter_map(move |entry| match &entry.message {
+            HubMessage::Update { channel, file: of, bytes, .. } if of == file && *channel != except => {
                 Some(bytes)
             }
             _ => None,
@@ -212,6 +262,31 @@ impl Outbox {
 
     pub(super) fn rows(&self) -> usize {
         self.rows.len()
+    }
+}
+
+fn held(message: HubMessage) -> HubMessage {
+    match message {
+        HubMessage::Update {
+            kind: link::ChangeKind::Update,
+            channel,
+            file,
+            hub_seq,
+            grant_version,
+            may_edit,
+            author,
+            bytes,
+        } => HubMessage::Update {
+            kind: link::ChangeKind::Held,
+            channel,
+            file,
+            hub_seq,
+            grant_version,
+            may_edit,
+            author,
+            bytes,
+        },
+        other => other,
     }
 }
 

@@ -42,7 +42,7 @@ impl Receipts {
     /// A change is logged; how many acknowledgements are due now.
     pub(super) fn logged(&mut self, hub_seq: u64, kind: ChangeKind) -> u32 {
         match kind {
-            ChangeKind::Update => {
+            ChangeKind::Update | ChangeKind::Held => {
                 if !self.unlogged.remove(&hub_seq) || self.settling {
                     return 0;
                 }

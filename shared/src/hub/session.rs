@@ -37,6 +37,8 @@ pub(super) struct Session {
     pub(super) pending_frames: usize,
     pub(super) backlog: super::backlog::Backlog,
     pub(super) liveness: Liveness,
+    /// Whether others have seen something of it that was refused: from then on they see what is logged.
+    pub(super) distrusted: bool,
     /// The files that the member looks at, as the room event that said so.
     pub(super) visible: Option<Bytes>,
     /// The facts that were saved last.
@@ -58,6 +60,7 @@ impl Session {
             pending_frames: 0,
             backlog: Default::default(),
             liveness: Liveness::new(now),
+            distrusted: false,
             visible: None,
             saved: Bytes::new(),
             touched: true,

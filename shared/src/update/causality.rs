@@ -9,16 +9,28 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     GateError, StateVector,
-    read::{Content, Id, Part, Struct, UpdateReader},
+    read::{self, Content, Id, Part, Struct, UpdateReader},
+    runs::Runs,
 };
 
-/// How far an update moves the clocks: for each client that it brings something of, the new clock.
+/// How far an update moves the clock of one client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extension {
+    /// The client.
+    pub client: u64,
+    /// Up to where its text was there before.
+    pub from: u32,
+    /// Up to where it is there with the update.
+    pub to: u32,
+}
+
+/// How far an update moves the clocks: an extension for each client that it brings something of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Advance(Vec<(u64, u32)>);
+pub struct Advance(Vec<Extension>);
 
 impl Advance {
-    /// Clients and their new clocks, clients ascending.
-    pub fn iter(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
+    /// The extensions, clients ascending.
+    pub fn iter(&self) -> impl Iterator<Item = Extension> + '_ {
         self.0.iter().copied()
     }
 
@@ -28,31 +40,47 @@ impl Advance {
     }
 }
 
-/// The clocks of what is on its way into the log: a layer over what the log holds.
+/// What is on its way into the log: a layer over what the log holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ahead(BTreeMap<u64, u32>);
+pub struct Ahead {
+    clocks: BTreeMap<u64, u32>,
+    pub(super) runs: Runs,
+}
 
 impl Ahead {
-    /// Counts on an update that was admitted.
-    pub fn apply(&mut self, advance: &Advance) {
-        for (client, clock) in advance.iter() {
-            let known = self.0.entry(client).or_default();
-            *known = clock.max(*known);
+    /// Counts on an update that was admitted with this advance.
+    pub fn apply(&mut self, advance: &Advance, update: &[u8]) -> Result<(), GateError> {
+        if advance.is_empty() {
+            return Ok(());
         }
+        for Extension { client, from, .. } in advance.iter() {
+            self.clocks.insert(client, from);
+        }
+        read::walk(update, |part| {
+            if let Part::Struct(client, read) = part
+                && read.content != Content::Skip
+                && let Some(known) = self.clocks.get_mut(&client)
+                && (read.clock..read.end).contains(known)
+            {
+                self.runs.append(client, &read, *known);
+                *known = read.end;
+            }
+        })
     }
 
     /// Counts on nothing any more: all of it is in the log, or failed to get there.
     pub fn clear(&mut self) {
-        self.0.clear();
+        *self = Self::default();
     }
 
     /// Whether nothing is on its way.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.clocks.is_empty()
     }
 
-    fn get(&self, client: u64) -> u32 {
-        self.0.get(&client).copied().unwrap_or(0)
+    /// Up to where a client's text is on its way; 0 if none is.
+    pub fn get(&self, client: u64) -> u32 {
+        self.clocks.get(&client).copied().unwrap_or(0)
     }
 }
 
@@ -81,19 +109,25 @@ struct Cursor {
     reached: u32,
 }
 
-struct Cursors<'a> {
+struct Cursors<'a, F> {
     update: &'a [u8],
     known: Known<'a>,
     /// Sorted by client.
     cursors: Vec<Cursor>,
     /// Who waits for whom: the cursor waited for, the clock it has to reach, the cursor that waits.
     waiting: BTreeSet<(usize, u32, usize)>,
+    on_new: F,
 }
 
-/// Settles an update that has passed [`super::check`] against what is there.
-pub(super) fn settle(known: Known<'_>, update: &[u8]) -> Result<Advance, GateError> {
+/// Settles an update that can be read against what is there. `on_new` gets each struct with something new, once all
+/// that it builds on is there, and the clock from which it is new.
+pub(super) fn settle(
+    known: Known<'_>,
+    update: &[u8],
+    on_new: impl FnMut(u64, &Struct<'_>, u32) -> Result<(), GateError>,
+) -> Result<Advance, GateError> {
     let (cursors, mut reader) = cursors(known, update)?;
-    let mut cursors = Cursors { update, known, cursors, waiting: BTreeSet::new() };
+    let mut cursors = Cursors { update, known, cursors, waiting: BTreeSet::new(), on_new };
     cursors.run()?;
     let mut beyond = false;
     reader.ranges(|part| {
@@ -126,7 +160,7 @@ fn cursors<'a>(known: Known<'_>, update: &'a [u8]) -> Result<(Vec<Cursor>, Updat
     Ok((cursors, reader))
 }
 
-impl Cursors<'_> {
+impl<F: FnMut(u64, &Struct<'_>, u32) -> Result<(), GateError>> Cursors<'_, F> {
     fn run(&mut self) -> Result<(), GateError> {
         let mut ready: Vec<usize> = (0..self.cursors.len()).collect();
         while let Some(index) = ready.pop() {
@@ -150,6 +184,9 @@ impl Cursors<'_> {
                 self.waiting.insert((other, clock, index));
                 return Ok(());
             }
+            if next.end > cursor.reached && next.content != Content::Skip {
+                (self.on_new)(cursor.client, &next, cursor.reached)?;
+            }
             let cursor = &mut self.cursors[index];
             cursor.position = reader.position();
             cursor.left -= 1;
@@ -160,7 +197,7 @@ impl Cursors<'_> {
     }
 
     /// What a struct still has to wait for: a cursor and the clock that it must reach.
-    fn awaited(&self, next: &Struct, client: u64) -> Result<Option<(usize, u32)>, GateError> {
+    fn awaited(&self, next: &Struct<'_>, client: u64) -> Result<Option<(usize, u32)>, GateError> {
         let others = [next.origin, next.right_origin].into_iter().flatten().filter(|id| id.client != client);
         for Id { client, clock } in others {
             match self.find(client) {
@@ -190,12 +227,16 @@ impl Cursors<'_> {
     }
 
     fn advance(&self) -> Advance {
-        let moved = self.cursors.iter().filter(|cursor| cursor.reached > self.known.get(cursor.client));
-        Advance(moved.map(|cursor| (cursor.client, cursor.reached)).collect())
+        let all = self.cursors.iter().map(|cursor| Extension {
+            client: cursor.client,
+            from: self.known.get(cursor.client),
+            to: cursor.reached,
+        });
+        Advance(all.filter(|extension| extension.to > extension.from).collect())
     }
 }
 
 /// Whether text of the same author is missing: before a struct, or where the update skips some.
-fn is_gap(next: &Struct, reached: u32) -> bool {
+fn is_gap(next: &Struct<'_>, reached: u32) -> bool {
     next.clock > reached || (next.content == Content::Skip && next.end > reached)
 }

@@ -1,10 +1,10 @@
 //! The shape check: everything about an update that can be refused for good, decided by its bytes alone.
 
 use super::{
-    GateError,
-    read::{self, Content, Part},
+    GateError, IdRanges,
+    read::{self, Content, Part, Struct},
 };
-use crate::wire::yjs::EMPTY_UPDATE;
+use crate::{limits, wire::yjs::EMPTY_UPDATE};
 
 /// What an update does, as far as its bytes tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,26 +13,48 @@ pub struct Shape {
     pub inserts: bool,
     /// It deletes (what may be deleted already).
     pub deletes: bool,
+    /// It holds garbage: structs without text or place, which only a file of other types has.
+    pub garbage: bool,
     /// Its size.
     pub bytes: usize,
 }
 
-/// Checks an update of a text file: GC, Skip, Deleted and String structs in the root text, numbers within
-/// their limits, valid UTF-8, ordered ranges, no client twice, nothing behind the end.
+/// Checks an update of a text file: garbage, Skip, Deleted and String structs in the root text, numbers within
+/// their limits, valid UTF-8, ordered ranges, groups of structs in descending order of their clients, no client
+/// twice, no more clients than [`limits::UPDATE_CLIENTS`], nothing behind the end. A Deleted struct must be among
+/// the update's own deletions, and no struct may stand between a character and that same character.
 ///
-/// One pass without recursion. Nothing is allocated, unless clients are out of the order in which Yjs writes
-/// them: then their ids are collected to find a client that is named twice.
+/// One pass without recursion. Nothing is allocated, unless there are Deleted structs, or clients of deleted ranges
+/// are out of the order in which Yjs writes them: then the ranges, or their clients, are collected.
 pub fn check(update: &[u8]) -> Result<Shape, GateError> {
     let mut shape = Shape { bytes: update.len(), ..Shape::default() };
     let (mut authors, mut deleters) = (Descent::default(), Descent::default());
+    let (mut deleted, mut between_one) = (false, false);
     read::walk(update, |part| match part {
         Part::Author(client) => authors.note(client),
-        Part::Struct(_, read) => shape.inserts |= read.content != Content::Skip,
+        Part::Struct(_, read) => {
+            shape.inserts |= read.content != Content::Skip;
+            shape.garbage |= read.content == Content::Garbage;
+            deleted |= read.content == Content::Deleted;
+            between_one |= read.origin.is_some() && read.origin == read.right_origin;
+        }
         Part::Deleter(client) => deleters.note(client),
         Part::Range(..) => shape.deletes = true,
     })?;
-    if (authors.broken || deleters.broken) && names_a_client_twice(update)? {
+    if authors.count > limits::UPDATE_CLIENTS {
+        return Err(GateError::Clients);
+    }
+    if authors.broken {
+        return Err(GateError::Groups);
+    }
+    if between_one {
+        return Err(GateError::Place);
+    }
+    if deleters.broken && names_a_deleter_twice(update)? {
         return Err(GateError::Twice);
+    }
+    if deleted && !deletes_its_deleted(update)? {
+        return Err(GateError::Uncovered);
     }
     Ok(shape)
 }
@@ -42,26 +64,44 @@ pub fn check(update: &[u8]) -> Result<Shape, GateError> {
 struct Descent {
     last: Option<u64>,
     broken: bool,
+    count: usize,
 }
 
 impl Descent {
     fn note(&mut self, client: u64) {
         self.broken |= self.last.is_some_and(|last| last <= client);
         self.last = Some(client);
+        self.count += 1;
     }
 }
 
-fn names_a_client_twice(update: &[u8]) -> Result<bool, GateError> {
-    let (mut authors, mut deleters) = (Vec::new(), Vec::new());
-    read::walk(update, |part| match part {
-        Part::Author(client) => authors.push(client),
-        Part::Deleter(client) => deleters.push(client),
-        _ => {}
+fn names_a_deleter_twice(update: &[u8]) -> Result<bool, GateError> {
+    let mut deleters = Vec::new();
+    read::walk(update, |part| {
+        if let Part::Deleter(client) = part {
+            deleters.push(client);
+        }
     })?;
-    Ok([authors, deleters].iter_mut().any(|clients| {
-        clients.sort_unstable();
-        clients.windows(2).any(|pair| pair[0] == pair[1])
-    }))
+    deleters.sort_unstable();
+    Ok(deleters.windows(2).any(|pair| pair[0] == pair[1]))
+}
+
+/// Whether the update's delete list covers its Deleted structs. Replicas that have the text already, and would not
+/// read it from this update, delete it only then.
+fn deletes_its_deleted(update: &[u8]) -> Result<bool, GateError> {
+    let mut ranges = IdRanges::default();
+    read::walk(update, |part| {
+        if let Part::Range(client, range) = part {
+            ranges.insert(client, range);
+        }
+    })?;
+    let mut covered = true;
+    read::walk(update, |part| {
+        if let Part::Struct(client, Struct { content: Content::Deleted, clock, end, .. }) = part {
+            covered &= ranges.contains_range(client, clock..end);
+        }
+    })?;
+    Ok(covered)
 }
 
 /// Whether it is the update that changes nothing.

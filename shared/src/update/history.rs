@@ -1,63 +1,210 @@
-//! What the log holds of one file, without its text.
+//! What the log holds of one file.
 
 use super::{
-    Advance, Ahead, GateError, IdRanges, StateVector, causality, check,
-    read::{self, Content, Part},
+    Advance, Ahead, GateError, IdRanges, StateVector, causality,
+    order::{Order, Piece},
+    read::{self, Content, Id, Part, Struct},
+    runs::{self, Comparison, Runs},
 };
 
-/// Which characters were ever typed and which of them are deleted, as far as they are logged.
+/// How much of a client's text is asked for again, in UTF-16 units.
+const OVERLAP_UNITS: u32 = 64;
+
+/// Which characters were ever typed, beside what, and which of them are deleted, as far as they are logged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
     /// Up to where each author's text is logged.
     pub state_vector: StateVector,
     /// What of it is deleted.
     pub deleted: IdRanges,
+    runs: Runs,
+    /// Where its text stands; `None` if what is stored has text in impossible places: then nothing is refused for its
+    /// place.
+    order: Placement,
+}
+
+/// What an update holds beside what is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Novelty {
+    /// Whether there is text or a deletion that is not logged.
+    pub is_new: bool,
+    /// Whether there is garbage that is neither logged nor on its way.
+    pub new_garbage: bool,
+    /// How many runs of what is known it was compared with.
+    pub runs: usize,
 }
 
 impl History {
     /// The history of a file by its whole state; an error if it is not whole.
     pub fn of(update: &[u8]) -> Result<Self, GateError> {
         let mut history = Self::default();
-        history.admit(&Ahead::default(), update)?;
+        causality::settle(history.known(&Ahead::default()), update, |_, _, _| Ok(()))?;
         history.absorb(update)?;
         Ok(history)
     }
 
-    /// Adds what was logged. Nothing is added if the update does not pass [`check`].
+    /// Adds what was logged, as it was logged: what was taken once is not refused later. Nothing is added if it cannot
+    /// be read.
     pub fn absorb(&mut self, update: &[u8]) -> Result<(), GateError> {
-        check(update)?;
+        read::walk(update, |_| {})?;
+        self.place(update);
         read::walk(update, |part| match part {
-            Part::Struct(client, read) if read.clock <= self.state_vector.get(client) => {
-                if read.content != Content::Skip {
-                    self.state_vector.advance(client, read.end);
+            Part::Struct(client, read) if read.content != Content::Skip => {
+                let known = self.state_vector.get(client);
+                if read.clock > known || read.end <= known {
+                    return;
                 }
-                if read.content == Content::Deleted {
-                    self.deleted.insert(client, read.clock..read.end);
+                self.runs.append(client, &read, known);
+                self.state_vector.advance(client, read.end);
+                if matches!(read.content, Content::Deleted | Content::Garbage) {
+                    self.deleted.insert(client, known..read.end);
                 }
             }
-            Part::Range(client, range) => self.deleted.insert(client, range),
+            Part::Range(client, range) => {
+                self.runs.delete(client, range.clone());
+                self.deleted.insert(client, range);
+            }
             _ => {}
         })
     }
 
-    /// Whether the update holds text or deletions that are not logged.
-    pub fn brings_new(&self, update: &[u8]) -> Result<bool, GateError> {
-        check(update)?;
-        let mut new = false;
+    /// Compares an update with what is logged and on its way: [`GateError::Reuse`] if it has other text, or text in
+    /// another place, under clocks that are known. Text of which either side only knows that it is deleted is the
+    /// same. Replicas would keep what they had first, and differ.
+    ///
+    /// Yjs has a replacement character where a surrogate pair was divided, so both are the same in what brings nothing
+    /// new. Work is bounded by the size of the update and the number of runs that it overlaps.
+    pub fn compare(&self, ahead: &Ahead, update: &[u8]) -> Result<Novelty, GateError> {
+        let mut novelty = Novelty::default();
+        let mut comparison = Comparison::default();
+        let mut outcome = Ok(());
         read::walk(update, |part| match part {
-            Part::Struct(client, read) if read.content != Content::Skip => {
-                new |= read.end > self.state_vector.get(client);
+            Part::Struct(client, read) if read.content != Content::Skip && outcome.is_ok() => {
+                let logged = self.state_vector.get(client);
+                let known = logged.max(ahead.get(client));
+                novelty.is_new |= read.end > logged;
+                novelty.new_garbage |= read.content == Content::Garbage && read.end > known;
+                if read.clock < logged {
+                    let part = read.clock..read.end.min(logged);
+                    outcome = self.runs.compare(client, &read, part, &mut comparison);
+                }
+                if read.clock < known && read.end > logged && outcome.is_ok() {
+                    let part = read.clock.max(logged)..read.end.min(known);
+                    outcome = ahead.runs.compare(client, &read, part, &mut comparison);
+                }
+                let goes_on = read.clock < known && read.end > known;
+                if goes_on && runs::divides_a_pair(&read, known) {
+                    outcome = Err(GateError::Reuse);
+                }
             }
-            Part::Range(client, range) => new |= !self.deleted.contains_range(client, range),
+            Part::Range(client, range) => novelty.is_new |= !self.deleted.contains_range(client, range),
             _ => {}
         })?;
-        Ok(new)
+        novelty.runs = comparison.runs;
+        match outcome {
+            Ok(()) if comparison.inexact && novelty.is_new => Err(GateError::Reuse),
+            outcome => outcome.map(|()| novelty),
+        }
     }
 
-    /// Admits an update if everything that it builds on is logged, on its way, or in the update itself;
-    /// [`GateError::Missing`] if not.
-    pub fn admit(&self, ahead: &Ahead, update: &[u8]) -> Result<Advance, GateError> {
-        check(update)?;
-        causality::settle(causality::Known { logged: &self.state_vector, ahead }, update)
+    /// The state vector to ask a client with, so that its answer has the end of what is known of these clients too, and
+    /// shows whether it is the same: two documents with one client id may be of one length.
+    pub fn overlapping(&self, clients: impl IntoIterator<Item = u64>) -> StateVector {
+        let mut clocks = self.state_vector.clone();
+        for client in clients {
+            let known = self.state_vector.get(client);
+            clocks.set(client, self.runs.in_front(client, known, OVERLAP_UNITS));
+        }
+        clocks
+    }
+
+    /// Admits an update if everything that it builds on is logged, on its way, or in the update itself
+    /// ([`GateError::Missing`] if not), and if its text fits between its neighbours ([`GateError::Place`]). What is
+    /// admitted has its place until [`Self::settle`], or until something is logged.
+    pub fn admit(&mut self, ahead: &Ahead, update: &[u8]) -> Result<Advance, GateError> {
+        let known = causality::Known { logged: &self.state_vector, ahead };
+        let Some(order) = &mut self.order.0 else {
+            return causality::settle(known, update, |_, _, _| Ok(()));
+        };
+        let mark = order.begin();
+        let admitted = causality::settle(known, update, |client, read, from| {
+            order.put(piece(client, read, from)).map_err(GateError::from)
+        });
+        if admitted.is_err() {
+            order.undo_to(mark);
+        }
+        admitted
+    }
+
+    /// What was admitted is logged by now, or never will be.
+    pub fn settle(&mut self) {
+        if let Some(order) = &mut self.order.0 {
+            order.undo_to(0);
+        }
+    }
+
+    /// Whether text is refused that does not fit between its neighbours.
+    pub fn checks_places(&self) -> bool {
+        self.order.0.is_some()
+    }
+
+    /// How many runs were looked at so far to find places: what it cost.
+    pub fn runs_looked_at(&self) -> u64 {
+        self.order.0.as_ref().map_or(0, |order| order.looked_at)
+    }
+
+    /// How many runs have a place.
+    pub fn runs_placed(&self) -> usize {
+        self.order.0.as_ref().map_or(0, Order::len)
+    }
+
+    fn known<'a>(&'a self, ahead: &'a Ahead) -> causality::Known<'a> {
+        causality::Known { logged: &self.state_vector, ahead }
+    }
+
+    /// Gives what was logged its place. Where that cannot be, places are not checked any more.
+    fn place(&mut self, update: &[u8]) {
+        let Some(order) = &mut self.order.0 else { return };
+        order.begin_logged();
+        let nothing = Ahead::default();
+        let known = causality::Known { logged: &self.state_vector, ahead: &nothing };
+        let placed = causality::settle(known, update, |client, read, from| {
+            if read.content == Content::Garbage {
+                return Err(GateError::Garbage);
+            }
+            order.put(piece(client, read, from)).map_err(GateError::from)
+        });
+        order.keep();
+        if placed.is_err() {
+            self.order.0 = None;
+        }
     }
 }
+
+/// The part of a struct from a clock on.
+fn piece(client: u64, read: &Struct<'_>, from: u32) -> Piece {
+    let origin = match from.checked_sub(1) {
+        Some(before) if from > read.clock => Some(Id { client, clock: before }),
+        _ => read.origin,
+    };
+    Piece { client, start: from, end: read.end, origin, right_origin: read.right_origin }
+}
+
+/// The order of a file's text, unless it is not checked.
+#[derive(Clone, Debug)]
+struct Placement(Option<Order>);
+
+impl Default for Placement {
+    fn default() -> Self {
+        Self(Some(Order::default()))
+    }
+}
+
+/// Two histories are the same by what they hold; how the order came to be is of no account.
+impl PartialEq for Placement {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.is_some() == other.0.is_some()
+    }
+}
+
+impl Eq for Placement {}

@@ -1,21 +1,26 @@
 //! The gate: what a Yjs v1 update of a text file may look like, and whether what it builds on is there.
 //!
 //! [`check`] decides by the bytes alone and is the same at the edge and at the origin. [`History`] is what
-//! the log holds of one file; it finds what an update brings and what it lacks. No document is built for any
-//! of it, and whatever passes is safe to be handed to one.
+//! the log holds of one file; it finds whether an update contradicts it, what it brings and what it lacks. No document
+//! is built for any of it, and whatever passes is safe to be handed to one.
 
 mod causality;
 mod check;
 mod history;
 mod id_ranges;
 mod read;
+mod runs;
+mod order;
+mod labels;
+mod spans;
 mod state_vector;
 
 pub use self::{
-    causality::{Advance, Ahead},
+    causality::{Advance, Ahead, Extension},
     check::{Shape, check, is_empty},
-    history::History,
+    history::{History, Novelty},
     id_ranges::IdRanges,
+    spans::{Span, spans},
     state_vector::StateVector,
 };
 use crate::wire::varint::ReadError;
@@ -24,6 +29,9 @@ use crate::wire::varint::ReadError;
 const CLIENT_MAX: u64 = (1 << 53) - 1;
 /// Largest clock, and largest end of a range of clocks.
 const CLOCK_MAX: u64 = (1 << 31) - 1;
+
+/// The word for an update under whose clocks something else is known: its author's document cannot be healed.
+pub const REUSE: &str = "update-reuse";
 
 /// Why an update does not pass the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,9 +57,30 @@ pub enum GateError {
     /// Delete ranges that do not ascend or that touch each other twice.
     #[error("the update has delete ranges out of order")]
     Order,
-    /// A client with two groups of structs, or two lists of ranges.
+    /// A client with two lists of ranges.
     #[error("the update names a client twice")]
     Twice,
+    /// Groups of structs whose clients do not descend: a merge of such updates loses text.
+    #[error("the update has its clients' structs out of order")]
+    Groups,
+    /// More clients than [`crate::limits::UPDATE_CLIENTS`].
+    #[error("the update has structs of too many clients")]
+    Clients,
+    /// A Deleted struct that the update does not delete.
+    #[error("the update has a deleted struct that its delete list does not cover")]
+    Uncovered,
+    /// A struct between a character and that same character, or whose neighbours are in the wrong order.
+    #[error("the update has a struct whose right neighbour does not follow its left one")]
+    Place,
+    /// Too much was typed at the same place at the same time.
+    #[error("the update has text at a place where too many have typed at once")]
+    Conflicts,
+    /// Garbage where only text is.
+    #[error("the update has garbage, which a text never has")]
+    Garbage,
+    /// Other text, or text in another place, under clocks that are known.
+    #[error("the update has other text under clocks that are in use")]
+    Reuse,
     /// A struct that says it stands beside one that its author made later.
     #[error("the update has a struct that refers to the future")]
     Future,
@@ -75,6 +104,13 @@ impl GateError {
             Self::Length => "update-length",
             Self::Order => "update-order",
             Self::Twice => "update-twice",
+            Self::Groups => "update-groups",
+            Self::Clients => "update-clients",
+            Self::Uncovered => "update-uncovered",
+            Self::Place => "update-place",
+            Self::Conflicts => "update-conflicts",
+            Self::Garbage => "update-garbage",
+            Self::Reuse => REUSE,
             Self::Future => "update-future",
             Self::Trailing => "update-trailing",
             Self::Missing => "update-missing",
@@ -84,6 +120,15 @@ impl GateError {
     /// Whether it may pass later, when what it depends on is there.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Missing)
+    }
+}
+
+impl From<order::Misplaced> for GateError {
+    fn from(misplaced: order::Misplaced) -> Self {
+        match misplaced {
+            order::Misplaced::Place => Self::Place,
+            order::Misplaced::Conflicts => Self::Conflicts,
+        }
     }
 }
 

@@ -18,28 +18,30 @@ const HAS_RIGHT_ORIGIN: u8 = 0x40;
 const KIND: u8 = 0x3f;
 
 /// Names one character by its author and the author's clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Id {
     pub(super) client: u64,
     pub(super) clock: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
+pub(super) enum Content<'a> {
     /// Text that is there.
-    Text,
-    /// Text that was deleted, with or without its place.
+    Text(&'a str),
+    /// Text that was deleted; its place is known.
     Deleted,
+    /// Something that was deleted with what it stood in; no update of a text has a reason for it.
+    Garbage,
     /// Not in this update.
     Skip,
 }
 
 /// A run of characters of one author.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Struct {
+pub(super) struct Struct<'a> {
     pub(super) clock: u32,
     pub(super) end: u32,
-    pub(super) content: Content,
+    pub(super) content: Content<'a>,
     /// What it was typed after.
     pub(super) origin: Option<Id>,
     /// What it was typed before.
@@ -90,17 +92,20 @@ impl<'a> UpdateReader<'a> {
     }
 
     /// The next struct of `client`, which begins at `clock`.
-    pub(super) fn next_struct(&mut self, client: u64, clock: u32) -> Result<Struct, GateError> {
+    pub(super) fn next_struct(&mut self, client: u64, clock: u32) -> Result<Struct<'a>, GateError> {
         let info = self.0.u8()?;
         let mut origins = [None, None];
         let (content, length) = match info {
-            GC => (Content::Deleted, self.clock_sized()?),
+            GC => (Content::Garbage, self.clock_sized()?),
             SKIP => (Content::Skip, self.clock_sized()?),
             _ => {
                 origins = self.place(info)?;
                 match info & KIND {
                     DELETED => (Content::Deleted, self.clock_sized()?),
-                    STRING => (Content::Text, utf16_length(self.0.text()?)?),
+                    STRING => {
+                        let text = self.0.text()?;
+                        (Content::Text(text), utf16_length(text)?)
+                    }
                     kind => return Err(GateError::Kind(kind)),
                 }
             }
@@ -139,7 +144,7 @@ impl<'a> UpdateReader<'a> {
     }
 
     /// Everything behind the structs.
-    pub(super) fn ranges(&mut self, mut on: impl FnMut(Part)) -> Result<(), GateError> {
+    pub(super) fn ranges(&mut self, mut on: impl FnMut(Part<'a>)) -> Result<(), GateError> {
         for _ in 0..self.count(2)? {
             let client = self.client()?;
             on(Part::Deleter(client));
@@ -177,17 +182,17 @@ fn utf16_length(text: &str) -> Result<u32, GateError> {
 }
 
 /// What an update is made of, in the order in which it comes.
-pub(super) enum Part {
+pub(super) enum Part<'a> {
     /// The structs of one author begin.
     Author(u64),
-    Struct(u64, Struct),
+    Struct(u64, Struct<'a>),
     /// The deleted ranges of one author begin.
     Deleter(u64),
     Range(u64, Range<u32>),
 }
 
 /// Calls `on` with everything that the update holds.
-pub(super) fn walk(update: &[u8], mut on: impl FnMut(Part)) -> Result<(), GateError> {
+pub(super) fn walk<'a>(update: &'a [u8], mut on: impl FnMut(Part<'a>)) -> Result<(), GateError> {
     let mut reader = UpdateReader::new(update);
     for _ in 0..reader.count(5)? {
         let group = reader.group()?;

@@ -24,6 +24,20 @@ impl StateVector {
         }
     }
 
+    /// Puts a client's clock where it is said to be; 0 takes it out.
+    pub(super) fn set(&mut self, client: u64, clock: u32) {
+        if clock == 0 {
+            self.0.remove(&client);
+        } else {
+            self.0.insert(client, clock);
+        }
+    }
+
+    /// How many clients there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Reads what Yjs writes. Nothing may trail.
     pub fn read(bytes: &[u8]) -> Result<Self, GateError> {
         let mut reader = Reader::new(bytes);

@@ -8,6 +8,8 @@ mod hub;
 mod origin;
 mod part;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 pub use self::{
@@ -27,8 +29,11 @@ pub const VERSION: u8 = 1;
 /// How a change came: stock clients are acknowledged differently for the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// An incremental update: the hub has already fanned it out.
+    /// An incremental update that the hub has fanned out.
     Update,
+    /// An incremental update that the hub has shown to nobody: it is fanned out when it is logged. An origin that does
+    /// not know it takes it for a Step2, which it treats the same.
+    Held,
     /// The answer to a Step1: the hub has not fanned it out, the origin finds what is new in it.
     Step2,
 }
@@ -65,12 +70,14 @@ pub enum HubMessage {
         file: FileId,
         /// The hub's number for it: rising, kept over losses of memory.
         hub_seq: u64,
-        /// Update or Step2.
+        /// What it is.
         kind: ChangeKind,
         /// The version of the grant it was admitted under.
         grant_version: u32,
         /// Whether that grant allowed changes: the hub fans out nothing else, but it cannot judge a Step2.
         may_edit: bool,
+        /// The id of its author, who may be gone when it is replayed; empty if not known.
+        author: Arc<str>,
         /// The Yjs v1 update.
         bytes: Bytes,
     },

@@ -173,12 +173,13 @@ proptest! {
                     rest.push(update);
                     continue;
                 };
-                ahead.apply(&advance);
+                let novelty = history.compare(&ahead, &update).unwrap();
+                ahead.apply(&advance, &update).unwrap();
                 let before = known(&server);
                 apply(&server, &update);
                 let flushed = logged.is_empty();
                 if flushed {
-                    prop_assert_eq!(history.brings_new(&update).unwrap(), before != known(&server));
+                    prop_assert_eq!(novelty.is_new, before != known(&server));
                 }
                 logged.push(update);
                 // Appends are answered one by one or some at a time.

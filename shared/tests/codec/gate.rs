@@ -33,16 +33,33 @@ fn content(kind: u8, bytes: &[u8]) -> Piece {
 #[test]
 fn text_passes_and_says_what_it_does() {
     let bytes = update(&[(2, 5, vec![Piece::Text("hi", Some((1, 3)), None)]), (1, 0, vec![text("é𝒳")])], &[]);
-    assert_eq!(check(&bytes), Ok(Shape { inserts: true, deletes: false, bytes: bytes.len() }));
+    assert_eq!(
+        check(&bytes),
+        Ok(Shape { inserts: true, deletes: false, garbage: false, bytes: bytes.len() })
+    );
     let bytes = update(&[], &[(7, vec![(0, 2), (2, 1), (9, 4)])]);
-    assert_eq!(check(&bytes), Ok(Shape { inserts: false, deletes: true, bytes: bytes.len() }));
+    assert_eq!(
+        check(&bytes),
+        Ok(Shape { inserts: false, deletes: true, garbage: false, bytes: bytes.len() })
+    );
     let bytes = update(&[(1, 2, vec![Piece::Skip(3)])], &[]);
-    assert_eq!(check(&bytes), Ok(Shape { inserts: false, deletes: false, bytes: bytes.len() }));
-    assert_eq!(check(yjs::EMPTY_UPDATE), Ok(Shape { inserts: false, deletes: false, bytes: 2 }));
+    assert_eq!(
+        check(&bytes),
+        Ok(Shape { inserts: false, deletes: false, garbage: false, bytes: bytes.len() })
+    );
+    assert_eq!(
+        check(yjs::EMPTY_UPDATE),
+        Ok(Shape { inserts: false, deletes: false, garbage: false, bytes: 2 })
+    );
     assert!(update::is_empty(yjs::EMPTY_UPDATE) && !update::is_empty(&bytes) && !update::is_empty(&[]));
-    for piece in [Piece::Gc(1), Piece::Deleted(3, None, None), Piece::Deleted(3, Some((9, 1)), Some((8, 0)))]
-    {
-        assert!(one(piece).unwrap().inserts);
+    let garbage = one(Piece::Gc(1)).unwrap();
+    assert!(garbage.inserts && garbage.garbage);
+    for piece in [Piece::Deleted(3, None, None), Piece::Deleted(3, Some((9, 1)), Some((8, 0)))] {
+        let bytes = update(&[(1, 0, vec![piece])], &[(1, vec![(0, 3)])]);
+        assert_eq!(
+            check(&bytes),
+            Ok(Shape { inserts: true, deletes: true, garbage: false, bytes: bytes.len() })
+        );
     }
 }
 
@@ -129,11 +146,49 @@ fn delete_ranges_ascend() {
 fn no_client_is_named_twice() {
     let group = |client| (client, 0, vec![text("x")]);
     let ranges = |client| (client, vec![(0, 1)]);
-    assert!(check(&update(&[group(1), group(3), group(2)], &[ranges(2), ranges(1), ranges(3)])).is_ok());
-    assert_eq!(check(&update(&[group(2), group(2)], &[])), Err(GateError::Twice));
-    assert_eq!(check(&update(&[group(2), group(1), group(2)], &[])), Err(GateError::Twice));
+    assert!(check(&update(&[group(3), group(2), group(1)], &[ranges(2), ranges(1), ranges(3)])).is_ok());
+    assert_eq!(check(&update(&[group(2), group(2)], &[])), Err(GateError::Groups));
+    assert_eq!(check(&update(&[group(2), group(1), group(2)], &[])), Err(GateError::Groups));
     assert_eq!(check(&update(&[], &[ranges(2), ranges(1), ranges(2)])), Err(GateError::Twice));
     assert_eq!(check(&update(&[], &[(2, vec![(0, 1)]), (2, vec![])])), Err(GateError::Twice));
+}
+
+#[test]
+fn structs_come_in_descending_order_of_their_clients() {
+    let group = |client| (client, 0, vec![text("x")]);
+    assert!(check(&update(&[group(9), group(2)], &[])).is_ok());
+    assert_eq!(check(&update(&[group(2), group(9)], &[])), Err(GateError::Groups), "merging it loses text");
+}
+
+#[test]
+fn an_update_has_only_so_many_clients() {
+    let groups = |count| {
+        let clients = (0..count).rev().map(|client| (client, 0, vec![text("x")]));
+        check(&update(&clients.collect::<Vec<_>>(), &[]))
+    };
+    let most = shared::limits::UPDATE_CLIENTS as u64;
+    assert!(groups(most).is_ok());
+    assert_eq!(groups(most + 1), Err(GateError::Clients));
+}
+
+#[test]
+fn a_deleted_struct_is_among_the_deletions() {
+    let deleted = |ranges: &[(u64, Vec<(u64, u64)>)]| {
+        check(&update(&[(7, 2, vec![Piece::Deleted(3, Some((7, 1)), None)])], ranges)).err()
+    };
+    assert_eq!(deleted(&[(7, vec![(0, 9)])]), None);
+    assert_eq!(deleted(&[(7, vec![(0, 3), (3, 2)])]), None, "ranges that touch are one");
+    for ranges in [vec![], vec![(7, vec![(2, 2)])], vec![(7, vec![(3, 4)])], vec![(8, vec![(2, 3)])]] {
+        assert_eq!(deleted(&ranges), Some(GateError::Uncovered), "{ranges:?}");
+    }
+}
+
+#[test]
+fn a_struct_stands_between_two_characters() {
+    let at = |left, right| one(Piece::Text("x", left, right)).err();
+    assert_eq!(at(Some((9, 4)), Some((9, 4))), Some(GateError::Place));
+    assert_eq!(at(Some((9, 4)), Some((9, 5))), None);
+    assert_eq!(at(None, Some((9, 0))), None);
 }
 
 #[test]
@@ -159,8 +214,12 @@ fn a_struct_cannot_stand_beside_its_own_future() {
 
 #[test]
 fn every_refusal_has_a_word_of_its_own() {
-    use GateError::{End, Future, Kind, Length, Missing, Number, Order, Root, Text, Trailing, Twice};
-    let all = [End, Number, Kind(7), Root, Text, Length, Order, Twice, Future, Trailing, Missing];
+    use GateError::{
+        Clients, Conflicts, End, Future, Garbage, Groups, Kind, Length, Missing, Number, Order, Place, Reuse,
+        Root, Text, Trailing, Twice, Uncovered,
+    };
+    let of_bytes = [End, Number, Kind(7), Root, Text, Length, Order, Twice, Groups, Clients, Uncovered];
+    let all = [&of_bytes[..], &[Place, Conflicts, Garbage, Future, Trailing, Missing, Reuse]].concat();
     let words: std::collections::BTreeSet<_> = all.iter().map(GateError::word).collect();
     assert_eq!(words.len(), all.len());
     assert_eq!(all.iter().filter(|error| error.is_missing()).count(), 1);

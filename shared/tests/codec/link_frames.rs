@@ -40,15 +40,17 @@ fn bytes(text: &'static str) -> Bytes {
 
 fn hub_samples() -> Vec<(&'static str, HubMessage)> {
     let channel = ChannelId(0x1f_ffff_ffff_0001);
-    let update = |kind, may_edit| HubMessage::Update {
+    let update_of = |kind, may_edit, author: &str| HubMessage::Update {
         channel,
         file: file(),
         hub_seq: 129,
         kind,
         grant_version: 7,
         may_edit,
+        author: author.into(),
         bytes: Bytes::from_static(&[0, 0]),
     };
+    let update = |kind, may_edit| update_of(kind, may_edit, "");
     let rules = [Rule { paths: "docs/**".into(), role: Role::Viewer }].into();
     let with_rules = Grant { rules, ..grant(Role::Editor, None) };
     let open = |name: &str, grant| HubMessage::Open { channel, name: name.into(), grant };
@@ -68,6 +70,8 @@ fn hub_samples() -> Vec<(&'static str, HubMessage)> {
         ("close", HubMessage::Close { channel }),
         ("update", update(ChangeKind::Update, true)),
         ("update, step 2 of a viewer", update(ChangeKind::Step2, false)),
+        ("update, with its author", update_of(ChangeKind::Update, true, "ann")),
+        ("update, held", update_of(ChangeKind::Held, true, "ann")),
         (
             "sync",
             HubMessage::Sync {
@@ -201,7 +205,7 @@ fn many_messages_share_a_frame_and_its_bytes() {
         _ => None,
     });
     let shared: Vec<_> = shared.collect();
-    assert_eq!(shared.len(), 2);
+    assert_eq!(shared.len(), 4);
     assert!(shared.iter().all(|start| within.contains(start)), "the update was copied");
 }
 

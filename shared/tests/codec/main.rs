@@ -7,6 +7,7 @@ mod support;
 mod against_yrs;
 mod awareness;
 mod causality;
+mod work;
 mod events;
 mod gate;
 mod golden_frames;

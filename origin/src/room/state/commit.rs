@@ -2,7 +2,7 @@
 //!
 //! A sync waits in the same queue: its answer holds everything that its link had sent before it.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use shared::{
@@ -11,8 +11,15 @@ use shared::{
     wire::link::OriginMessage,
 };
 
-use super::{Effect, LinkId, Room, judge::Verdict, text::Typing};
-use crate::room_store::{Batch, Entry, LogEntry, Logged, Source, StoreError};
+use super::{
+    Effect, LinkId, Room,
+    change::{Change, What},
+    judge::Verdict,
+};
+use crate::room_store::{Batch, Entry, LogEntry, Logged, StoreError};
+
+/// How often in a row a batch is judged again before its failure counts as one of the store.
+const OVERTAKEN_IN_A_ROW: u32 = 8;
 
 /// What waits for the log, and what is on its way there.
 #[derive(Debug, Default)]
@@ -20,6 +27,8 @@ pub(super) struct Commit {
     pub(super) queue: VecDeque<Pending>,
     pub(super) queued_bytes: usize,
     in_flight: Option<Vec<(Change, Verdict)>>,
+    /// How often in a row an append was refused because the log had more than was judged by.
+    overtaken: u32,
     pub(super) hold: super::hold::Hold,
 }
 
@@ -45,34 +54,6 @@ pub(super) enum Pending {
     Return {
         file: FileId,
     },
-}
-
-/// One change of a hub.
-#[derive(Clone, Debug)]
-pub(super) struct Change {
-    pub(super) link: LinkId,
-    pub(super) hub: String,
-    pub(super) channel: ChannelId,
-    pub(super) file: FileId,
-    pub(super) hub_seq: u64,
-    pub(super) what: What,
-    pub(super) bytes: Bytes,
-    /// The log was already asked for what it depends on.
-    pub(super) looked: bool,
-}
-
-/// What a change is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum What {
-    Update,
-    Step2 {
-        may_edit: bool,
-    },
-    Event,
-    /// A change of a text frame; its bytes are the frame until it was judged, then the update.
-    Text(Typing),
-    /// What was logged before, and lost by the room store.
-    Returned,
 }
 
 impl Commit {
@@ -122,31 +103,25 @@ impl Commit {
 }
 
 impl Room {
-    /// Takes a change into the queue, unless its link is to replay from an earlier one.
-    pub(super) fn take(
-        &mut self,
-        link: LinkId,
-        channel: ChannelId,
-        file: FileId,
-        hub_seq: u64,
-        what: What,
-        bytes: Bytes,
-    ) {
+    /// Takes a change of a link into the queue, unless the link is to replay from an earlier one.
+    pub(super) fn take(&mut self, link: LinkId, change: Change) {
         self.counts.received += 1;
-        if self.refusal.is_some() || !self.follows(link, hub_seq, bytes.len()) {
+        if self.refusal.is_some() || !self.follows(link, change.hub_seq, change.bytes.len()) {
             return;
         }
         let hub = self.links.get(&link).map(|state| state.hub.clone()).unwrap_or_default();
-        self.commit.push(Pending::Change(Change {
-            link,
-            hub,
-            channel,
-            file,
-            hub_seq,
-            what,
-            bytes,
-            looked: false,
-        }));
+        let author = self.author(link, &change);
+        self.commit.push(Pending::Change(Change { link, hub, author, ..change }));
+    }
+
+    /// The member to whom what a change extends belongs: as the hub says, or who has the channel.
+    fn author(&self, link: LinkId, change: &Change) -> Arc<str> {
+        let open = self.links.get(&link).and_then(|state| state.channels.get(&change.channel));
+        match open {
+            _ if !self.settings.owned => "".into(),
+            Some(open) if change.author.is_empty() => open.grant.member.id.clone(),
+            _ => change.author.clone(),
+        }
     }
 
     /// A client's Step1, or the wish for a whole document (channel 0).
@@ -264,7 +239,7 @@ impl Room {
             channel,
             ask,
             bytes,
-            state_vector: live.state_vector(),
+            state_vector: live.state_vector(state_vector),
             size: live.size as u64,
             position: self.position,
             file,
@@ -276,10 +251,35 @@ impl Room {
     /// is asked, and the hubs replay.
     pub fn appended(&mut self, answer: Result<Vec<Logged>, StoreError>, now: shared::Millis) {
         match answer {
-            Ok(logged) => self.settle_batch(&logged, now),
+            Ok(logged) => {
+                self.commit.overtaken = 0;
+                self.settle_batch(&logged, now);
+            }
+            Err(StoreError::Overtaken) if self.commit.overtaken < OVERTAKEN_IN_A_ROW => self.judge_again(),
+            Err(StoreError::Owned { file, client, owner }) if self.commit.overtaken < OVERTAKEN_IN_A_ROW => {
+                if let Some(live) = self.live.get_mut(&file) {
+                    live.owners.insert(client, owner.into());
+                }
+                self.judge_again();
+            }
             Err(error) => self.hold(error.word(), now),
         }
         self.commit_next();
+    }
+
+    /// Another origin was first with text of the same client, and nothing was logged: the batch is judged again by all
+    /// that the log has.
+    fn judge_again(&mut self) {
+        self.commit.overtaken += 1;
+        for (mut change, _) in self.commit.in_flight.take().unwrap_or_default().into_iter().rev() {
+            change.extensions.clear();
+            change.unmake();
+            self.commit.put_back(change);
+        }
+        for live in self.live.values_mut() {
+            live.settle();
+        }
+        self.catch_up();
     }
 
     fn settle_batch(&mut self, logged: &[Logged], now: shared::Millis) {
@@ -333,8 +333,9 @@ impl Room {
             }
             Verdict::Missing => {
                 self.counts.missing += 1;
-                let state_vector =
-                    self.live.get(&file).map(super::LiveFile::state_vector).unwrap_or_default();
+                let live = self.live.get(&file);
+                let state_vector = live.map(|live| live.state_vector(&[])).unwrap_or_default();
+                self.ask_owners(&change, &state_vector);
                 OriginMessage::Missing { channel, file, hub_seq, state_vector }
             }
             Verdict::Refuse(reason) => {
@@ -350,23 +351,5 @@ impl Room {
         let size = self.live.get(&change.file).map_or(0, |live| live.size as u64);
         let Change { link, channel, file, hub_seq, .. } = change.clone();
         self.tell(link, vec![OriginMessage::Ack { channel, file, hub_seq, seq, size }]);
-    }
-}
-
-impl Change {
-    fn entry(&self) -> Entry {
-        // What a Step2 or a text frame brings its own hub has not fanned out: it goes to every hub, whoever sent it.
-        let hub = if matches!(self.what, What::Step2 { .. } | What::Text(_)) {
-            String::new()
-        } else {
-            self.hub.clone()
-        };
-        let author = match &self.what {
-            What::Text(typing) => typing.author(),
-            _ => None,
-        };
-        let channel = author.unwrap_or(self.channel).0;
-        let source = Source { hub, hub_seq: self.hub_seq, channel };
-        Entry { file: self.file.clone(), source, bytes: self.bytes.clone() }
     }
 }

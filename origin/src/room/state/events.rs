@@ -10,7 +10,10 @@ use shared::{
     },
 };
 
-use super::{LinkId, Room, commit::What};
+use super::{
+    LinkId, Room,
+    change::{Change, What},
+};
 use crate::room_store::LogEntry;
 
 impl Room {
@@ -30,7 +33,7 @@ impl Room {
                 let hub = self.links.get(&link).map(|state| state.hub.clone()).unwrap_or_default();
                 let id = format!("{hub}.{hub_seq}");
                 let chat: Bytes = EventOut::Chat { id, member, text, at: now * 1000 }.to_json().into();
-                return self.take(link, channel, FileId::room(), hub_seq, What::Event, chat);
+                return self.take(link, Change::new(channel, FileId::room(), hub_seq, What::Event, chat));
             }
             EventIn::VisibleFiles { files } => EventOut::VisibleFiles { member, files },
             EventIn::Broadcast { data } => EventOut::Broadcast { member, data },

@@ -1,16 +1,22 @@
 //! A file of a room in memory: its document, and what the log holds of it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use bytes::Bytes;
-use shared::update::{Ahead, History};
+use shared::update::{self, Ahead, History};
 use yrs::{
-    Doc, GetString, OffsetKind, Options, ReadTxn, StateVector, Transact, Update,
-    updates::{decoder::Decode, encoder::Encode},
+    Doc, GetString, OffsetKind, Options, ReadTxn, StateVector, Transact, Update, updates::decoder::Decode,
 };
 
 use super::past::Past;
 use crate::room_store::{FileLog, LogEntry};
+
+/// Of how many clients the end of the text is asked for again.
+const OVERLAPPING: usize = 64;
 
 /// A document that holds logged updates only, with the gate's view of it.
 #[derive(Debug)]
@@ -20,6 +26,10 @@ pub(in crate::room) struct LiveFile {
     pub(super) history: History,
     /// What the append in flight adds to the clocks.
     pub(super) ahead: Ahead,
+    /// The members who have extended the text of Yjs clients, as far as this origin has seen.
+    pub(super) owners: BTreeMap<u64, Arc<str>>,
+    /// The Yjs clients whose text was logged last, the last one first.
+    recent: VecDeque<u64>,
     /// The size of its state in bytes, counted upwards; exact after a flush.
     pub(super) size: usize,
     /// The room's seq of its last change.
@@ -42,6 +52,8 @@ impl LiveFile {
             doc,
             history: History::default(),
             ahead: Ahead::default(),
+            owners: BTreeMap::new(),
+            recent: VecDeque::new(),
             size: 0,
             seq: log.base_seq,
             past: None,
@@ -49,6 +61,7 @@ impl LiveFile {
         file.apply(&log.base, log.base_seq)?;
         for entry in &log.updates {
             file.apply(&entry.bytes, entry.seq)?;
+            file.note_recent(&entry.bytes);
         }
         Ok(file)
     }
@@ -73,6 +86,7 @@ impl LiveFile {
     /// Applies a logged update and remembers it, if the past is kept.
     pub(super) fn log(&mut self, entry: &LogEntry) -> Result<(), Broken> {
         self.apply(&entry.bytes, entry.seq)?;
+        self.note_recent(&entry.bytes);
         let Some(past) = &mut self.past else { return Ok(()) };
         past.add(entry);
         if past.is_long() {
@@ -87,6 +101,7 @@ impl LiveFile {
     /// What the append in flight was to add is logged by now, or never will be.
     pub(super) fn settle(&mut self) {
         self.ahead.clear();
+        self.history.settle();
         if let Some(past) = &mut self.past {
             past.settle();
         }
@@ -104,8 +119,28 @@ impl LiveFile {
         self.doc.transact().encode_diff_v1(&known).into()
     }
 
-    /// The state vector of the log.
-    pub(super) fn state_vector(&self) -> Bytes {
-        self.doc.transact().state_vector().encode_v1().into()
+    /// The state vector to ask a client with that has this one: of what was typed last, and of what the client has
+    /// more of than the log, it reaches back a little, so that the answer shows whether both have the same.
+    pub(super) fn state_vector(&self, of_client: &[u8]) -> Bytes {
+        let known = &self.history.state_vector;
+        if known.len() <= OVERLAPPING {
+            return self.history.overlapping(known.iter().map(|(client, _)| client)).write();
+        }
+        let theirs = shared::update::StateVector::read(of_client).unwrap_or_default();
+        let more =
+            theirs.iter().filter(|(client, clock)| *clock > known.get(*client) && known.get(*client) > 0);
+        let more = more.map(|(client, _)| client).take(OVERLAPPING);
+        self.history.overlapping(self.recent.iter().copied().chain(more)).write()
+    }
+
+    /// These clients have typed last.
+    fn note_recent(&mut self, bytes: &[u8]) {
+        for span in update::spans(bytes).unwrap_or_default() {
+            if self.recent.front() != Some(&span.client) {
+                self.recent.retain(|client| *client != span.client);
+                self.recent.push_front(span.client);
+                self.recent.truncate(OVERLAPPING);
+            }
+        }
     }
 }

@@ -1,11 +1,17 @@
 //! The gate in front of the log: shape, rights, size, novelty, causality.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use shared::{limits, update};
+use shared::{
+    limits,
+    update::{self, GateError, Span},
+    wire::link::OriginMessage,
+};
 
 use super::{
     Room,
-    commit::{Change, What},
+    change::{Change, What},
     file::LiveFile,
 };
 
@@ -29,50 +35,88 @@ impl Room {
             What::Event => return Verdict::Log,
             What::Text(_) => return self.judge_text(change),
             What::Step2 { may_edit } => may_edit,
-            What::Update | What::Returned => true,
+            What::Update | What::Held | What::Returned => true,
         };
         let Some(live) = self.live.get_mut(&change.file) else { return Verdict::Refuse("no-file") };
-        match live.brings_new(&change.bytes) {
-            Verdict::Log if !may_edit => Verdict::Refuse("read-only"),
-            // It was within the bounds when it was logged first.
-            Verdict::Log if change.what == What::Returned => live.advance(&change.bytes),
-            Verdict::Log => live.admit(&change.bytes),
-            verdict => verdict,
-        }
+        live.judge(change, may_edit)
     }
 }
 
 impl LiveFile {
-    /// Whether an update has the right shape and something that is not logged.
-    pub(super) fn brings_new(&self, bytes: &Bytes) -> Verdict {
-        if let Err(error) = update::check(bytes) {
+    /// Judges an update; what is to be logged counts from now on.
+    pub(super) fn judge(&mut self, change: &mut Change, may_edit: bool) -> Verdict {
+        let returned = change.what == What::Returned;
+        let shape = update::check(&change.bytes);
+        // What was logged once and is given back was within the bounds, and is taken as it is.
+        if let Err(error) = shape
+            && !returned
+        {
             return Verdict::Refuse(error.word());
         }
-        match self.history.brings_new(bytes) {
-            Ok(false) => Verdict::Known,
-            Ok(true) => Verdict::Log,
-            Err(error) => Verdict::Refuse(error.word()),
+        match self.history.compare(&self.ahead, &change.bytes) {
+            Err(error) => return Verdict::Refuse(error.word()),
+            Ok(novelty) if novelty.new_garbage && !returned => {
+                return Verdict::Refuse(GateError::Garbage.word());
+            }
+            Ok(novelty) if !novelty.is_new => return Verdict::Known,
+            Ok(_) if !may_edit => return Verdict::Refuse("read-only"),
+            Ok(_) => {}
         }
-    }
-
-    /// Admits an update that brings something, of somebody who may edit.
-    pub(super) fn admit(&mut self, bytes: &Bytes) -> Verdict {
+        let extends = matches!(change.what, What::Update | What::Held) && !change.author.is_empty();
+        if extends && !self.owned_by_others(change).is_empty() {
+            return Verdict::Missing;
+        }
         // The hub has let it in below its own cap: the slack keeps the two from disagreeing.
-        if self.size + bytes.len() > limits::FILE_BYTES + limits::FILE_SLACK_BYTES {
+        if !returned && self.size + change.bytes.len() > limits::FILE_BYTES + limits::FILE_SLACK_BYTES {
             return Verdict::Refuse("file-too-large");
         }
-        self.advance(bytes)
-    }
-
-    /// Lets the gate's view run ahead over an update, if everything that it builds on is there.
-    fn advance(&mut self, bytes: &Bytes) -> Verdict {
-        match self.history.admit(&self.ahead, bytes) {
+        let admitted = self.history.admit(&self.ahead, &change.bytes).and_then(|advance| {
+            self.ahead.apply(&advance, &change.bytes)?;
+            Ok(advance)
+        });
+        match admitted {
             Ok(advance) => {
-                self.ahead.apply(&advance);
+                change.extensions = advance.iter().collect();
+                if extends {
+                    let clients = change.extensions.iter().map(|extension| extension.client);
+                    self.owners.extend(clients.map(|client| (client, change.author.clone())));
+                }
                 Verdict::Log
             }
             Err(error) if error.is_missing() => Verdict::Missing,
             Err(error) => Verdict::Refuse(error.word()),
+        }
+    }
+
+    /// The other members whose clients an update extends.
+    fn owned_by_others(&self, change: &Change) -> Vec<Arc<str>> {
+        let spans = update::spans(&change.bytes).unwrap_or_default();
+        let is_new = |span: &Span| {
+            span.end > self.history.state_vector.get(span.client).max(self.ahead.get(span.client))
+        };
+        let owners =
+            spans.iter().filter(|span| is_new(span)).filter_map(|span| self.owners.get(&span.client));
+        owners.filter(|owner| **owner != change.author).cloned().collect()
+    }
+}
+
+impl Room {
+    /// Asks the members whose clients an update of somebody else extends for what they have in flight, so that it is
+    /// logged first.
+    pub(super) fn ask_owners(&mut self, change: &Change, state_vector: &Bytes) {
+        let Some(live) = self.live.get(&change.file) else { return };
+        let owners = live.owned_by_others(change);
+        for (link, state) in self.links.iter_mut().filter(|(link, _)| **link != change.link) {
+            let owner = state
+                .channels
+                .iter()
+                .find(|(_, open)| open.file == change.file && owners.contains(&open.grant.member.id));
+            if let Some((channel, _)) = owner {
+                tracing::debug!(link = link.0, "the owner of a client is asked for what is in flight");
+                let (channel, file) = (*channel, change.file.clone());
+                let state_vector = state_vector.clone();
+                state.out.push(OriginMessage::Missing { channel, file, hub_seq: 0, state_vector });
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
 mod file;
 mod links;
 mod open;
+mod change;
 mod commit;
 mod judge;
 mod apply;
@@ -36,7 +37,8 @@ use shared::{
 pub(in crate::room) use self::file::LiveFile;
 use self::{
     apply::Gap,
-    commit::{Commit, What},
+    change::{Change, What},
+    commit::Commit,
     links::Link,
     presence::Presence,
     returning::Returning,
@@ -107,6 +109,8 @@ pub struct Settings {
     pub create_on_open: bool,
     /// Whether other origins can have the room open too.
     pub shared: bool,
+    /// Whether the text of a Yjs client belongs to the member who has extended it: not where everybody is a stranger.
+    pub owned: bool,
     /// Whether a change that the log has already is acknowledged only after an append has been answered.
     pub confirm: bool,
     /// How long a change may wait for the archive until members are told.
@@ -134,6 +138,8 @@ pub struct Room {
     /// Files that are not what clients of text frames have of them.
     due_texts: BTreeSet<FileId>,
     batches: u64,
+    /// What makes the client ids of text changes such as nobody can guess.
+    secret: String,
     /// Files to be read again once the room has caught up.
     reread: Vec<FileId>,
     catching_up: bool,
@@ -166,6 +172,7 @@ impl Room {
             storing: Storing::default(),
             due_texts: BTreeSet::new(),
             batches: 0,
+            secret: String::new(),
             reread: Vec::new(),
             catching_up: false,
             stale: false,
@@ -180,7 +187,14 @@ impl Room {
     /// The room is populated: this is its position and these are its files.
     /// Answers to what was asked before mean nothing any more. In another epoch than before, what was kept is given
     /// back. `batches` is a number above that of every batch this origin has appended in the epoch.
-    pub fn begin(&mut self, position: Position, names: Vec<(FileId, FilePath)>, batches: u64) {
+    /// `secret` is what only the origins of the room know.
+    pub fn begin(
+        &mut self,
+        position: Position,
+        names: Vec<(FileId, FilePath)>,
+        batches: u64,
+        secret: String,
+    ) {
         if position.epoch != self.position.epoch {
             self.returning.add(self.unstored.take(), &self.names);
         }
@@ -194,6 +208,7 @@ impl Room {
         self.reading.clear();
         self.commit = Commit::default();
         self.batches = batches;
+        self.secret = secret;
         self.reread.clear();
         self.gap = Gap::default();
         self.catching_up = false;
@@ -238,12 +253,23 @@ impl Room {
                 self.take_text(link, channel, file, hub_seq, base, json);
             }
             HubMessage::Close { channel } => self.close(link, channel),
-            HubMessage::Update { channel, file, hub_seq, kind, grant_version: _, may_edit, bytes } => {
+            HubMessage::Update {
+                channel,
+                file,
+                hub_seq,
+                kind,
+                grant_version: _,
+                may_edit,
+                author,
+                bytes,
+            } => {
                 let what = match kind {
                     ChangeKind::Update => What::Update,
+                    ChangeKind::Held => What::Held,
                     ChangeKind::Step2 => What::Step2 { may_edit },
                 };
-                self.take(link, channel, file, hub_seq, what, bytes);
+                let change = Change::new(channel, file, hub_seq, what, bytes);
+                self.take(link, Change { author, ..change });
             }
             HubMessage::Sync { channel, file, ask, state_vector } => {
                 self.sync(link, channel, file, ask, state_vector);

@@ -14,8 +14,9 @@ use shared::{
 };
 
 use super::{
-    Effect, LinkId, Room,
-    commit::{Change, Pending, What},
+    Effect, Room,
+    change::{Change, What},
+    commit::Pending,
     file::LiveFile,
     judge::Verdict,
 };
@@ -139,16 +140,7 @@ impl Room {
             return None;
         };
         match lacking(live, &back.updates) {
-            Ok(Some(bytes)) => Some(Change {
-                link: LinkId(0),
-                hub: String::new(),
-                channel: ChannelId(0),
-                file: file.clone(),
-                hub_seq: 0,
-                what: What::Returned,
-                bytes,
-                looked: false,
-            }),
+            Ok(Some(bytes)) => Some(Change::new(ChannelId(0), file.clone(), 0, What::Returned, bytes)),
             Ok(None) => {
                 self.returning.files.remove(file);
                 None

@@ -196,12 +196,13 @@ mod tests {
             origin: "o".to_owned(),
             create_on_open: true,
             shared: true,
+            owned: true,
             confirm: false,
             behind: BEHIND,
         };
         let mut room = Room::new(settings);
         room.attach(LinkId(1));
-        room.begin(Position { epoch: EPOCH, seq: 0, ts: 0 }, vec![], 0);
+        room.begin(Position { epoch: EPOCH, seq: 0, ts: 0 }, vec![], 0, String::new());
         assert!(asks(&mut room));
         room.dirty_read(dirty(0, files), 0);
         room

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use shared::{
-    fingerprint::fingerprint,
+    fingerprint::secret_fingerprint,
     grant::Grant,
     id::{ChannelId, FileId},
     limits,
@@ -19,7 +19,8 @@ use shared::{
 
 use super::{
     LinkId, Room,
-    commit::{Change, Pending, What},
+    change::{Change, What},
+    commit::Pending,
     judge::Verdict,
 };
 use crate::project::{edits, text as project};
@@ -61,9 +62,16 @@ struct MadeOf {
     base: TextPosition,
     /// What its author has now.
     text: Arc<str>,
+    /// What it was made of.
+    frame: Bytes,
 }
 
 impl Typing {
+    /// The frame that an update was made of.
+    pub(super) fn unmake(&mut self) -> Option<Bytes> {
+        self.made.take().map(|made| made.frame)
+    }
+
     /// The channel that the log names: the one whose position it is based on. Who has come back and names an old
     /// position has, as far as that goes, never been away.
     pub(super) fn author(&self) -> Option<ChannelId> {
@@ -120,7 +128,8 @@ impl Room {
         base: String,
         json: Bytes,
     ) {
-        self.take(link, channel, file, hub_seq, What::Text(Typing { base, made: None }), json);
+        let what = What::Text(Typing { base, made: None });
+        self.take(link, Change::new(channel, file, hub_seq, what, json));
     }
 
     /// The channel gets its text whole, in another round.
@@ -137,7 +146,7 @@ impl Room {
         let What::Text(typing) = &change.what else { return Verdict::Known };
         let (channel, hub_seq) = (change.channel, change.hub_seq);
         let base = self.base_of(change.link, channel, &typing.base);
-        let client = client_of(&change.hub, hub_seq);
+        let client = client_of(&self.secret, &change.hub, hub_seq);
         let Some(live) = self.live.get_mut(&change.file) else { return Verdict::Refuse("no-file") };
         let Some(past) = &mut live.past else { return Verdict::Refuse(STALE) };
         let named = base.map_or(channel, |base| base.channel);
@@ -163,13 +172,11 @@ impl Room {
         if live.size + typed.update.len() > limits::FILE_BYTES {
             return Verdict::Refuse(TEXT_TOO_LARGE);
         }
-        change.bytes = typed.update;
-        let made = Some(MadeOf { base, text: typed.text.into() });
-        change.what = What::Text(Typing { base: String::new(), made });
-        let verdict = match live.brings_new(&change.bytes) {
-            Verdict::Log => live.admit(&change.bytes),
-            verdict => verdict,
-        };
+        let frame = std::mem::replace(&mut change.bytes, typed.update);
+        if let What::Text(typing) = &mut change.what {
+            typing.made = Some(MadeOf { base, text: typed.text.into(), frame });
+        }
+        let verdict = live.judge(change, true);
         if verdict == Verdict::Log
             && let Some(past) = &mut live.past
         {
@@ -293,8 +300,9 @@ impl Room {
 }
 
 /// The Yjs client that a text change is made by: its own, and the same whenever it is made, so that one that is
-/// brought again brings nothing new. Above the 32 bits from which clients choose theirs.
-fn client_of(hub: &str, hub_seq: u64) -> u64 {
-    let mark = fingerprint(hub.bytes().chain(hub_seq.to_be_bytes()));
+/// brought again brings nothing new; nobody can guess it and log something under it first. Above the 32 bits from
+/// which clients choose theirs.
+fn client_of(secret: &str, hub: &str, hub_seq: u64) -> u64 {
+    let mark = secret_fingerprint(secret, &[hub.as_bytes(), &hub_seq.to_be_bytes()]);
     mark & ((1 << 53) - 1) | (1 << 52)
 }

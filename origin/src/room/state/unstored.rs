@@ -209,13 +209,14 @@ mod tests {
             origin: "o".to_owned(),
             create_on_open: true,
             shared: true,
+            owned: true,
             confirm: false,
             behind: 60_000,
         };
         let mut room = Room::new(settings);
         let path = |n: u8| FilePath::parse(&format!("{n}.js")).unwrap();
         let position = Position { epoch: EPOCH, seq: 0, ts: 1 };
-        room.begin(position, vec![(file(1), path(1)), (file(2), path(2))], 0);
+        room.begin(position, vec![(file(1), path(1)), (file(2), path(2))], 0, String::new());
         let log =
             FileLog { position, path: path(1), base_ts: 1, base_seq: 0, base: empty_base(), updates: vec![] };
         room.file_read(&file(1), Ok(log), 0);

@@ -9,7 +9,7 @@ use crate::{
     clock,
     room::{
         hearing::Hearing,
-        populate::{PopulateError, populate},
+        populate::{PopulateError, Populated, populate},
     },
     room_store::{Left, StoreError},
 };
@@ -40,7 +40,8 @@ impl Task {
         self.hearing = Hearing::begin(&self.inner.parts.store, &self.id).await;
         match populate(&self.inner.parts, &self.id, may_create).await {
             Ok(populated) => {
-                self.room.begin(populated.position, populated.names, clock::now_us());
+                let Populated { position, names, secret } = populated;
+                self.room.begin(position, names, clock::now_us(), secret);
                 self.may_have_lease = false;
                 self.hold = Hold::Live;
                 self.renew_at = Instant::now() + self.inner.parts.lease / 3;

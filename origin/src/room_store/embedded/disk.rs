@@ -10,8 +10,9 @@ use shared::{
 };
 
 use super::{
+    change::Change,
     open::{BEGUN, File, Open, is_numbered},
-    room::{Change, Room},
+    room::Room,
 };
 use crate::room_store::{FlushAck, LogEntry, Source, StoreError, empty_base};
 
@@ -59,6 +60,9 @@ impl Disk {
         connection.execute_batch(include_str!("schema.sql"))?;
         connection
             .execute("INSERT OR IGNORE INTO meta VALUES ('format', ?1), ('last_epoch', 0)", [FORMAT])?;
+        // 63 bits: a number of SQLite has a sign.
+        let secret = rand::random::<u64>() >> 1;
+        connection.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?1)", [secret])?;
         let disk = Self { connection };
         let format = disk.meta("format")?;
         if format > FORMAT {
@@ -71,6 +75,11 @@ impl Disk {
     /// The highest epoch that any room has had.
     pub(super) fn last_epoch(&self) -> Result<u64, Failure> {
         self.meta("last_epoch")
+    }
+
+    /// What only this store knows, drawn when the file was made.
+    pub(super) fn secret(&self) -> Result<String, Failure> {
+        Ok(format!("{:016x}", self.meta("secret")?))
     }
 
     /// Makes the changes durable, all or none.

@@ -6,6 +6,7 @@
 
 mod disk;
 mod open;
+mod change;
 mod room;
 mod subscribers;
 mod writer;
@@ -26,8 +27,9 @@ use shared::{
 use tokio::sync::{mpsc, oneshot};
 
 use self::{
+    change::Change,
     disk::{Disk, Failure},
-    room::{Change, Now, Room},
+    room::{Now, Room},
     writer::{Command, Rooms, Writer, lock},
 };
 use super::{
@@ -41,6 +43,7 @@ pub struct EmbeddedStore {
     rooms: Arc<Rooms>,
     commands: Option<mpsc::Sender<Command>>,
     writer: Option<JoinHandle<()>>,
+    secret: String,
 }
 
 impl EmbeddedStore {
@@ -53,10 +56,10 @@ impl EmbeddedStore {
     pub fn open_at(path: &Path, now_us: fn() -> u64) -> Result<Self, StoreError> {
         let open = || -> Result<_, Failure> {
             let disk = Disk::open(path)?;
-            let (rooms, last_epoch) = (disk.rooms()?, disk.last_epoch()?);
-            Ok((disk, rooms, last_epoch))
+            let (rooms, last_epoch, secret) = (disk.rooms()?, disk.last_epoch()?, disk.secret()?);
+            Ok((disk, rooms, last_epoch, secret))
         };
-        let (disk, rooms, last_epoch) = open().map_err(|failure| failure.answer())?;
+        let (disk, rooms, last_epoch, secret) = open().map_err(|failure| failure.answer())?;
         let rooms = Arc::new(Rooms::new(rooms));
         let (commands, waiting) = mpsc::channel(writer::QUEUE);
         let writer = Writer { disk, rooms: rooms.clone(), last_epoch, now_us };
@@ -64,7 +67,7 @@ impl EmbeddedStore {
             .name("room-store".to_owned())
             .spawn(move || writer.run(waiting))
             .map_err(|error| StoreError::Failed(format!("starting the writer: {error}")))?;
-        Ok(Self { rooms, commands: Some(commands), writer: Some(writer) })
+        Ok(Self { rooms, commands: Some(commands), writer: Some(writer), secret })
     }
 
     /// How many commits were begun since it was opened.
@@ -154,6 +157,10 @@ impl RoomStore for EmbeddedStore {
     ) -> Result<Claimed, StoreError> {
         let (path, id) = (path.clone(), id.clone());
         self.decide(room, move |room, now| room.claim(now, epoch, path, id)).await
+    }
+
+    async fn secret(&self, room: &RoomId) -> Result<String, StoreError> {
+        self.look(room, |room| room.names().map(|_| self.secret.clone()))
     }
 
     async fn names(&self, room: &RoomId) -> Result<Vec<(FileId, FilePath)>, StoreError> {

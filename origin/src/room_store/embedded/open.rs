@@ -1,6 +1,9 @@
 //! What a populated room holds in memory: its files, their logs, its events and what it has of each hub.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use shared::{
@@ -9,10 +12,13 @@ use shared::{
     position::Position,
 };
 
-use crate::room_store::{Base, FlushAck, LogEntry, Logged, Outcome, Source, empty_base};
+use crate::room_store::{Base, Entry, FlushAck, LogEntry, Logged, Outcome, Source, StoreError, empty_base};
 
 /// Among the marks of hubs: the room's deletion was begun. No hub has this name.
 pub(super) const BEGUN: &str = "";
+
+/// Up to where the text of clients is logged, and to whom it belongs (empty for nobody), by file and client.
+pub(super) type Clocks = HashMap<(FileId, u64), (u32, Arc<str>)>;
 
 /// What a populated room holds.
 #[derive(Default)]
@@ -24,6 +30,8 @@ pub(super) struct Open {
     pub(super) marks: HashMap<String, u64>,
     /// The last numbered batch of each origin, with its answer.
     pub(super) batches: HashMap<String, (u64, Vec<Logged>)>,
+    /// Of what was logged in this life of the process: nobody knows less than what was logged before.
+    pub(super) clocks: Clocks,
     /// How its flushes ended, in this life of the process.
     pub(super) outcome: Outcome,
 }
@@ -60,6 +68,29 @@ impl Open {
             (base.file, file)
         };
         Self { position, files: bases.into_iter().map(file).collect(), ..Self::default() }
+    }
+
+    /// The clocks that these entries move, unless one of them begins below what is logged of a client, or extends that
+    /// of somebody else.
+    pub(super) fn extended(&self, entries: &[Entry]) -> Result<Clocks, StoreError> {
+        let mut moved = Clocks::new();
+        for entry in entries {
+            for extension in &entry.extensions {
+                let of_client = (entry.file.clone(), extension.client);
+                let known = moved.get(&of_client).or_else(|| self.clocks.get(&of_client));
+                let (clock, owner) = known.cloned().unwrap_or_else(|| (0, "".into()));
+                if clock > extension.from {
+                    return Err(StoreError::Overtaken);
+                }
+                if !entry.author.is_empty() && !owner.is_empty() && owner != entry.author {
+                    let (file, client) = of_client;
+                    return Err(StoreError::Owned { file, client, owner: owner.to_string() });
+                }
+                let owner = if entry.author.is_empty() { owner } else { entry.author.clone() };
+                moved.insert(of_client, (extension.to, owner));
+            }
+        }
+        Ok(moved)
     }
 
     /// Puts an entry into the log that it belongs to.

@@ -10,7 +10,10 @@ use shared::{
     position::{Epoch, Position},
 };
 
-use super::open::{BEGUN, File, Open};
+use super::{
+    change::{Answered, Change},
+    open::{BEGUN, Clocks, File, Open},
+};
 use crate::room_store::{
     Backfill, Base, Batch, Claimed, Dirty, FileLog, FlushAck, Joined, LOADER_LEASE, Left, Listed,
     ListedMember, LoaderToken, LogEntry, Logged, Outcome, Published, Source, StoreError, Survey,
@@ -24,36 +27,6 @@ pub(super) struct Now {
     pub(super) us: u64,
     /// The highest epoch that any room has had.
     pub(super) last_epoch: u64,
-}
-
-/// What must be on disk before a decision is answered.
-pub(super) enum Change {
-    /// Nothing.
-    None,
-    /// The room was populated.
-    Opened { position: Position, bases: Vec<Base> },
-    /// Entries were logged, perhaps with the file that the first of them creates.
-    Logged {
-        position: Position,
-        entries: Vec<LogEntry>,
-        created: Option<(FileId, FilePath)>,
-        answered: Option<Answered>,
-    },
-    /// A file's base was replaced and its log trimmed.
-    Based(FlushAck),
-    /// The deletion of the open room's shard was begun, or taken back.
-    Sealed(bool),
-    /// The room was depopulated.
-    Gone,
-    /// The room's shard was deleted.
-    Erased,
-}
-
-/// What the last numbered batch of an origin was answered.
-pub(super) struct Answered {
-    pub(super) origin: String,
-    pub(super) number: u64,
-    pub(super) answers: Vec<Logged>,
 }
 
 /// A room, populated or about to be.
@@ -171,6 +144,7 @@ impl Room {
         if !batch.entries.iter().all(|entry| entry.file.is_room() || open.files.contains_key(&entry.file)) {
             return Err(StoreError::NoFile);
         }
+        let clocks = open.extended(&batch.entries)?;
         let mut position = open.position;
         let mut entries: Vec<LogEntry> = Vec::with_capacity(batch.entries.len());
         let mut answers = Vec::with_capacity(batch.entries.len());
@@ -195,7 +169,7 @@ impl Room {
             number: batch.number,
             answers: answers.clone(),
         });
-        Ok((Change::Logged { position, entries, created: None, answered }, answers))
+        Ok((Change::Logged { position, entries, created: None, answered, clocks }, answers))
     }
 
     pub(super) fn claim(&self, now: Now, epoch: Epoch, path: FilePath, id: FileId) -> Decision<Claimed> {
@@ -216,8 +190,13 @@ impl Room {
             bytes: created_event(&id, &path),
         };
         let logged = Logged { seq: position.seq, ts: position.ts, duplicate: false };
-        let change =
-            Change::Logged { position, entries: vec![event], created: Some((id, path)), answered: None };
+        let change = Change::Logged {
+            position,
+            entries: vec![event],
+            created: Some((id, path)),
+            answered: None,
+            clocks: Clocks::default(),
+        };
         Ok((change, Claimed::New(logged)))
     }
 
@@ -333,9 +312,10 @@ impl Room {
                 self.open = Some(Open::new(position, bases));
                 Some(Published::Epoch(position.epoch))
             }
-            Change::Logged { position, entries, created, answered } => {
+            Change::Logged { position, entries, created, answered, clocks } => {
                 let open = self.open.as_mut()?;
                 open.position = position;
+                open.clocks.extend(clocks);
                 if let Some((id, path)) = created {
                     open.files.insert(id, File::created(path, position));
                 }

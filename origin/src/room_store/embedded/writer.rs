@@ -14,8 +14,9 @@ use shared::id::RoomId;
 use tokio::sync::mpsc;
 
 use super::{
+    change::Change,
     disk::Disk,
-    room::{Change, Now, Room},
+    room::{Now, Room},
     subscribers::Subscribers,
 };
 use crate::room_store::StoreError;

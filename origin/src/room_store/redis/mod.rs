@@ -35,7 +35,7 @@ use self::{
     address::Address,
     keys::Keys,
     lane::Lane,
-    record::{damaged, file_id, read_answers, write_note, write_record},
+    record::{damaged, file_id, read_answers, write_extensions, write_note, write_record},
     reply::Reply,
     script::Call,
     subscriber::Subscriber,
@@ -174,9 +174,11 @@ impl RoomStore for RedisStore {
         }
         for (entry, log) in batch.entries.iter().zip(logs) {
             call = call.number(log as u64).bytes(write_record(entry));
-            if log == EVENTS_KEY {
-                call = call.text(&*entry.source.hub).number(entry.source.hub_seq);
-            }
+            call = if log == EVENTS_KEY {
+                call.text(&*entry.source.hub).number(entry.source.hub_seq)
+            } else {
+                call.text(&*entry.author).bytes(write_extensions(&entry.extensions))
+            };
         }
         let answer = match &self.replicated {
             Some((lane, patience)) => lane.run_replicated(&call, *patience).await?,
@@ -251,7 +253,7 @@ impl RoomStore for RedisStore {
         }
         let keys = Keys::new(room);
         let event = created_event(id, path);
-        let event = Entry { file: FileId::room(), source: Source::default(), bytes: event };
+        let event = Entry::new(FileId::room(), Source::default(), event);
         let call = script::CLAIM.call().key(keys.meta()).key(keys.names()).key(keys.files());
         let call = call.key(keys.dirty()).key(keys.log(&FileId::room())).key(keys.base(id));
         let call = call.number(epoch.0).run_id().text(path.as_str()).text(id.as_str());
@@ -261,6 +263,12 @@ impl RoomStore for RedisStore {
             "NEW" => Ok(Claimed::New(Logged { seq: reply.take()?, ts: reply.take()?, duplicate: false })),
             _ => Ok(Claimed::Taken(file_id(&reply.take::<String>()?)?)),
         }
+    }
+
+    async fn secret(&self, room: &RoomId) -> Result<String, StoreError> {
+        let mut get = redis::cmd("HGET");
+        let secret: Option<String> = self.commands.command(get.arg(Keys::new(room).meta()).arg("sk")).await?;
+        Ok(secret.unwrap_or_default())
     }
 
     async fn names(&self, room: &RoomId) -> Result<Vec<(FileId, FilePath)>, StoreError> {

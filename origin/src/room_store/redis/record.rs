@@ -7,6 +7,7 @@ use bytes::Bytes;
 use shared::{
     id::FileId,
     position::Epoch,
+    update::Extension,
     wire::varint::{Reader, Writer},
 };
 
@@ -26,6 +27,17 @@ pub(super) fn write_record(entry: &Entry) -> Bytes {
     record.var(*channel);
     record.raw(&entry.bytes);
     record.finish()
+}
+
+/// What `append.lua` compares with the clocks that are logged.
+pub(super) fn write_extensions(extensions: &[Extension]) -> Bytes {
+    let mut writer = Writer::with_capacity(extensions.len() * 16);
+    for Extension { client, from, to } in extensions {
+        writer.raw(&client.to_be_bytes());
+        writer.raw(&from.to_be_bytes());
+        writer.raw(&to.to_be_bytes());
+    }
+    writer.finish()
 }
 
 /// What a record says.
@@ -146,7 +158,7 @@ mod tests {
 
     fn entry() -> Entry {
         let source = Source { hub: "r~weur".to_owned(), hub_seq: 300, channel: 7 };
-        Entry { file: FileId::room(), source, bytes: Bytes::from_static(b"{}") }
+        Entry::new(FileId::room(), source, Bytes::from_static(b"{}"))
     }
 
     /// Version 1, to be read for ever.

@@ -4,7 +4,7 @@ use std::{sync::LazyLock, time::Duration};
 
 use bytes::Bytes;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value, aio::ConnectionLike};
-use shared::position::Epoch;
+use shared::{id::FileId, position::Epoch};
 
 use crate::room_store::StoreError;
 
@@ -186,7 +186,16 @@ pub(super) fn refusal(error: &RedisError) -> StoreError {
         Some("STALE") => StoreError::Stale,
         Some("CONFLICT") => StoreError::Conflict,
         Some("NOFILE") => StoreError::NoFile,
+        Some("OVERTAKEN") => StoreError::Overtaken,
+        Some("OWNED") => owned(detail).unwrap_or_else(|| StoreError::Failed(error.to_string())),
         Some("OOM") => StoreError::Full,
         _ => StoreError::Failed(error.to_string()),
     }
+}
+
+/// File, client, and to whom it belongs.
+fn owned(detail: &str) -> Option<StoreError> {
+    let mut words = detail.trim().splitn(3, ' ');
+    let (file, client) = (FileId::parse(words.next()?).ok()?, words.next()?.parse().ok()?);
+    Some(StoreError::Owned { file, client, owner: words.next()?.to_owned() })
 }

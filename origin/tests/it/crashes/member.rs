@@ -90,6 +90,7 @@ impl Member {
             kind: ChangeKind::Update,
             grant_version: 0,
             may_edit: true,
+            author: "".into(),
             bytes,
         };
         self.owed.insert(self.hub_seq, (path, word, update.clone()));

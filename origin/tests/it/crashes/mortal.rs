@@ -129,6 +129,10 @@ impl RoomStore for Mortal<dyn RoomStore> {
         self.line.call(self.inner.claim(room, epoch, path, id)).await
     }
 
+    async fn secret(&self, room: &RoomId) -> Result<String, StoreError> {
+        self.line.call(self.inner.secret(room)).await
+    }
+
     async fn names(&self, room: &RoomId) -> Result<Vec<(FileId, FilePath)>, StoreError> {
         self.line.call(self.inner.names(room)).await
     }

@@ -58,6 +58,7 @@ impl Process {
             tracker,
             origin_id: name.to_owned(),
             create_on_open: true,
+            owned_clients: true,
             lease: LEASE,
             behind: Duration::from_secs(600),
             metrics: Arc::new(Metrics::new()),

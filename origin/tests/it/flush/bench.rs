@@ -172,7 +172,7 @@ pub(super) fn first_write(n: u8, text: &str) -> FileWrite {
 }
 
 pub(super) fn change(n: u8, bytes: Bytes) -> Entry {
-    Entry { file: file(n), source: Source::default(), bytes }
+    Entry::new(file(n), Source::default(), bytes)
 }
 
 pub(super) async fn types(

@@ -1,6 +1,6 @@
 //! The part of the contract that is about what is known of a room beside its text.
 
-use origin::room_store::{Entry, FailedFlush, Outcome, Source, Survey};
+use origin::room_store::{FailedFlush, Outcome, Source, Survey};
 
 use super::*;
 
@@ -32,7 +32,7 @@ pub(super) async fn logs_are_measured_and_are_small_again_after_a_flush(store: A
     let (room, text) = (any_room(), Bytes::from(vec![b'x'; LARGE]));
     let epoch = populate(&*store, &room, vec![base(1), base(2)]).await.epoch;
     let bytes = async || store.survey(&room, &[file(1), file(2)]).await.unwrap().log_bytes;
-    let large = || Entry { file: file(2), source: Source::default(), bytes: text.clone() };
+    let large = || Entry::new(file(2), Source::default(), text.clone());
     assert!(bytes().await < 1000);
     let logged = store.append(&room, epoch, batch("o1", 1, vec![update(1, "x"), large()])).await.unwrap();
     let size = LARGE as u64;

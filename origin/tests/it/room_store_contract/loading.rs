@@ -43,3 +43,15 @@ pub(super) async fn a_sealed_room_lets_nobody_in_until_it_is_erased(store: Arc<d
     assert!(matches!(store.join(&room, "o1", LEASE).await, Err(StoreError::Sealed)));
     until(async || store.join(&room, "o1", LEASE).await.is_ok()).await;
 }
+
+pub(super) async fn a_room_has_a_secret_for_as_long_as_it_is_populated(store: Arc<dyn RoomStore>) {
+    let (room, other) = (any_room(), any_room());
+    let epoch = populate(&*store, &room, vec![base(1)]).await.epoch;
+    populate(&*store, &other, vec![base(1)]).await;
+    let secret = store.secret(&room).await.unwrap();
+    assert!(secret.len() >= 16);
+    assert!(matches!(store.join(&room, "o2", LEASE).await.unwrap(), Joined::Ready(_)));
+    store.append(&room, epoch, batch("o1", 1, vec![update(1, "x")])).await.unwrap();
+    assert_eq!(store.secret(&room).await.unwrap(), secret);
+    assert!(!store.secret(&other).await.unwrap().is_empty());
+}

@@ -40,13 +40,13 @@ pub(crate) async fn populate(store: &dyn RoomStore, room: &RoomId, bases: Vec<Ba
 
 /// A change of a file, of no hub.
 pub(crate) fn update(n: u8, bytes: &'static str) -> Entry {
-    Entry { file: file(n), source: Source::default(), bytes: Bytes::from_static(bytes.as_bytes()) }
+    Entry::new(file(n), Source::default(), Bytes::from_static(bytes.as_bytes()))
 }
 
 /// An event that `hub` counts as `hub_seq`.
 pub(crate) fn event(hub: &str, hub_seq: u64) -> Entry {
     let source = Source { hub: hub.to_owned(), hub_seq, channel: 0 };
-    Entry { file: FileId::room(), source, bytes: Bytes::from(format!("{hub}{hub_seq}")) }
+    Entry::new(FileId::room(), source, Bytes::from(format!("{hub}{hub_seq}")))
 }
 
 /// A batch.

@@ -31,6 +31,11 @@ macro_rules! contract_of {
             a_batch_over_several_files_is_read_in_its_order
             of_a_batch_that_was_merged_in_part_the_rest_is_kept
             a_batch_may_be_long
+            text_of_a_client_that_somebody_else_has_logged_meanwhile_is_not_logged_twice
+            what_a_batch_extends_is_counted_within_it
+            a_room_that_is_populated_anew_counts_anew
+            a_client_belongs_to_who_has_extended_it_until_the_room_is_populated_anew
+            a_room_has_a_secret_for_as_long_as_it_is_populated
             an_ack_keeps_what_was_logged_meanwhile
             an_ack_that_comes_too_late_changes_nothing
             the_last_to_leave_removes_a_clean_room_only

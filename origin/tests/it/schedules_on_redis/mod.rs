@@ -146,7 +146,16 @@ fn text_of_chat(json: &[u8]) -> Option<String> {
 
 fn update(channel: ChannelId, file: &FileId, hub_seq: u64, bytes: &Bytes) -> HubMessage {
     let (file, kind, bytes) = (file.clone(), ChangeKind::Update, bytes.clone());
-    HubMessage::Update { channel, file, hub_seq, kind, grant_version: 0, may_edit: true, bytes }
+    HubMessage::Update {
+        channel,
+        file,
+        hub_seq,
+        kind,
+        grant_version: 0,
+        may_edit: true,
+        author: "".into(),
+        bytes,
+    }
 }
 
 /// Two updates of one author, the second on top of the first.

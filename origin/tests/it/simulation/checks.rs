@@ -45,7 +45,7 @@ impl World {
         let epoch = Epoch(self.store.position.epoch.0 + 1);
         self.store.position = Position { epoch, seq: 0, ts: self.store.position.ts + 1 };
         let names = self.store.names.iter().map(|(id, path)| (id.clone(), path.clone())).collect();
-        self.hosts[host].room.begin(self.store.position, names, 0);
+        self.hosts[host].room.begin(self.store.position, names, 0, "secret".to_owned());
         self.settle_host(host);
     }
 
@@ -64,7 +64,7 @@ impl World {
         }
         let names: Vec<_> = self.store.names.iter().map(|(id, path)| (id.clone(), path.clone())).collect();
         for host in 0..self.hosts.len() {
-            self.hosts[host].room.begin(self.store.position, names.clone(), 0);
+            self.hosts[host].room.begin(self.store.position, names.clone(), 0, "secret".to_owned());
             self.settle_host(host);
         }
     }
@@ -92,7 +92,7 @@ impl World {
     pub(crate) fn begin_again(&mut self, host: usize) {
         let names = self.store.names.iter().map(|(id, path)| (id.clone(), path.clone())).collect();
         self.store.published.entry(host).or_default().clear();
-        self.hosts[host].room.begin(self.store.position, names, 100);
+        self.hosts[host].room.begin(self.store.position, names, 100, "secret".to_owned());
         self.settle_host(host);
     }
 

@@ -24,6 +24,8 @@ pub(crate) struct Client {
     pub(crate) version: Option<&'static str>,
     pub(crate) doc: Doc,
     pub(crate) id: u64,
+    /// Whose it is.
+    pub(crate) member: u64,
     /// What the provider counts; `hasUnsyncedChanges` is that it is not 0.
     pub(crate) unsynced: u32,
     pub(crate) synced: bool,
@@ -65,6 +67,7 @@ impl Client {
             version: Some("4.8.0"),
             doc,
             id,
+            member: id,
             unsynced: 0,
             synced: false,
             online: false,
@@ -286,18 +289,22 @@ impl Client {
 
     /// Applies an update when what it depends on is there. Yjs keeps what comes too early; yrs 0.28 is not to be
     /// trusted with that, and this is a model of a Yjs client.
-    fn apply(&mut self, update: &[u8]) {
+    pub(crate) fn apply(&mut self, update: &[u8]) {
         self.early.push(Bytes::copy_from_slice(update));
         loop {
-            let history = History::of(&self.whole()).expect("an own document");
-            let fits = |update: &Bytes| history.admit(&Ahead::default(), update).is_ok();
+            let mut history = History::of(&self.whole()).expect("an own document");
+            let fits = |update: &Bytes| {
+                let fits = history.admit(&Ahead::default(), update).is_ok();
+                history.settle();
+                fits
+            };
             let Some(at) = self.early.iter().position(fits) else { return };
             let update = Update::decode_v1(&self.early.remove(at)).expect("an update");
             self.doc.transact_mut().apply_update(update).expect("an update that applies");
         }
     }
 
-    fn whole(&self) -> Vec<u8> {
+    pub(crate) fn whole(&self) -> Vec<u8> {
         self.doc.transact().encode_state_as_update_v1(&StateVector::default())
     }
 

@@ -8,6 +8,7 @@ mod world;
 mod shells;
 mod checks;
 mod schedules;
+mod same_client;
 mod emptied;
 mod liveness;
 mod seeded;

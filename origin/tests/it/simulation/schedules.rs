@@ -56,13 +56,15 @@ fn schedule_1_a_replayed_change_is_acknowledged_once_though_nobody_remembers_who
 #[test]
 fn schedule_2_a_member_who_opens_a_file_gets_what_neighbours_have_in_flight() {
     let (mut world, a, _) = two_members();
-    world.clients[a].edit(0, Some("in flight"));
+    world.clients[a].edit(0, Some("logged, "));
+    world.run();
+    world.clients[a].edit(8, Some("in flight"));
     world.deliver_from(a);
     let held = std::mem::take(&mut world.pipes.last_mut().unwrap().up);
     let late = world.join(0, FILE, false);
     world.run();
-    assert_eq!(world.logged_text(FILE), "", "nothing is logged yet");
-    assert_eq!(world.clients[late].text(), "in flight");
+    assert_eq!(world.logged_text(FILE), "logged, ", "the rest is not");
+    assert_eq!(world.clients[late].text(), "logged, in flight");
     world.pipes.last_mut().unwrap().up.extend(held);
     world.run();
     world.assert_converged(FILE);
@@ -160,6 +162,8 @@ fn schedule_5_the_hub_refuses_what_the_origin_would_before_anybody_sees_it() {
 #[test]
 fn schedule_5_a_refusal_after_fan_out_leaves_nobody_to_type_on_top_of_it() {
     let (mut world, a, b) = two_members();
+    world.clients[a].edit(0, Some("logged, "));
+    world.run();
     world.clients[a].edit(0, Some("refused"));
     world.deliver_from(a);
     let Some(HubMessage::Update { channel, file, hub_seq, .. }) = world.going_up(0).pop() else {

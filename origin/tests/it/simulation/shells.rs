@@ -49,7 +49,10 @@ impl World {
                 }
             }
             Effect::Admit { channel, .. } => {
-                let id = channel.session().as_u64().to_string();
+                // Tabs of one member have one client id, and one name.
+                let session = channel.session();
+                let client = shell.sockets.get(&session).map(|client| self.clients[*client].member);
+                let id = client.unwrap_or(session.as_u64()).to_string();
                 let member = Member { id: id.as_str().into(), name: "member".into() };
                 let grant = Grant { member, role, expires: None, version: 1, rules: [].into() };
                 shell.hub.admitted(channel, Ok(grant), self.now);

@@ -32,6 +32,7 @@ pub(crate) struct Store {
     archive: BTreeMap<FileId, Bytes>,
     marks: BTreeMap<String, u64>,
     answers: BTreeMap<String, (u64, Vec<Logged>)>,
+    clocks: BTreeMap<(FileId, u64), u32>,
     pub(crate) faults: VecDeque<Fault>,
     /// What was published, for each origin that has not taken it yet.
     pub(crate) published: BTreeMap<usize, VecDeque<Published>>,
@@ -52,6 +53,7 @@ impl Store {
             bases: BTreeMap::new(),
             marks: BTreeMap::new(),
             answers: BTreeMap::new(),
+            clocks: BTreeMap::new(),
             faults: VecDeque::new(),
             published: BTreeMap::new(),
         }
@@ -67,6 +69,17 @@ impl Store {
         {
             return Ok(answer.clone());
         }
+        let mut clocks = self.clocks.clone();
+        for entry in &batch.entries {
+            for extension in &entry.extensions {
+                let known = clocks.entry((entry.file.clone(), extension.client)).or_default();
+                if *known > extension.from {
+                    return Err(StoreError::Overtaken);
+                }
+                *known = extension.to;
+            }
+        }
+        self.clocks = clocks;
         let mut answer = Vec::new();
         let mut entries = Vec::new();
         for entry in batch.entries {
@@ -131,6 +144,7 @@ impl Store {
         self.log.clear();
         self.marks.clear();
         self.answers.clear();
+        self.clocks.clear();
         for queue in self.published.values_mut() {
             queue.clear();
             queue.push_back(Published::Epoch(epoch));

@@ -91,12 +91,13 @@ impl World {
                 origin: format!("o{at}"),
                 create_on_open: true,
                 shared: hosts > 1,
+                owned: true,
                 confirm: false,
                 behind: 20_000,
             };
             let mut room = Room::new(settings);
             let names = world.store.names.iter().map(|(id, path)| (id.clone(), path.clone())).collect();
-            room.begin(world.store.position, names, 0);
+            room.begin(world.store.position, names, 0, "secret".to_owned());
             world.store.published.insert(at, VecDeque::new());
             world.hosts.push(Host { room, jobs: VecDeque::new() });
         }
@@ -137,7 +138,10 @@ impl World {
     }
 
     fn invite(&mut self, hub: usize, file: &str, bare: bool) -> usize {
-        let id = self.clients.len() as u64 + 1;
+        self.invite_as(self.clients.len() as u64 + 1, hub, file, bare)
+    }
+
+    pub(super) fn invite_as(&mut self, id: u64, hub: usize, file: &str, bare: bool) -> usize {
         self.clients.push(Client::new(id, file, bare));
         self.inboxes.push(VecDeque::new());
         self.places.push(None);

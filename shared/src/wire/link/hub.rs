@@ -41,17 +41,23 @@ fn write(message: &HubMessage, body: &mut Writer) -> u8 {
             body.var(channel.0);
             3
         }
-        HubMessage::Update { channel, file, hub_seq, kind, grant_version, may_edit, bytes } => {
+        HubMessage::Update { channel, file, hub_seq, kind, grant_version, may_edit, author, bytes } => {
             body.var(channel.0);
             body.text(file.as_str());
             body.var(*hub_seq);
             body.u8(match kind {
                 ChangeKind::Update => 0,
-                ChangeKind::Step2 => 1,
+                ChangeKind::Step2 | ChangeKind::Held => 1,
             });
             body.var((*grant_version).into());
             body.u8((*may_edit).into());
             body.bytes(bytes);
+            let held = *kind == ChangeKind::Held;
+            // Without either it is as before there were any.
+            if held || !author.is_empty() {
+                body.u8(held.into());
+                body.text(author);
+            }
             4
         }
         HubMessage::Sync { channel, file, ask, state_vector } => {
@@ -111,19 +117,20 @@ fn read(tag: u8, body: &mut Body<'_>) -> Result<Option<HubMessage>, Unreadable> 
             HubMessage::Open { channel, name, grant: body.rules_of(grant)? }
         }
         3 => HubMessage::Close { channel: body.channel()? },
-        4 => HubMessage::Update {
-            channel: body.channel()?,
-            file: body.file()?,
-            hub_seq: body.number()?,
-            kind: match body.number()? {
-                0 => ChangeKind::Update,
-                1 => ChangeKind::Step2,
-                _ => return Err(Unreadable),
-            },
-            grant_version: body.small_number()?,
-            may_edit: body.flag()?,
-            bytes: body.bytes()?,
-        },
+        4 => {
+            let (channel, file, hub_seq) = (body.channel()?, body.file()?, body.number()?);
+            let (is_step2, grant_version) = (body.flag()?, body.small_number()?);
+            let (may_edit, bytes) = (body.flag()?, body.bytes()?);
+            // Hubs of before end here.
+            let held = body.is_left() && body.flag()?;
+            let author = if body.is_left() { body.text()? } else { String::new() }.into();
+            let kind = match (is_step2, held) {
+                (false, _) => ChangeKind::Update,
+                (true, false) => ChangeKind::Step2,
+                (true, true) => ChangeKind::Held,
+            };
+            HubMessage::Update { channel, file, hub_seq, kind, grant_version, may_edit, author, bytes }
+        }
         5 => HubMessage::Sync {
             channel: body.channel()?,
             file: body.file()?,

@@ -63,6 +63,11 @@ pub(super) fn write_frame<M>(messages: &[M], message: impl Fn(&M, &mut Writer) -
 }
 
 impl Body<'_> {
+    /// Whether the body goes on.
+    pub(super) fn is_left(&self) -> bool {
+        self.reader.left() > 0
+    }
+
     pub(super) fn number(&mut self) -> Result<u64, Unreadable> {
         Ok(self.reader.var(u64::MAX)?)
     }
@@ -125,7 +130,7 @@ impl Body<'_> {
 
     /// The rules of a grant, if the body goes on: they are at its end.
     pub(super) fn rules_of(&mut self, grant: Grant) -> Result<Grant, Unreadable> {
-        if self.reader.left() == 0 {
+        if !self.is_left() {
             return Ok(grant);
         }
         let mut rules = Vec::new();

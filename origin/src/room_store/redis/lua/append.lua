@@ -3,9 +3,12 @@
 -- K: meta origins files dirty events, log of each distinct file
 -- A: epoch, run id of the server if known, origin, batch number, events kept, size from which a record is published as a
 --    reference, publish, channel, distinct files, of each entry the index of the key of its log and its record, and
---    of an event also hub and hub_seq
+--    of an event also hub and hub_seq, of an update its author (or nothing) and its extensions: client (u64), clock
+--    before it and with it (u32 each)
 -- -> answers: number, first seq, first ts (u64 each), then of each entry 'n' (the next of these) or 'd', seq, ts
--- errors COLD, EPOCH <current>, BEHIND <last number>, NOFILE; nothing is written on these
+-- errors COLD, EPOCH <current>, BEHIND <last number>, NOFILE, OVERTAKEN: somebody else has logged more of a client than
+-- the sender knew when it judged the batch, OWNED <file> <client> <author> if that client belongs to another author;
+-- nothing is written on these
 -- Message: 1, 'U', epoch, first seq, first ts, then of each new entry: length and file, length and record
 -- What a batch brings a file is one entry of its log, since each costs; a reference is one of its own. The id is that
 -- of the last change, the fields are the records by their place in the batch, which gives seq and ts, or 'd' if there
@@ -27,6 +30,30 @@ if number > 0 then
 end
 for i = 6, #KEYS do
   if not redis.call('ZSCORE', KEYS[3], ARGV[i + 3]) then return redis.error_reply('NOFILE in the room') end
+end
+
+-- Up to where the text of each client is logged, and the author to whom it belongs, by file and client.
+local clocks, owners, args, i = {}, {}, ARGV, #KEYS + 4
+while i < #args do
+  local log = tonumber(args[i])
+  if log > 5 then
+    local file, author, extensions, at = args[log + 3], args[i + 2], args[i + 3], 1
+    while at < #extensions do
+      local client, from, to
+      local field = 'k:' .. file .. string.sub(extensions, at, at + 7)
+      client, from, to, at = struct.unpack('>I8I4I4', extensions, at)
+      if not clocks[field] then
+        local known, owner = string.match(redis.call('HGET', KEYS[2], field) or '0 ', '^(%d+) (.*)$')
+        clocks[field], owners[field] = tonumber(known), owner
+      end
+      if clocks[field] > from then return redis.error_reply('OVERTAKEN by another') end
+      if author ~= '' and owners[field] ~= '' and owners[field] ~= author then
+        return redis.error_reply('OWNED ' .. file .. ' ' .. dec(client) .. ' ' .. owners[field])
+      end
+      clocks[field], owners[field] = to, author ~= '' and author or owners[field]
+    end
+  end
+  i = i + 4
 end
 
 local now, seq, ts = now_us(), tonumber(m[3]), tonumber(m[4])
@@ -75,11 +102,13 @@ local function write(log)
   entries[log], ended[log] = {}, last
 end
 
-local args, i, events = ARGV, #KEYS + 4, false
+local events = false
+i = #KEYS + 4
 while i < #args do
   local log, record = tonumber(args[i]), args[i + 1]
   i = i + 2
   if log > 5 then
+    i = i + 2
     if not begun[log] then begun[log], entries[log] = added, {} end
     local is_reference = #record >= reference_from
     -- A reference names an entry. And Lua's stack is not endless.
@@ -114,6 +143,7 @@ for log, first in pairs(begun) do
   redis.call('ZADD', KEYS[4], 'NX', dec(first_ts + first), args[log + 3])
 end
 for hub, mark in pairs(marks) do redis.call('HSET', KEYS[2], 'e:' .. hub, dec(mark)) end
+for field, clock in pairs(clocks) do redis.call('HSET', KEYS[2], field, dec(clock) .. ' ' .. owners[field]) end
 if events then trim_events(KEYS[1], KEYS[5], tonumber(ARGV[5]), tonumber(m[6])) end
 local answer = table.concat(answers)
 if number > 0 then redis.call('HSET', KEYS[2], batch_of, answer) end

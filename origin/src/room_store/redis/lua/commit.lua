@@ -1,5 +1,6 @@
 #!lua
--- Opens the room on the staged bases, all in one step, with a new epoch and seq 0.
+-- Opens the room on the staged bases, all in one step, with a new epoch and seq 0. The loader's token, which was drawn
+-- for this and which nobody else has seen, is the secret of its origins from then on.
 -- K: meta members files dirty names origins events, (base, log) of each file
 -- A: loader token, timestamp to stay above, publish, channel, (file, path) of each
 -- -> {epoch, ts}; error STALE if the token is no longer the loader's or a staged base has vanished
@@ -26,7 +27,8 @@ in_hundreds(logs, function(...) redis.call('UNLINK', ...) end)
 in_hundreds(changed, function(...) redis.call('ZADD', KEYS[3], ...) end)
 in_hundreds(names, function(...) redis.call('HSET', KEYS[5], ...) end)
 redis.call('HDEL', KEYS[1], 'lk', 'lo', 'lx')
-redis.call('HSET', KEYS[1], 'v', 1, 'st', 'R', 'e', epoch, 's', 0, 't', ts, 'bt', ts, 'tr', 0, 'rid', run_id())
+redis.call('HSET', KEYS[1], 'v', 1, 'st', 'R', 'e', epoch, 's', 0, 't', ts, 'bt', ts, 'tr', 0, 'rid', run_id(),
+  'sk', ARGV[1])
 redis.call('PERSIST', KEYS[1])
 redis.call('PERSIST', KEYS[2])
 redis.call(ARGV[3], ARGV[4], '\1E' .. struct.pack('>I8I8', now, 0))
