@@ -188,8 +188,8 @@ mod tests {
         };
         assert!(is_alive(grandchild));
         group.ask_to_end();
-        group.wait_for_end(Duration::from_secs(5), &Stop::never()).unwrap();
-        let deadline = now() + Duration::from_secs(5);
+        group.wait_for_end(Duration::from_secs(60), &Stop::never()).unwrap();
+        let deadline = now() + Duration::from_secs(60);
         while is_alive(grandchild) && now() < deadline {
             thread::sleep(POLL);
         }

@@ -130,7 +130,7 @@ mod tests {
             time::timeout(Duration::from_secs(60), waiting).await.unwrap().unwrap();
         }
         blocked.wait();
-        assert!(threads.stop(Duration::from_secs(10)).await);
+        assert!(threads.stop(Duration::from_secs(60)).await);
     }
 
     #[tokio::test]

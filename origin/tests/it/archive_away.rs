@@ -26,7 +26,7 @@ async fn goes_away_and_comes_back(harm: Harm) {
         format!("--mongodb-url={}", address.expose_secret()),
     ];
     let intervals =
-        ["--flush-attempts=2", "--flush-backoff-ms=100", "--flush-timeout-ms=700", "--sweep-ms=500"];
+        ["--flush-attempts=2", "--flush-backoff-ms=100", "--flush-timeout-ms=5000", "--sweep-ms=500"];
     let flags = [&[stores[0].as_str(), stores[1].as_str(), "--flush-limit=1000"], &intervals[..]].concat();
     let origin = TestOrigin::start(&flags).await;
     let (room, left) = (any_room(), any_room());

@@ -111,7 +111,7 @@ async fn a_loader_that_stalls_is_replaced_and_cannot_commit_any_more() {
     let epoch = store.commit(&room, &token, vec![base(1)], 0).await.unwrap().epoch;
     assert!(matches!(store.commit(&room, &stalled, vec![], 0).await, Err(StoreError::Stale)));
     assert_eq!(store.leave(&room, "o2", epoch).await.unwrap(), Left::Members(1), "o1 still has its lease");
-    NOW.fetch_add(20_000_000, Relaxed);
+    NOW.fetch_add(LEASE.as_micros().try_into().unwrap(), Relaxed);
     assert_eq!(store.leave(&room, "nobody", epoch).await.unwrap(), Left::Gone);
 }
 

@@ -30,7 +30,10 @@ use yrs::{ReadTxn, Transact};
 use self::bench::{Bench, Hook, NOW, change, first_write, types};
 use crate::{
     room_store_contract::setup::{LEASE, any_room, batch, file, path, populate},
-    support::documents::{load, typed},
+    support::{
+        PATIENCE,
+        documents::{load, typed},
+    },
 };
 
 #[tokio::test]
@@ -361,7 +364,7 @@ async fn the_threads_flush_what_they_find_and_stop_after_their_work() {
     threads.run(async move |stop| sweeper.run(Duration::from_secs(60), &stop).await);
     let (room, ok, thread) = done.recv().await.unwrap();
     assert_eq!((room, ok, &*thread), (bench.room.clone(), true, "flush"));
-    assert!(threads.stop(Duration::from_secs(10)).await);
+    assert!(threads.stop(PATIENCE).await);
     assert_eq!(bench.stored(1).await.text, "one!");
     assert!(done.recv().await.is_none(), "the threads have ended");
 }

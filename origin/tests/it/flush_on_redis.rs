@@ -1,6 +1,6 @@
 //! Flushes of origins whose rooms and queue are in Redis: the last leaver, a full server, jobs and their traces.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use origin::{
     archive::{Archive, NewShard, sqlite::SqliteArchive},
@@ -19,7 +19,7 @@ use crate::{
         TestOrigin,
         archive::{Between, Through},
         proxy::{Harm, Proxy},
-        redis::{Redis, open, open_with, until, with_user},
+        redis::{Redis, SOON, open, open_with, until, with_user},
     },
 };
 
@@ -69,7 +69,7 @@ async fn the_last_leave_starts_the_job_that_waits_for_its_time() {
 async fn who_leaves_while_others_have_used_the_window_up_is_gone_with_the_next() {
     let redis = Redis::start(&[]).await;
     let url = format!("--redis-url={}", with_user(&redis.url()).await);
-    let flags = [&url, NEVER, "--flush-limit=1", "--flush-window-ms=8000"];
+    let flags = [&url, NEVER, "--flush-limit=1", "--flush-window-ms=30000"];
     let origin = TestOrigin::start(&flags).await;
     let first = typed_and_left(&origin, "one").await;
     until_gone(&redis, &first).await;
@@ -118,7 +118,7 @@ impl Between for Gone {
 async fn a_flush_asks_a_redis_that_is_away_for_one_of_its_files() {
     let redis = Redis::start(&[]).await;
     let proxy = Proxy::start(([127, 0, 0, 1], redis.port()).into()).await;
-    let store = open_with(&format!("redis://{}", proxy.address()), Duration::from_millis(300), None).store;
+    let store = open_with(&format!("redis://{}", proxy.address()), SOON, None).store;
     let (room, _dir, archive) = shard().await;
     typed_in(&*store, &room, 20).await;
 

@@ -42,12 +42,12 @@ fn quick() -> FlushSettings {
         window_ms: 1000,
         attempts: 3,
         backoff_ms: 20,
-        timeout_ms: 5000,
+        timeout_ms: 60_000,
     }
 }
 
 async fn a_room_asked_for_again_while_it_waits_has_one_job(queues: Queues) {
-    let rig = Rig::new(&queues, quick()).await;
+    let rig = Rig::new(&queues, FlushSettings { delay_ms: 3_600_000, ..quick() }).await;
     rig.queue.ensure(&room(1)).await.unwrap();
     for _ in 0..5 {
         rig.queue.request(&room(1));
@@ -55,6 +55,7 @@ async fn a_room_asked_for_again_while_it_waits_has_one_job(queues: Queues) {
     }
     assert_eq!(rig.queue.job(&room(1)).await.unwrap(), Some(JobState::Delayed));
     assert_eq!(rig.queue.depth().await.unwrap(), Depth { delayed: 1, ..Depth::default() });
+    rig.queue.request_now(&room(1));
     let running = rig.run(|_, _| Ok(()));
     rig.until_idle().await;
     assert_eq!(rig.begun(), [room(1)]);
@@ -118,7 +119,7 @@ async fn a_failed_job_is_tried_again_and_then_kept_with_its_reason(queues: Queue
 }
 
 async fn an_error_a_panic_a_hang_and_a_blocked_thread_end_as_failures_and_free_their_slot(queues: Queues) {
-    let settings = FlushSettings { attempts: 1, concurrency: 1, timeout_ms: 400, ..quick() };
+    let settings = FlushSettings { attempts: 1, concurrency: 1, timeout_ms: 2000, ..quick() };
     let rig = Rig::new(&queues, settings).await;
     let blocked = rig.blocked.clone();
     let running = rig.run_guarded(move |which: RoomId| {
@@ -145,7 +146,7 @@ async fn an_error_a_panic_a_hang_and_a_blocked_thread_end_as_failures_and_free_t
     let mut failed = rig.queue.failed().await.unwrap();
     failed.sort_by(|a, b| a.room.cmp(&b.room));
     let reasons: Vec<_> = failed.iter().map(|job| &*job.reason).collect();
-    let late = "not finished after 400 ms";
+    let late = "not finished after 2000 ms";
     assert_eq!(reasons, ["the archive is away", "panicked: a broken document", late, late]);
     rig.blocked.wait();
     running.stop().await;

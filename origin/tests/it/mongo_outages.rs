@@ -10,6 +10,7 @@ use origin::{
     },
     connections::{ConnectionState, Connections, Purpose},
 };
+use secrecy::SecretString;
 use shared::id::RoomId;
 use tokio::time::{sleep, timeout};
 
@@ -22,31 +23,36 @@ use crate::{
     },
 };
 
+/// For what is to fail by them.
 const DEADLINES: Deadlines = Deadlines {
     operation: Duration::from_millis(1500),
     making: Duration::from_millis(300),
     ping: Duration::from_millis(50),
 };
-/// Long enough to do something between what a server has done and its answer.
-const SLOW: Harm = Harm::Delay(DELAY);
-const DELAY: Duration = Duration::from_millis(150);
+/// For what fails by the end of its connection.
+const PATIENT: Deadlines = Deadlines { operation: PATIENCE, ..DEADLINES };
 
 async fn through_a_proxy() -> (MongoArchive, Proxy) {
     let (proxy, address) = mongo::proxied().await;
-    (MongoArchive::open_within(&address, DEADLINES).await.unwrap(), proxy)
+    (opened(&address, DEADLINES).await, proxy)
 }
 
-async fn collection(name: &str) -> mongodb::Collection<Document> {
-    mongo::database().await.collection(name)
+/// One that looks for a server for that long, and waits for its answers as long as it takes.
+async fn patiently_through_a_proxy(selection: Duration) -> (MongoArchive, Proxy) {
+    let (proxy, address) = mongo::proxied_within(selection).await;
+    (opened(&address, PATIENT).await, proxy)
 }
 
-/// Cuts every connection as soon as other tools see such a document: what was done then is not answered.
-async fn cut_after(proxy: &Proxy, name: &str, seen: Document) {
-    let collection = collection(name).await;
-    while collection.find_one(seen.clone()).await.unwrap().is_none() {
-        sleep(Duration::from_millis(5)).await;
-    }
-    heal(proxy);
+/// An archive that knows its server.
+async fn opened(address: &SecretString, deadlines: Deadlines) -> MongoArchive {
+    let archive = MongoArchive::open_within(address, deadlines).await.unwrap();
+    let answers = async {
+        while archive.ping().await.is_err() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, answers).await.unwrap();
+    archive
 }
 
 /// Those who come are served; those who are here are cut.
@@ -80,8 +86,8 @@ async fn everything_fails(archive: &MongoArchive, id: &RoomId) {
 #[tokio::test]
 async fn a_failed_read_is_an_error_and_never_no_such_shard() {
     let (archive, proxy) = through_a_proxy().await;
-    let id = any_room();
-    archive.create(shard(&id, vec![write(1, "one", "w1")])).await.unwrap();
+    let (other, id) = (mongo::archive().await, any_room());
+    other.create(shard(&id, vec![write(1, "one", "w1")])).await.unwrap();
     for harm in [Harm::BlackHole, Harm::SwallowAnswers, Harm::Cut] {
         proxy.harm_all(harm);
         everything_fails(&archive, &id).await;
@@ -95,22 +101,19 @@ async fn a_failed_read_is_an_error_and_never_no_such_shard() {
             }
         });
         assert_eq!(found.await.unwrap().unwrap().files.len(), 1, "after {harm:?}");
-        let stored = archive.file(&id, &file(1)).await.unwrap().unwrap();
+        let stored = other.file(&id, &file(1)).await.unwrap().unwrap();
         assert_eq!((&*stored.text, stored.version), ("one", 1));
     }
 }
 
 #[tokio::test]
 async fn a_write_whose_answer_is_lost_is_known_as_its_own() {
-    let (archive, proxy) = through_a_proxy().await;
+    let (archive, proxy) = patiently_through_a_proxy(PATIENCE).await;
     let id = any_room();
     archive.create(shard(&id, vec![write(1, "one", "w1")])).await.unwrap();
     for (known, n) in [(Some(1), 1), (None, 2)] {
-        proxy.harm_all(SLOW);
-        let (saved, ()) = tokio::join!(
-            archive.save_file(&id, known, write(n, "two", "w2")),
-            cut_after(&proxy, "files", doc! { "_id": format!("{id}/{}", file(n)), "wid": "w2" }),
-        );
+        let lost = proxy.lose_answer(mongo::command("update", "files"), Harm::None);
+        let (saved, ()) = tokio::join!(archive.save_file(&id, known, write(n, "two", "w2")), lost);
         assert_eq!(saved.unwrap(), Saved::Written(known.unwrap_or(0) + 1));
         let stored = archive.file(&id, &file(n)).await.unwrap().unwrap();
         assert_eq!((&*stored.text, stored.version), ("two", known.unwrap_or(0) + 1));
@@ -119,39 +122,36 @@ async fn a_write_whose_answer_is_lost_is_known_as_its_own() {
 
 #[tokio::test]
 async fn a_first_write_that_comes_after_its_shard_was_deleted_does_not_stay() {
-    let (archive, proxy) = through_a_proxy().await;
+    let (archive, proxy) = patiently_through_a_proxy(PATIENCE).await;
     let (other, id) = (mongo::archive().await, any_room());
     archive.create(shard(&id, vec![])).await.unwrap();
-    proxy.harm_all(SLOW);
+    // By then the shard has been looked at.
+    let mut write_of_it = proxy.hold(mongo::command("update", "files"));
     let delete_meanwhile = async {
-        // The shard has been looked at, with an answer after two delays; the write takes one more.
-        sleep(2 * DELAY + DELAY / 2).await;
+        write_of_it.here().await;
         assert!(other.delete(&id).await.unwrap());
+        write_of_it.let_go();
     };
     let (saved, ()) = tokio::join!(archive.save_file(&id, None, write(1, "late", "w1")), delete_meanwhile);
     assert_eq!(saved.unwrap(), Saved::NoShard);
-    let left = collection("files").await.count_documents(doc! { "shard": id.as_str() }).await.unwrap();
-    assert_eq!(left, 0);
+    let files = mongo::database().await.collection::<Document>("files");
+    assert_eq!(files.count_documents(doc! { "shard": id.as_str() }).await.unwrap(), 0);
 }
 
 #[tokio::test]
 async fn a_shard_whose_making_is_not_answered_is_made_or_not_but_never_half() {
-    let (archive, proxy) = through_a_proxy().await;
+    let (archive, proxy) = patiently_through_a_proxy(PATIENCE).await;
     let made = any_room();
-    proxy.harm_all(SLOW);
-    let (outcome, ()) = tokio::join!(
-        archive.create(shard(&made, vec![write(1, "one", "w1")])),
-        cut_after(&proxy, "shards", doc! { "_id": made.as_str(), "title": "A title" }),
-    );
+    // The first update of a shard is the commit.
+    let lost = proxy.lose_answer(mongo::command("update", "shards"), Harm::None);
+    let (outcome, ()) = tokio::join!(archive.create(shard(&made, vec![write(1, "one", "w1")])), lost);
     outcome.unwrap();
     assert_eq!(archive.files(&made).await.unwrap().len(), 1);
 
+    let (archive, proxy) = patiently_through_a_proxy(Duration::from_secs(2)).await;
     let unmade = any_room();
-    proxy.harm_all(SLOW);
-    let (outcome, ()) = tokio::join!(archive.create(shard(&unmade, vec![write(1, "one", "w1")])), async {
-        cut_after(&proxy, "files", doc! { "shard": unmade.as_str() }).await;
-        proxy.harm_all(Harm::Cut);
-    });
+    let lost = proxy.lose_answer(mongo::command("insert", "files"), Harm::Cut);
+    let (outcome, ()) = tokio::join!(archive.create(shard(&unmade, vec![write(1, "one", "w1")])), lost);
     assert!(matches!(outcome, Err(ArchiveError::Failed(_))), "{outcome:?}");
     let other = mongo::hasty_archive().await;
     assert_eq!(other.find_by_id(&unmade).await.unwrap(), None);

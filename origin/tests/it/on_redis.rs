@@ -81,7 +81,7 @@ async fn members_who_type_at_the_same_time_at_two_origins_end_equal() {
 async fn a_server_that_is_away_shows_as_degraded_and_takes_no_traffic_away() {
     let redis = Redis::start(&[]).await;
     let flags = [format!("--redis-url={}", redis.url()), "--subscriber-probe-ms=100".to_owned()];
-    let flags = [flags[0].as_str(), flags[1].as_str(), "--redis-deadline-ms=200"];
+    let flags = [flags[0].as_str(), flags[1].as_str(), "--redis-deadline-ms=1000"];
     let origin = TestOrigin::start(&flags).await;
     let stands = async |word: &str| {
         let answer = origin.get("/readyz").await;
@@ -213,7 +213,7 @@ async fn a_room_whose_subscription_cannot_be_had_again_goes_on_and_hears_what_it
     let redis = Redis::start(&[]).await;
     let url = format!("--redis-url={}", with_user(&redis.url()).await);
     // Whoever waited for a subscription would wait for longer than anybody's patience.
-    let origin = TestOrigin::start(&[&url, "--redis-deadline-ms=60000", "--subscriber-probe-ms=100"]).await;
+    let origin = TestOrigin::start(&[&url, "--redis-deadline-ms=600000", "--subscriber-probe-ms=100"]).await;
     let room = any_room();
     let mut ada = origin.client(room.as_str()).await;
     ada.open("a.txt").await;

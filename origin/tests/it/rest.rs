@@ -170,7 +170,7 @@ async fn what_is_stored_is_there_after_a_restart() {
 
 #[tokio::test]
 async fn a_file_that_is_not_stored_yet_is_listed_with_its_shard() {
-    let origin = TestOrigin::start(&["--flush-delay-ms=60000"]).await;
+    let origin = TestOrigin::start(&["--flush-delay-ms=3600000"]).await;
     let made = json!({ "id": "demo", "files": [{ "path": "b.txt", "text": "b" }] });
     assert_eq!(origin.post("/api/v1/shards", &made).await.status, 201);
     let mut ada = origin.client("demo").await;

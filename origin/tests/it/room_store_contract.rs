@@ -31,6 +31,7 @@ use self::known::*;
 use self::loading::*;
 use self::roll::*;
 use self::setup::{LEASE, any_room, base, batch, event, file, path, populate, seq_now, texts, update};
+use crate::support::PATIENCE;
 
 mod embedded_contract {
     use super::*;

@@ -15,10 +15,8 @@ use super::{
     mortal::Death,
     process::Process,
 };
-use crate::room_store_contract::setup::any_room;
+use crate::{room_store_contract::setup::any_room, support::PATIENCE};
 
-/// Longer than a loader may take until another takes over.
-const PATIENCE: Duration = Duration::from_secs(40);
 /// The processes of a history.
 const NAMES: [&str; 2] = ["first", "second"];
 

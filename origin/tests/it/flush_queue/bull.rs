@@ -138,7 +138,7 @@ async fn who_empties_the_queue_does_not_free_its_workers_from_the_numbers() {
 #[tokio::test]
 async fn a_job_of_a_worker_that_died_is_done_by_another() {
     let (rig, settings, _) = shared(quick()).await;
-    let dying = settings.clone();
+    let dying = BullSettings { lock: Duration::from_secs(1), ..settings.clone() };
     // On a runtime of its own, which ends in the middle of the job.
     let dies = move || {
         let runtime =
@@ -201,8 +201,7 @@ async fn what_was_asked_for_while_redis_was_away_is_done_when_it_is_back() {
 async fn a_black_hole_is_noticed_by_who_adds_and_by_who_works() {
     let redis = Redis::start(&[]).await;
     let proxy = Proxy::start(([127, 0, 0, 1], redis.port()).into()).await;
-    let mut own = settings(&format!("redis://{}", proxy.address()), quick());
-    own.deadline = Duration::from_millis(500);
+    let own = settings(&format!("redis://{}", proxy.address()), quick());
     let rig = Rig::with(bull(own).0, quick());
     let running = rig.run(|_, _| Ok(()));
     rig.queue.ensure(&room(1)).await.unwrap();
@@ -212,7 +211,7 @@ async fn a_black_hole_is_noticed_by_who_adds_and_by_who_works() {
     let asked = async || rig.queue.ensure(&room(2)).await.is_ok();
     until(asked).await;
     let done = async { until(async || rig.begun() == [room(1), room(2)]).await };
-    timeout(PATIENCE * 3, done).await.unwrap();
+    timeout(PATIENCE, done).await.unwrap();
     running.stop().await;
 }
 

@@ -12,7 +12,7 @@ use origin::{
     metrics::Metrics,
 };
 
-use crate::support::redis::{cluster_url, shared_url};
+use crate::support::redis::{SOON, cluster_url, shared_url};
 
 /// Where queues are opened.
 pub(super) enum Queues {
@@ -51,9 +51,10 @@ pub(super) fn settings(url: &str, flush: FlushSettings) -> BullSettings {
         prefix: "bull".to_owned(),
         name: format!("flush-{:016x}", rand::random::<u64>()),
         flush,
-        lock: Duration::from_millis(1000),
+        // Only the test of a worker that dies has one that runs out.
+        lock: Duration::from_secs(60),
         stalled: Duration::from_millis(500),
-        deadline: Duration::from_secs(2),
+        deadline: SOON,
         probe: Duration::from_millis(200),
         worker: "w1".to_owned(),
     }

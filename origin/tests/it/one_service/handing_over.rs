@@ -7,10 +7,10 @@ use futures_util::future::join_all;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::time::{sleep, timeout};
 
-use super::{ARCHIVE, LONG, flags, start, until_gone};
+use super::{ARCHIVE, flags, start, until_gone};
 use crate::{
     room_store_contract::setup::any_room,
-    support::{Client, TestOrigin, redis},
+    support::{Client, PATIENCE, TestOrigin, redis},
 };
 
 const ROOMS: usize = 20;
@@ -47,7 +47,7 @@ impl Moment {
                 sleep(Duration::from_millis(1)).await;
             }
         };
-        timeout(LONG, comes).await.unwrap_or_else(|_| panic!("{room} does not come to be {self:?}"));
+        timeout(PATIENCE, comes).await.unwrap_or_else(|_| panic!("{room} does not come to be {self:?}"));
     }
 }
 

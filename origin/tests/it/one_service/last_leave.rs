@@ -81,7 +81,7 @@ async fn the_last_leave_stores_what_changed_writes_nothing_else_and_leaves_no_ke
     let through = format!("--mongodb-url={}", secrecy::ExposeSecret::expose_secret(&through));
     let url = format!("--redis-url={}", redis::with_user(&server.url()).await);
     // The delay is longer than the test waits: only the last leave flushes.
-    let flags = [url, through, "--flush-delay-ms=60000".to_owned()];
+    let flags = [url, through, "--flush-delay-ms=3600000".to_owned()];
     proxy.record();
     let origin = start(&flags).await;
     let room = any_room().to_string();

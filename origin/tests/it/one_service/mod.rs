@@ -5,14 +5,9 @@ mod handing_over;
 mod last_leave;
 mod unheard;
 
-use std::time::Duration;
-
 use tokio::sync::Mutex;
 
 use crate::support::{TestOrigin, mongo, redis};
-
-/// For what many rooms ask at the same time of a server that takes one command after the other.
-const LONG: Duration = Duration::from_secs(60);
 
 /// Held by whoever asks so much of the archive, or so soon, that another must not do the same beside it.
 static ARCHIVE: Mutex<()> = Mutex::const_new(());

@@ -160,7 +160,11 @@ async fn a_subscriber_that_is_ten_seconds_behind_holds_nobody_up() {
     let through = with_user(&server.url())
         .await
         .replace(&format!("127.0.0.1:{}", server.port()), &proxy.address().to_string());
-    let far = flags(&server, &[&format!("--redis-url={through}"), "--subscriber-probe-ms=500"]).await;
+    let far = flags(
+        &server,
+        &[&format!("--redis-url={through}"), "--subscriber-probe-ms=500", "--redis-deadline-ms=2000"],
+    )
+    .await;
     // The later flag wins.
     let far: Vec<String> = far.into_iter().skip(1).collect();
     let origins = [start(&near).await, start(&far).await];

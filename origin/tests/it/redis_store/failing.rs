@@ -1,7 +1,5 @@
 //! The server is full, emptied, frozen, killed, replaced by one that lags.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use origin::room_store::{
     Backfill, Base, Entry, FlushAck, Joined, Left, Published, RoomStore, StoreError, empty_base,
@@ -16,7 +14,7 @@ use crate::{
     },
     support::{
         proxy::{Harm, Proxy},
-        redis::{Redis, ask, open, open_with, shared_server, shared_store, until},
+        redis::{Redis, SOON, ask, open, open_with, shared_server, shared_store, until},
     },
 };
 
@@ -100,7 +98,7 @@ async fn an_origin_that_lost_its_loaders_token_need_not_wait_for_it_to_expire() 
 #[tokio::test]
 async fn a_frozen_server_leaves_the_outcome_open_and_a_repeat_doubles_nothing() {
     let redis = Redis::start(&[]).await;
-    let opened = open_with(&redis.url(), Duration::from_millis(300), None);
+    let opened = open_with(&redis.url(), SOON, None);
     let (room, store) = (any_room(), opened.store);
     let start = populate(&*store, &room, vec![base(1)]).await;
     redis.freeze();
@@ -119,7 +117,7 @@ async fn a_frozen_server_leaves_the_outcome_open_and_a_repeat_doubles_nothing() 
 async fn an_append_whose_answer_was_lost_is_found_in_the_log() {
     let redis = Redis::start(&[]).await;
     let proxy = Proxy::start(([127, 0, 0, 1], redis.port()).into()).await;
-    let store = open_with(&format!("redis://{}", proxy.address()), Duration::from_millis(300), None).store;
+    let store = open_with(&format!("redis://{}", proxy.address()), SOON, None).store;
     let room = any_room();
     let start = populate(&*store, &room, vec![base(1)]).await;
     // From here on the server knows the script.

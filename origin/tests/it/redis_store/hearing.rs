@@ -21,8 +21,9 @@ use super::{a_while, after, next, until_it_ends};
 use crate::{
     room_store_contract::setup::{LEASE, any_room, base, batch, populate, texts, update},
     support::{
+        PATIENCE,
         proxy::{Harm, Proxy},
-        redis::{Cluster, Redis, open, open_with, shared_store, shared_url, until},
+        redis::{Cluster, Redis, SOON, open, open_with, shared_store, shared_url, until},
     },
 };
 
@@ -66,7 +67,7 @@ async fn a_killed_subscriber_comes_back_and_lets_go_of_who_may_have_missed_somet
 async fn a_black_hole_is_noticed_by_the_probe() {
     let redis = Redis::start(&[]).await;
     let proxy = Proxy::start(([127, 0, 0, 1], redis.port()).into()).await;
-    let opened = open_with(&format!("redis://{}", proxy.address()), Duration::from_millis(300), None);
+    let opened = open_with(&format!("redis://{}", proxy.address()), SOON, None);
     let (store, elsewhere) = (opened.store, open(&redis.url()).store);
     let room = any_room();
     let start = populate(&*store, &room, vec![base(1)]).await;
@@ -80,7 +81,7 @@ async fn a_black_hole_is_noticed_by_the_probe() {
 async fn the_end_of_any_one_connection_hides_nothing() {
     let redis = Redis::start(&[]).await;
     let proxy = Proxy::start(([127, 0, 0, 1], redis.port()).into()).await;
-    let opened = open_with(&format!("redis://{}", proxy.address()), Duration::from_millis(300), None);
+    let opened = open_with(&format!("redis://{}", proxy.address()), SOON, None);
     let (store, elsewhere) = (opened.store, open(&redis.url()).store);
     let room = any_room();
     let start = populate(&*store, &room, vec![base(1)]).await;
@@ -127,7 +128,7 @@ async fn half_closed_and_slow_connections_lose_nothing_unseen() {
 #[tokio::test]
 async fn a_message_that_is_missing_in_the_middle_ends_the_subscription() {
     let room = any_room();
-    let store = open_with(&shared_url().await, Duration::from_secs(2), Some(loses(&room, 2))).store;
+    let store = open_with(&shared_url().await, PATIENCE, Some(loses(&room, 2))).store;
     let start = populate(&*store, &room, vec![base(1)]).await;
     let mut heard = store.subscribe(&room).await.unwrap();
     for (number, text) in [(1, "a"), (2, "b"), (3, "c")] {
@@ -142,7 +143,7 @@ async fn a_message_that_is_missing_in_the_middle_ends_the_subscription() {
 #[tokio::test]
 async fn the_last_message_before_a_silence_is_missed_by_looking_not_by_a_gap() {
     let room = any_room();
-    let store = open_with(&shared_url().await, Duration::from_secs(2), Some(loses(&room, 2))).store;
+    let store = open_with(&shared_url().await, PATIENCE, Some(loses(&room, 2))).store;
     let start = populate(&*store, &room, vec![base(1)]).await;
     let mut heard = store.subscribe(&room).await.unwrap();
     for (number, text) in [(1, "a"), (2, "b")] {
@@ -240,7 +241,7 @@ async fn connections_say_whether_they_are_up_and_are_closed_together() {
     redis.revive().await;
     until(async || up(true).await).await;
     let heard = opened.store.subscribe(&any_room()).await.unwrap();
-    assert!(opened.connections.close_all(Duration::from_secs(2)).await);
+    assert!(opened.connections.close_all(PATIENCE).await);
     assert_eq!(opened.connections.states(), []);
     assert!(heard.is_closed() || heard.is_empty());
     let clients: String = redis.ask(&["CLIENT", "LIST"]).await;

@@ -1,11 +1,8 @@
 //! Everybody at once: what was answered is there, exactly once and in order.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
 use bytes::Bytes;
@@ -19,10 +16,14 @@ use tokio_util::task::TaskTracker;
 use super::next;
 use crate::{
     room_store_contract::setup::{any_room, base, batch, file, populate, update},
-    support::redis::{open, shared_url},
+    support::redis::{open, shared_url, until},
 };
 
 const FILES: u8 = 3;
+
+/// So many answers and flushes at least, however long that takes.
+const ANSWERS: u64 = 1000;
+const FLUSHES: u64 = 100;
 
 /// Four origins append while three flushers replace the bases: base and log of each file are what was answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -33,12 +34,13 @@ async fn bases_and_logs_stay_what_was_answered_while_flushers_race() {
     let empty = |n| Base { state: Bytes::new(), ..base(n) };
     let epoch = populate(&*store, &room, (1..=FILES).map(empty).collect()).await.epoch;
     let mut heard = store.subscribe(&room).await.unwrap();
-    let (tasks, stop) = (TaskTracker::new(), Arc::new(AtomicBool::new(false)));
+    let (tasks, counts) = (TaskTracker::new(), Arc::new(Counts::default()));
     let appenders: Vec<_> = (0..4_u64)
-        .map(|n| tasks.spawn(append_on(open(&url).store, room.clone(), epoch, n, stop.clone())))
+        .map(|n| tasks.spawn(append_on(open(&url).store, room.clone(), epoch, n, counts.clone())))
         .collect();
-    let flushers: Vec<_> =
-        (0..3).map(|_| tasks.spawn(flush_on(open(&url).store, room.clone(), epoch, stop.clone()))).collect();
+    let flushers: Vec<_> = (0..3)
+        .map(|_| tasks.spawn(flush_on(open(&url).store, room.clone(), epoch, counts.clone())))
+        .collect();
     let hearing = tasks.spawn(async move {
         let mut seqs = Vec::new();
         while let Some(Published::Changes(_, changes)) = next(&mut heard).await {
@@ -50,8 +52,8 @@ async fn bases_and_logs_stay_what_was_answered_while_flushers_race() {
         }
         seqs
     });
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    stop.store(true, Relaxed);
+    until(async || counts.answers.load(Relaxed) >= ANSWERS && counts.flushes.load(Relaxed) >= FLUSHES).await;
+    counts.stop.store(true, Relaxed);
     let mut answered = Vec::new();
     for appender in appenders {
         answered.extend(appender.await.unwrap());
@@ -61,7 +63,6 @@ async fn bases_and_logs_stay_what_was_answered_while_flushers_race() {
         let (done, missed) = flusher.await.unwrap();
         (flushes, conflicts) = (flushes + done, conflicts + missed);
     }
-    assert!(answered.len() > 100 && flushes > 10, "{} answers, {flushes} flushes", answered.len());
     answered.sort_unstable_by_key(|(seq, ..)| *seq);
     let seqs: Vec<u64> = answered.iter().map(|(seq, ..)| *seq).collect();
     assert!(seqs.iter().copied().eq(1..=seqs.len() as u64), "without gaps");
@@ -81,16 +82,24 @@ async fn bases_and_logs_stay_what_was_answered_while_flushers_race() {
     assert!(heard.iter().copied().eq(1..=seqs.len() as u64 + 1), "heard without gaps");
 }
 
+/// What has happened so far, and whether it is enough.
+#[derive(Default)]
+struct Counts {
+    answers: AtomicU64,
+    flushes: AtomicU64,
+    stop: AtomicBool,
+}
+
 async fn append_on(
     store: Arc<impl RoomStore>,
     room: RoomId,
     epoch: Epoch,
     origin: u64,
-    stop: Arc<AtomicBool>,
+    counts: Arc<Counts>,
 ) -> Vec<(u64, FileId, String)> {
     let mut answered = Vec::new();
     for number in 1.. {
-        if stop.load(Relaxed) {
+        if counts.stop.load(Relaxed) {
             break;
         }
         let entries: Vec<Entry> = (0..=number % 3)
@@ -108,19 +117,15 @@ async fn append_on(
         for (entry, place) in entries.into_iter().zip(logged) {
             let text = String::from_utf8(entry.bytes.to_vec()).unwrap();
             answered.push((place.seq, entry.file, text));
+            counts.answers.fetch_add(1, Relaxed);
         }
     }
     answered
 }
 
-async fn flush_on(
-    store: Arc<impl RoomStore>,
-    room: RoomId,
-    epoch: Epoch,
-    stop: Arc<AtomicBool>,
-) -> (u64, u64) {
+async fn flush_on(store: Arc<impl RoomStore>, room: RoomId, epoch: Epoch, counts: Arc<Counts>) -> (u64, u64) {
     let (mut flushes, mut conflicts) = (0, 0);
-    while !stop.load(Relaxed) {
+    while !counts.stop.load(Relaxed) {
         for (id, _) in store.dirty(&room).await.unwrap().files {
             let read = store.read(&room, &id).await.unwrap();
             let Some(last) = read.updates.last() else { continue };
@@ -133,7 +138,10 @@ async fn flush_on(
                 state: read.base.iter().copied().chain(log).collect::<Vec<u8>>().into(),
             };
             match store.ack(&room, epoch, ack).await {
-                Ok(()) => flushes += 1,
+                Ok(()) => {
+                    flushes += 1;
+                    counts.flushes.fetch_add(1, Relaxed);
+                }
                 Err(StoreError::Conflict) => conflicts += 1,
                 Err(error) => panic!("{error}"),
             }

@@ -1,18 +1,14 @@
 //! Where an edit counts as saved only once a replica has it.
 
-use std::time::Duration;
-
 use origin::room_store::{Logged, RoomStore, StoreError};
 
 use crate::{
     room_store_contract::setup::{any_room, base, batch, file, populate, texts, update},
     support::{
         TestOrigin,
-        redis::{Cluster, Redis, ask, open_replicated, until, with_user},
+        redis::{Cluster, Redis, SOON, ask, open_replicated, until, with_user},
     },
 };
-
-const DEADLINE: Duration = Duration::from_millis(600);
 
 /// A primary, and a replica that follows it.
 async fn pair() -> (Redis, Redis) {
@@ -33,7 +29,7 @@ fn is_unknown(answer: &Result<Vec<Logged>, StoreError>) -> bool {
 #[tokio::test]
 async fn an_append_is_acknowledged_only_once_a_replica_has_it_however_often_it_is_repeated() {
     let (primary, replica) = pair().await;
-    let opened = open_replicated(&with_user(&primary.url()).await, DEADLINE);
+    let opened = open_replicated(&with_user(&primary.url()).await, SOON);
     let (store, room) = (opened.store, any_room());
     let epoch = populate(&*store, &room, vec![base(1)]).await.epoch;
     // The replica may not have caught up yet.
@@ -48,7 +44,7 @@ async fn an_append_is_acknowledged_only_once_a_replica_has_it_however_often_it_i
         assert!(is_unknown(&answer), "nothing new, but not everything is at the replica: {answer:?}");
     }
     // Over a connection that has written nothing yet.
-    let other = open_replicated(&with_user(&primary.url()).await, DEADLINE).store;
+    let other = open_replicated(&with_user(&primary.url()).await, SOON).store;
     let answer = other.append(&room, epoch, second.clone()).await;
     assert!(is_unknown(&answer), "{answer:?}");
     let read = store.read(&room, &file(1)).await.unwrap();
@@ -71,14 +67,12 @@ async fn in_a_cluster_the_replica_of_the_rooms_own_node_counts() {
     until(async || {
         let mut command = redis::cmd("CLUSTER");
         command.arg("REPLICATE").arg(&nodes[0].id);
-        let client = redis::Client::open(replica.url()).unwrap();
-        let mut replica = client.get_multiplexed_async_connection().await.unwrap();
-        command.query_async::<String>(&mut replica).await.is_ok()
+        command.query_async::<String>(&mut replica.administrator().await).await.is_ok()
     })
     .await;
     until(async || follows(&replica).await).await;
 
-    let store = open_replicated(&url, Duration::from_secs(2)).store;
+    let store = open_replicated(&url, SOON).store;
     let slot_of = async |room: &str| ask::<u64>(&replica.url(), &["CLUSTER", "KEYSLOT", room]).await;
     let (mut with, mut without) = (None, None);
     while with.is_none() || without.is_none() {
@@ -99,7 +93,7 @@ async fn in_a_cluster_the_replica_of_the_rooms_own_node_counts() {
 async fn members_are_told_to_hold_while_the_replica_stands_still_and_nothing_is_shown_as_saved() {
     let (primary, replica) = pair().await;
     let url = format!("--redis-url={}", with_user(&primary.url()).await);
-    let origin = TestOrigin::start(&[&url, "--durability=replica", "--redis-deadline-ms=400"]).await;
+    let origin = TestOrigin::start(&[&url, "--durability=replica", "--redis-deadline-ms=1000"]).await;
     let room = any_room();
     let mut ada = origin.client(room.as_str()).await;
     ada.open(".room").await;

@@ -60,7 +60,7 @@ pub(super) async fn a_deletion_that_was_left_is_kept_in_mind(store: Arc<dyn Room
     assert!(!survey().await.deletion_left, "it is under way");
     store.seal(&room, Duration::from_millis(1)).await.unwrap();
     let ended = async { while !survey().await.deletion_left {} };
-    tokio::time::timeout(LEASE, ended).await.expect("the seal has ended");
+    tokio::time::timeout(PATIENCE, ended).await.expect("the seal has ended");
     assert!(matches!(store.join(&room, "o2", LEASE).await.unwrap(), Joined::Ready(_)));
     assert!(survey().await.deletion_left, "whoever comes");
     store.seal(&room, Duration::ZERO).await.unwrap();

@@ -10,7 +10,7 @@ use shared::{
 };
 
 /// A lease that no test outlives.
-pub(crate) const LEASE: Duration = Duration::from_secs(30);
+pub(crate) const LEASE: Duration = Duration::from_secs(3600);
 
 /// A room that no other test uses.
 pub(crate) fn any_room() -> RoomId {

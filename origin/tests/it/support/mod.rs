@@ -33,8 +33,8 @@ pub(crate) use self::{
     process::Process,
 };
 
-/// A hang fails by this.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// A hang fails by this. It is far above what anything takes on a slow machine that is busy besides.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An origin on a port and in a folder of its own.
 pub(crate) struct TestOrigin {
@@ -73,6 +73,9 @@ impl TestOrigin {
             "--auth=open",
             "--page-dir=none",
             "--flush-delay-ms=50",
+            // Nothing that works fails by these, however slow the machine.
+            "--redis-deadline-ms=30000",
+            "--shutdown-grace-ms=120000",
             // What the environment names is for the tests that ask for it.
             "--redis-url=",
             "--mongodb-url=",

@@ -19,7 +19,7 @@ use mongodb::{Client, Database, bson::doc};
 use origin::archive::mongo::{Deadlines, MongoArchive};
 use secrecy::SecretString;
 
-use super::proxy::Proxy;
+use super::{PATIENCE, proxy::Proxy};
 
 /// The database that the tests use, whatever the address says.
 const DATABASE: &str = "edgeroom_tests";
@@ -66,8 +66,19 @@ pub(crate) async fn hasty_archive() -> MongoArchive {
     MongoArchive::open_within(&secret(), deadlines).await.unwrap()
 }
 
+/// How a command on a collection begins, on the wire.
+pub(crate) fn command(name: &str, collection: &str) -> Vec<u8> {
+    let length = i32::try_from(collection.len()).unwrap() + 1;
+    [b"\x02", name.as_bytes(), b"\0", &length.to_le_bytes(), collection.as_bytes(), b"\0"].concat()
+}
+
 /// A proxy in front of the server, and the address for an archive that goes through it and soon gives up.
 pub(crate) async fn proxied() -> (Proxy, SecretString) {
+    proxied_within(Duration::from_millis(1500)).await
+}
+
+/// The same for an archive that looks for a server for this long.
+pub(crate) async fn proxied_within(selection: Duration) -> (Proxy, SecretString) {
     let address = address();
     let (scheme, rest) = address.split_once("://").unwrap();
     let (before, options) = rest.split_once('?').unwrap_or((rest, ""));
@@ -80,9 +91,9 @@ pub(crate) async fn proxied() -> (Proxy, SecretString) {
     let user = user.map(|user| format!("{user}@")).unwrap_or_default();
     let kept: Vec<_> =
         options.split('&').filter(|one| !one.is_empty() && !one.starts_with("directConnection=")).collect();
-    let options =
-        [&kept[..], &["directConnection=true", "serverSelectionTimeoutMS=1500", "connectTimeoutMS=1000"]];
-    let options = options.concat().join("&");
+    let selection = format!("serverSelectionTimeoutMS={}", selection.as_millis());
+    let connect = format!("connectTimeoutMS={}", PATIENCE.as_millis());
+    let options = [&kept[..], &["directConnection=true", &selection, &connect]].concat().join("&");
     let through = format!("{scheme}://{user}{}/{DATABASE}?{options}", proxy.address());
     (proxy, through.into())
 }

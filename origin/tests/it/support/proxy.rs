@@ -1,4 +1,6 @@
-//! A TCP proxy that harms the connections through it: all of them, or one.
+//! A TCP proxy that harms the connections through it: all of them, or one, or one at a request that it waits for.
+
+mod trap;
 
 use std::{
     net::SocketAddr,
@@ -12,10 +14,13 @@ use tokio::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::watch,
+    sync::{oneshot, watch},
     time::sleep,
 };
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+
+pub(crate) use self::trap::Held;
+use self::trap::{Fate, Loss, Trap};
 
 /// What happens to what comes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +57,9 @@ struct State {
     connections: Mutex<Vec<watch::Sender<Harm>>>,
     /// What was asked, connection by connection, from when it was wanted.
     requests: Mutex<Option<Vec<Vec<u8>>>>,
+    trap: Mutex<Option<Trap>>,
+    /// The connection whose next answer is to be lost.
+    loss: Mutex<Option<(usize, Loss)>>,
 }
 
 impl Proxy {
@@ -64,6 +72,8 @@ impl Proxy {
             harm: watch::Sender::new(Harm::None),
             connections: Mutex::default(),
             requests: Mutex::default(),
+            trap: Mutex::default(),
+            loss: Mutex::default(),
         });
         let accepting = TaskTracker::new().spawn(accept(listener, state.clone()));
         Self { address, state, _accepting: AbortOnDropHandle::new(accepting) }
@@ -103,9 +113,25 @@ impl Proxy {
 
     /// Harms every connection there is; those that come are left alone.
     pub(crate) fn harm_those_here(&self, harm: Harm) {
-        for connection in lock(&self.state.connections).iter() {
-            connection.send_replace(harm);
-        }
+        self.state.harm_those_here(harm);
+    }
+
+    /// Holds the next request with these bytes.
+    pub(crate) fn hold(&self, request: Vec<u8>) -> Held {
+        let (here, is_here) = oneshot::channel();
+        let (let_go, is_let_go) = oneshot::channel();
+        let fate = Fate::Held { here, let_go: is_let_go };
+        *lock(&self.state.trap) = Some(Trap { request, fate });
+        Held { here: is_here, let_go }
+    }
+
+    /// The server gets the next request with these bytes, but when it answers, every connection is cut instead, and
+    /// `then` happens to those that come. Ends when that has happened.
+    pub(crate) fn lose_answer(&self, request: Vec<u8>, then: Harm) -> impl Future<Output = ()> + use<> {
+        let (lost, is_lost) = oneshot::channel();
+        let fate = Fate::Unanswered(Loss { lost, then });
+        *lock(&self.state.trap) = Some(Trap { request, fate });
+        async { is_lost.await.unwrap() }
     }
 
     /// Harms one connection.
@@ -153,6 +179,27 @@ impl State {
             requests[connection].extend_from_slice(request);
         }
     }
+
+    fn harm_those_here(&self, harm: Harm) {
+        for connection in lock(&self.connections).iter() {
+            connection.send_replace(harm);
+        }
+    }
+
+    /// Takes the trap if it is met by these bytes.
+    fn fate_of(&self, said: &[u8]) -> Option<Fate> {
+        lock(&self.trap).take_if(|trap| trap.is_met(said)).map(|trap| trap.fate)
+    }
+
+    /// Cuts everything if it is the answer of this connection that is to be lost.
+    fn loses_answer_of(&self, connection: usize) -> bool {
+        let Some((_, loss)) = lock(&self.loss).take_if(|(of, _)| *of == connection) else { return false };
+        self.harm.send_replace(loss.then);
+        self.harm_those_here(Harm::Cut);
+        // The test may have ended.
+        let _ = loss.lost.send(());
+        true
+    }
 }
 
 async fn carry(
@@ -165,12 +212,18 @@ async fn carry(
     // Small frames must not wait for each other here either.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-    let requests = pass(from_client, to_server, harm.clone(), Some(place));
-    let answers = pass(from_server, to_client, harm.clone(), None);
+    let requests = pass(from_client, to_server, harm.clone(), Direction::Requests, &place);
+    let answers = pass(from_server, to_client, harm.clone(), Direction::Answers, &place);
     tokio::select! {
         () = async { tokio::join!(requests, answers); } => {}
         _ = harm.wait_for(|harm| matches!(harm, Harm::Cut | Harm::Refuse)) => {}
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Requests,
+    Answers,
 }
 
 /// Passes bytes on in one direction until it ends; requests are noted.
@@ -178,9 +231,10 @@ async fn pass(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut harm: watch::Receiver<Harm>,
-    noted: Option<(Arc<State>, usize)>,
+    direction: Direction,
+    (state, connection): &(Arc<State>, usize),
 ) {
-    let answers = noted.is_none();
+    let answers = direction == Direction::Answers;
     let mut buffer = vec![0; 64 << 10];
     let mut passed = 0;
     loop {
@@ -189,8 +243,18 @@ async fn pass(
             length = from.read(&mut buffer) => length,
         };
         let Ok(length @ 1..) = length else { break };
-        if let Some((state, connection)) = &noted {
+        if answers {
+            if state.loses_answer_of(*connection) {
+                break;
+            }
+        } else {
             state.note(*connection, &buffer[..length]);
+            match state.fate_of(&buffer[..length]) {
+                None => {}
+                Some(Fate::Unanswered(loss)) => *lock(&state.loss) = Some((*connection, loss)),
+                // Who has let go of it by dropping it has ended.
+                Some(Fate::Held { here, let_go }) => drop((here.send(()), let_go.await)),
+            }
         }
         let now = *harm.borrow();
         match now {

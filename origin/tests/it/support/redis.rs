@@ -162,8 +162,11 @@ pub(crate) async fn cluster_url() -> String {
 
 /// A store with short intervals.
 pub(crate) fn open(url: &str) -> Opened {
-    open_with(url, Duration::from_secs(2), None)
+    open_with(url, PATIENCE, None)
 }
+
+/// A deadline for what is to fail by it. A server that is there answers sooner, also on a slow machine.
+pub(crate) const SOON: Duration = Duration::from_secs(3);
 
 /// A store that gives up calls after `deadline`, probes every 200 ms and loses what the fault says.
 pub(crate) fn open_with(url: &str, deadline: Duration, fault: Option<Fault>) -> Opened {
@@ -250,8 +253,10 @@ async fn until_answer(url: &str) {
 }
 
 async fn administrator(url: &str) -> Result<MultiplexedConnection, redis::RedisError> {
-    // The client's own bound is short for a machine on which everything runs at once.
-    let patient = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+    // The client's own bounds are short for a machine on which everything runs at once.
+    let patient = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(PATIENCE))
+        .set_response_timeout(Some(PATIENCE));
     redis::Client::open(url)?.get_multiplexed_async_connection_with_config(&patient).await
 }
 
