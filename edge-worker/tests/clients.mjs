@@ -10,17 +10,16 @@ import * as decoding from 'lib0/decoding';
 import WebSocket from 'ws';
 import { WebsocketProvider } from 'y-websocket';
 import * as Y from 'yjs';
-import { freePort, startEdge, startOrigin, until } from './support.mjs';
+import { PATIENCE_MS, freePort, startEdge, startOrigin, until } from './support.mjs';
 
-/** How long anything may take that has no reason to take long. */
-export const PATIENCE_MS = 20_000;
+export { PATIENCE_MS };
 
 const SYNC = 0;
 const SYNC_UPDATE = 2;
 const SYNC_STATUS = 8;
 
 /** An edge in front of an origin. The origin can be killed and revived; `close()` ends both, with what is stored. */
-export async function startBoth({ env = {}, vars = {} } = {}) {
+export async function startBoth({ env = {}, vars = {}, rates } = {}) {
   const dataDir = mkdtempSync(join(tmpdir(), 'edgeroom-clients-'));
   const both = {
     dataDir,
@@ -36,7 +35,7 @@ export async function startBoth({ env = {}, vars = {} } = {}) {
   try {
     // The edge first: an origin that asks for tokens only dials edges that it is told of.
     const port = await freePort();
-    both.edge = await startEdge({ vars: { ORIGIN_URLS: `http://127.0.0.1:${port}`, ...vars } });
+    both.edge = await startEdge({ vars: { ORIGIN_URLS: `http://127.0.0.1:${port}`, ...vars }, rates });
     both.origin = await startOrigin({ env, dataDir, edge: both.edge.url, port });
     return both;
   } catch (error) {

@@ -13,7 +13,7 @@ describe('objects that are evicted', () => {
   let all;
   before(async () => {
     // What is dirty is flushed when the last member leaves, not before: until then the log is whole.
-    all = await startTwoOrigins({ env: { FLUSH_DELAY_MS: '600000', LEASE_MS: '3000', SWEEP_MS: '1000' } });
+    all = await startTwoOrigins({ env: { FLUSH_DELAY_MS: '600000', LEASE_MS: '10000', SWEEP_MS: '1000' } });
   });
   after(() => all?.close());
 
@@ -100,7 +100,7 @@ describe('workerd that is killed', () => {
     }
     await edge.revive();
     const logged = async () => (await restText(origin.url, 'stored', FILE)).length === members.words.join('').length;
-    await until(logged, 60_000, 'what was in rows');
+    await until(logged, PATIENCE_MS, 'what was in rows');
     members.hasEveryWordOnce(await restText(origin.url, 'stored', FILE));
     const archived = async () => (await restText(origin.url, 'stored', FILE, '?from=archive')).length;
     const all = members.words.join('').length;

@@ -189,7 +189,7 @@ for (const place of ['edge', 'origin']) {
       for (let at = 0; at < 10_000; at++) client.socket.send(token(`${at}.txt`));
       const refusals = () =>
         client.frames.filter((frame) => frame.includes('too-many-documents') || frame.includes('rate-limited')).length;
-      await until(() => refusals() === 9_000, 60_000, 'nine thousand refusals');
+      await until(() => refusals() === 9_000, PATIENCE_MS, 'nine thousand refusals');
       assert.equal(client.socket.readyState, WebSocket.OPEN);
       client.socket.close();
       await undisturbed();

@@ -5,9 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { unstable_readConfig } from 'wrangler';
-import { LINK_KEYS, TOP, freePort, hubStats, until } from './support.mjs';
+import { LINK_KEYS, PATIENCE_MS, TOP, freePort, hubStats, until } from './support.mjs';
 
-const START_MS = 60_000;
 const groups = new Set();
 process.on('exit', () => groups.forEach(killGroup));
 
@@ -55,7 +54,7 @@ export async function startKillableEdge({ vars = {} } = {}) {
       for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data));
       edge.ended = new Promise((done) => child.on('exit', done));
       const answers = () => fetch(`${edge.url}/healthz`).then(({ ok }) => ok, () => false);
-      await until(answers, START_MS, 'a Worker').catch((error) => {
+      await until(answers, PATIENCE_MS, 'a Worker').catch((error) => {
         throw new Error(`${error.message}:\n${output}`);
       });
     },

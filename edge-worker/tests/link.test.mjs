@@ -3,10 +3,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { answerEmpty, nonceOf, startMirror } from './mirror.mjs';
-import { connect, sign, startEdge, until } from './support.mjs';
+import { PATIENCE_MS, connect, sign, startEdge, until } from './support.mjs';
 
 const STEP1 = Buffer.from([0, 0, 1, 0]);
-const PATIENCE_MS = 20_000;
 /** What each fake origin does with the links that it opens. */
 const manners = [() => {}, () => {}];
 let edge;

@@ -17,7 +17,7 @@ const EDITS = 167;
 let all;
 before(async () => {
   // What is dirty is flushed when the last member leaves, not before: until then the log is whole.
-  all = await startTwoOrigins({ env: { FLUSH_DELAY_MS: '600000', LEASE_MS: '3000', SWEEP_MS: '1000' } });
+  all = await startTwoOrigins({ env: { FLUSH_DELAY_MS: '600000', LEASE_MS: '10000', SWEEP_MS: '1000' } });
 });
 after(() => all?.close());
 
@@ -84,7 +84,7 @@ test('an origin that stands still is left for the other one, and harms nothing w
   process.kill(pid, 'SIGSTOP');
   try {
     const both = async () => (await metric(all.origins[1], 'links')) === 2;
-    const moved = () => until(both, 60_000, 'both links at the other origin');
+    const moved = () => until(both, PATIENCE_MS, 'both links at the other origin');
     await members.typeUntil(moved());
     for (const [reader, writer] of [[0, 1], [1, 2], [2, 0], [3, 0]]) await members.sees(reader, writer);
   } finally {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import * as Y from 'yjs';
 import { answerEmpty, nonceOf, startMirror } from './mirror.mjs';
-import { TOP, connect, sign, startEdge, until } from './support.mjs';
+import { PATIENCE_MS, TOP, connect, sign, startEdge, until } from './support.mjs';
 
 const REGION = 'weur';
 let edge, mirror;
@@ -37,13 +37,13 @@ async function furnish(room) {
     return client;
   };
   const author = await join();
-  const dial = await until(() => mirror.dial(room), 5_000, 'a dial');
+  const dial = await until(() => mirror.dial(room), PATIENCE_MS, 'a dial');
   const authorization = sign('link', edge.url, room, REGION, { nonce: nonceOf(dial) });
   const link = await connect(`${edge.ws}/internal/rooms/${room}/${REGION}`, { headers: { authorization } });
   answerEmpty(link);
   const reader = await join();
   const stats = () => edge.stats(room, REGION);
-  await until(() => author.frames.length && reader.frames.length, 2_000, 'two open documents');
+  await until(() => author.frames.length && reader.frames.length, PATIENCE_MS, 'two open documents');
   return { room, author, reader, link, stats };
 }
 
@@ -51,7 +51,7 @@ async function furnish(room) {
 async function delivers({ author, reader, room }, text) {
   const frame = letter(text);
   author.socket.send(frame);
-  await until(() => reader.frames.some((seen) => frame.equals(seen)), 2_000, `${text} in ${room}`);
+  await until(() => reader.frames.some((seen) => frame.equals(seen)), PATIENCE_MS, `${text} in ${room}`);
 }
 
 function panic(room, at) {
@@ -73,7 +73,7 @@ for (const at of ['message', 'request']) {
     assert.equal(answer.status, at === 'message' ? 200 : 500);
     if (at === 'message') ill.author.socket.send(letter('lost'));
     const logged = () => edge.logs().some((line) => line.includes(`a panic in the turn of a ${at}`));
-    await until(logged, 2_000, 'a panic');
+    await until(logged, PATIENCE_MS, 'a panic');
 
     await delivers(well, 'after');
     assert.ok(isOpen(well));

@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test'
 import { HocuspocusProvider, HocuspocusProviderWebsocket } from '@hocuspocus/provider'
 import WebSocket from 'ws'
 import * as Y from 'yjs'
-import { freePort, startEdge, startOrigin, until } from './support.mjs'
+import { PATIENCE_MS, freePort, startEdge, startOrigin, until } from './support.mjs'
 
 const dataDir = mkdtempSync(join(tmpdir(), 'edgeroom-presence-'))
 let edge, origin
@@ -55,7 +55,7 @@ test('the origin shows how the hub stands', async () => {
   const ann = member('presence-counted', 'ann')
   try {
     const shown = async () => (await (await fetch(`${origin.url}/metrics`)).text()).includes('edgeroom_hub_sessions{region="weur"} 1\n')
-    await until(shown, 10_000, 'the session in the metrics')
+    await until(shown, PATIENCE_MS, 'the session in the metrics')
   } finally {
     ann.leave()
   }
@@ -69,11 +69,11 @@ for (const [how, end] of [
     const room = `presence-${how}`
     const [ann, ben] = [member(room, 'ann'), member(room, 'ben')]
     try {
-      await until(() => ann.sees().length === 2 && ben.sees().length === 2, 20_000, 'both see each other')
-      await until(() => ann.provider.unsyncedChanges === 0, 20_000, 'nothing is outstanding')
+      await until(() => ann.sees().length === 2 && ben.sees().length === 2, PATIENCE_MS, 'both see each other')
+      await until(() => ann.provider.unsyncedChanges === 0, PATIENCE_MS, 'nothing is outstanding')
       await edge.evict(`${room}~weur`)
       end(ann)
-      await until(() => ben.sees().join() === 'ben', 20_000, 'ann is gone for ben')
+      await until(() => ben.sees().join() === 'ben', PATIENCE_MS, 'ann is gone for ben')
     } finally {
       ann.leave()
       ben.leave()

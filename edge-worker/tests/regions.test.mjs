@@ -13,7 +13,7 @@ import { REGIONS, startTwoOrigins } from './two_origins.mjs';
 let all;
 before(async () => {
   // What is dirty is flushed when the last member leaves, not before: until then the log is whole.
-  all = await startTwoOrigins({ env: { FLUSH_DELAY_MS: '600000', LEASE_MS: '3000', SWEEP_MS: '1000' } });
+  all = await startTwoOrigins({ env: { FLUSH_DELAY_MS: '600000', LEASE_MS: '10000', SWEEP_MS: '1000' } });
 });
 after(() => all?.close());
 

@@ -163,7 +163,7 @@ describe('an origin that is none', { concurrency: true }, () => {
     const dials = () => mirror.dials.filter(({ url }) => url.includes('schedule-11')).length;
     assert.equal(dials(), 1);
     manners.set('schedule-11', { onChange: manner.onChange });
-    await until(() => dials() > 1, 90_000, 'another dial');
+    await until(() => dials() > 1, PATIENCE_MS, 'another dial');
     type(reader, 'still here');
     await until(() => !reader.hasUnsyncedChanges, PATIENCE_MS, 'an answer on the new link');
     assert.equal(textOf(reader).toString(), 'still here');

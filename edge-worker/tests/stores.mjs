@@ -13,7 +13,7 @@ import * as Y from 'yjs';
 import { freePort, until } from './support.mjs';
 
 /** Long enough for an image that has to be fetched. */
-const START_MS = 120_000;
+const START_MS = 600_000;
 const IMAGE = 'docker.io/library/mongo:8';
 const children = new Set();
 process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));

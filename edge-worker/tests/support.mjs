@@ -29,15 +29,15 @@ export async function freePort() {
   return port;
 }
 
-/** Longer than any answer takes on its way. */
-const HANG_MS = 60_000;
+/** A hang fails by this. It is far above what anything takes on a slow machine that is busy besides. */
+export const PATIENCE_MS = 120_000;
 
 /** Waits until `condition` gives something true, and gives that; fails with `what` after `ms`, or if it hangs. */
-export async function until(condition, ms = 5_000, what = 'a condition') {
+export async function until(condition, ms = PATIENCE_MS, what = 'a condition') {
   const end = Date.now() + ms;
   let timer;
   const hangs = new Promise((_, fail) => {
-    timer = setTimeout(() => fail(new Error(`${what}: asking for it hangs`)), ms + HANG_MS);
+    timer = setTimeout(() => fail(new Error(`${what}: asking for it hangs`)), ms + PATIENCE_MS);
   });
   try {
     for (;;) {
@@ -67,7 +67,7 @@ export async function hubStats(edge, room, region) {
   const headers = { authorization: sign('link', edge, room, region) };
   // An object that was evicted may take a kept connection along.
   const ask = () => fetch(`${edge}/internal/rooms/${room}/${region}/stats`, { headers }).catch(() => undefined);
-  const answer = await until(ask, 5_000, 'an answer of the hub');
+  const answer = await until(ask, PATIENCE_MS, 'an answer of the hub');
   assert.equal(answer.status, 200, await answer.clone().text());
   return answer.json();
 }
@@ -75,12 +75,13 @@ export async function hubStats(edge, room, region) {
 /**
  * Runs the built Worker.
  *
- * `vars` are added to those of a local Worker with `AUTH=open`; a var that is `undefined` is left out.
+ * `vars` are added to those of a local Worker with `AUTH=open`; a var that is `undefined` is left out. `rates` are
+ * limits that take the place of those of `wrangler.toml`, by their names.
  * `build` is the folder of the built Worker. The answer has `url` (no slash at the end), `ws` (the same for
  * sockets), `evict('room~region')`, which makes the object sleep at once and lose its memory (with `'close'` its sockets too),
  * `stats(room, region)`, `fetch()`, `logs()` and `close()`.
  */
-export async function startEdge({ vars = {}, build = join(TOP, 'edge-worker/build') } = {}) {
+export async function startEdge({ vars = {}, rates = {}, build = join(TOP, 'edge-worker/build') } = {}) {
   const main = join(build, 'index.js');
   assert.ok(existsSync(main), `${main} is not there: the Worker is built by \`cargo xtask build-worker\``);
   const scratch = mkdtempSync(join(tmpdir(), 'edgeroom-edge-'));
@@ -106,7 +107,7 @@ export async function startEdge({ vars = {}, build = join(TOP, 'edge-worker/buil
           compatibility_date,
           durable_objects: { bindings: durable_objects.bindings },
           migrations,
-          ratelimits,
+          ratelimits: ratelimits.map((rate) => ({ ...rate, simple: rates[rate.name] ?? rate.simple })),
           assets: { ...assets, directory: scratch },
           vars: Object.fromEntries(given),
         },
@@ -183,7 +184,7 @@ export async function startOrigin({ edge = '', dataDir, env = {}, port } = {}) {
     return (await fetch(`${origin.url}/readyz`).catch(() => undefined))?.ok;
   };
   try {
-    await until(ready, 20_000, 'a ready origin');
+    await until(ready, PATIENCE_MS, 'a ready origin');
   } catch (error) {
     await origin.close();
     throw error;

@@ -13,8 +13,8 @@ const ROUNDS = 240;
 const PATH = 'src/shared.txt';
 /** How far the two may be apart. A room is flushed and dropped some 10 to 30 ms after the last has left. */
 const [NEAR_MS, FAR_MS] = [12, 60];
-/** No joiner waits longer, whatever was going on in the room. */
-const JOIN_MS = 5_000;
+/** No joiner waits for a loader that is gone, whose lease lasts for 10 s. */
+const JOIN_MS = 9_000;
 
 /** Every word once, in whatever order. */
 function assertHolds(text, words, where) {

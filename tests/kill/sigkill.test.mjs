@@ -10,6 +10,8 @@ import { setStage } from './support/stage.mjs';
 const ROUNDS = 14;
 const FILES = ['src/one.txt', 'two.txt'];
 const CLIENTS = 3;
+/** So many edits are acknowledged in a round before the kill may come. */
+const EACH_ROUND = 5;
 
 /** What one client does to one file: words of its own, most of them inserted, some deleted again. */
 class Hand {
@@ -93,7 +95,9 @@ test('every acknowledged edit is there after a SIGKILL, exactly once', async (t)
       }
     };
     const all = hands.map(type);
-    await pass(5 + random() * 145);
+    const acknowledgedBy = () => hands.reduce((sum, { file }) => sum + file.acknowledged, 0);
+    await until('some of it is acknowledged', () => acknowledgedBy() > EACH_ROUND);
+    await pass(random() * 145);
     await origin.end('SIGKILL');
     typing = false;
     await Promise.all([...all, ...clients.map((client) => client.gone())]);
@@ -111,7 +115,7 @@ test('every acknowledged edit is there after a SIGKILL, exactly once', async (t)
     acknowledged += hands.reduce((sum, hand) => sum + hand.acknowledged, 0);
   }
   t.diagnostic(`${typed} edits, ${acknowledged} of them acknowledged before the kill`);
-  assert.ok(acknowledged > ROUNDS * 5 && acknowledged < typed, `${acknowledged} of ${typed}`);
+  assert.ok(acknowledged > ROUNDS * EACH_ROUND && acknowledged < typed, `${acknowledged} of ${typed}`);
   await stage.origin({ FLUSH_DELAY_MS: '20' });
   await judgeArchive(stage, words, `the end of seed ${seed}`);
 });

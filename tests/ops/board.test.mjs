@@ -13,7 +13,7 @@ import { textOf } from './support/rules.mjs';
 test('a failed job shows its reason in the page, and a button retries it', async (t) => {
   const [redis, stage] = [await startRedis(t), setStage(t)];
   const queue = { REDIS_URL: redis.url, QUEUE_NAME: 'stores', QUEUE_PREFIX: 'shop' };
-  const few = { FLUSH_ATTEMPTS: '1', FLUSH_TIMEOUT_MS: '400', FLUSH_DELAY_MS: '100' };
+  const few = { FLUSH_ATTEMPTS: '1', FLUSH_TIMEOUT_MS: '3000', FLUSH_DELAY_MS: '100' };
   const origin = await stage.origin({ ...queue, ...few });
   await origin.create({ id: 'stuck', files: [{ path: 'a.txt', text: '' }] });
   const file = stage.member(origin, 'stuck').begin('a.txt');
@@ -34,7 +34,7 @@ test('a failed job shows its reason in the page, and a button retries it', async
   t.after(() => browser.close());
   const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
   await page.goto(`${board}/queue/stores?status=failed`);
-  await page.getByText('not finished after 400 ms').first().waitFor();
+  await page.getByText('not finished after 3000 ms').first().waitFor();
   assert.match(await page.locator('body').innerText(), /flush-room[^]*stuck/);
 
   letGo();

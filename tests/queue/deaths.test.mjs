@@ -9,8 +9,6 @@ import { openQueue } from './support/queue.mjs';
 import { startProxy, startRedis } from './support/redis.mjs';
 
 const [LOCK_MS, STALLED_MS] = [4000, 2000];
-/** What two scans and the end of the lock may take, and a busy machine besides: less than any of it once more. */
-const TAKEN_OVER_MS = LOCK_MS + 2 * STALLED_MS + 1900;
 
 // `read.lua` is the first of a flush that names a base; `ack.lua` names a base and the dirty files.
 const READ = /c:\{doomed\}:b:f_/;
@@ -51,7 +49,6 @@ for (const { where, requests, written, told } of POINTS) {
     assert.match(job.processedBy, /^first\./);
     const second = await worker(redis.url, 'second');
     await first.end('SIGKILL');
-    const killed = performance.now();
     assert.equal(archive.file('doomed', 'a.txt').ver, written ? 2 : 1);
     const stored = () => room.stateless.some(({ type }) => type === 'stored');
     if (told) await until('members are told', stored);
@@ -59,7 +56,7 @@ for (const { where, requests, written, told } of POINTS) {
     // What is judged later is not what a client gave back.
     stage.clear();
     const taken = async () => (await queue.getJob(job.id)).finishedOn;
-    await until('the job is taken over and done', taken, killed + TAKEN_OVER_MS - performance.now());
+    await until('the job is taken over and done', taken);
     const { processedBy, failedReason } = await queue.getJob(job.id);
     assert.match(processedBy, /^second\./, failedReason);
     assert.equal(failedReason, undefined);
@@ -90,11 +87,11 @@ test('a worker that is stopped past its lock and goes on overwrites nothing newe
   await file.saved();
   await worker(redis.url, 'second');
   const stored = () => stage.archive().file('doomed', 'a.txt');
-  await until('the second has stored it', () => stored().text === 'one two', TAKEN_OVER_MS);
+  await until('the second has stored it', () => stored().text === 'one two');
   first.signal('SIGCONT');
   stage.clear();
   const gone = async () => (await redis.asking.keys('c:{doomed}:*')).length === 0;
-  await until('the room is flushed and gone', gone, TAKEN_OVER_MS);
+  await until('the room is flushed and gone', gone);
   assert.equal((await first.end('SIGTERM')).code, 0, first.output);
   const { text, ver } = stored();
   assert.deepEqual([text, ver], ['one two', 2], 'written once, by the second');

@@ -51,7 +51,7 @@ test('a board lists jobs, shows why one failed, and its retry is done', async (t
   const [redis, stage] = [await startRedis(t), setStage(t)];
   const [queue, events] = [openQueue(redis), await listen(redis)];
   const board = await startBoard(t, queue);
-  const few = { FLUSH_ATTEMPTS: '2', FLUSH_BACKOFF_MS: '100', FLUSH_TIMEOUT_MS: '400', FLUSH_DELAY_MS: '100' };
+  const few = { FLUSH_ATTEMPTS: '2', FLUSH_BACKOFF_MS: '100', FLUSH_TIMEOUT_MS: '3000', FLUSH_DELAY_MS: '100' };
   const origin = await stage.origin({ REDIS_URL: redis.url, ...few });
   await origin.create({ id: 'stuck', files: [{ path: 'a.txt', text: '' }] });
   const file = stage.member(origin, 'stuck').begin('a.txt');
@@ -67,9 +67,9 @@ test('a board lists jobs, shows why one failed, and its retry is done', async (t
   };
   assert.equal((await shown()).counts.failed, 1);
   const [job] = (await shown()).jobs;
-  assert.deepEqual([job.id, job.data, job.failedReason], [jobId, { room: 'stuck' }, 'not finished after 400 ms']);
+  assert.deepEqual([job.id, job.data, job.failedReason], [jobId, { room: 'stuck' }, 'not finished after 3000 ms']);
   // It shows the latest first.
-  assert.deepEqual(job.stacktrace, [2, 1].map((nth) => `attempt ${nth}: not finished after 400 ms`));
+  assert.deepEqual(job.stacktrace, [2, 1].map((nth) => `attempt ${nth}: not finished after 3000 ms`));
 
   letGo();
   await board.put(`/api/queues/${NAME}/${jobId}/retry`);

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { until } from "./until.mjs";
 
 const TOP = fileURLToPath(new URL("../../..", import.meta.url));
-const START_MS = 8 * 60_000;
+const START_MS = 20 * 60_000;
 
 /** Starts everything as a user would, on free ports and a folder of its own. */
 export async function startDev() {
@@ -60,7 +60,7 @@ class Dev {
     this.process.kill("SIGTERM");
     this.#second?.kill("SIGTERM");
     const ended = (child) => !child || child.exitCode !== null || child.signalCode !== null;
-    await until("dev and the origin have ended", () => ended(this.process) && ended(this.#second), 60_000);
+    await until("dev and the origin have ended", () => ended(this.process) && ended(this.#second));
     await rm(this.dataDir, { recursive: true, force: true });
   }
 }

@@ -1,5 +1,5 @@
 /** Polls until `check` returns something truthy, and returns that; fails with `what` after `ms`. */
-export async function until(what, check, ms = 30_000) {
+export async function until(what, check, ms = 120_000) {
   const end = Date.now() + ms;
   let last;
   for (;;) {

@@ -20,7 +20,7 @@ export async function startBrowser() {
 export class Window {
   static async open(browser, name, options = {}) {
     const context = await browser.newContext({ viewport: { width: 1280, height: 720 }, ...options });
-    context.setDefaultTimeout(30_000);
+    context.setDefaultTimeout(120_000);
     await context.addInitScript((name) => localStorage.getItem("edgeroom.name") ?? localStorage.setItem("edgeroom.name", name), name);
     return new Window(await context.newPage(), name);
   }

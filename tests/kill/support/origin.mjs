@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { until } from './patience.mjs';
+import { PATIENCE_MS, until } from './patience.mjs';
 
 const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
@@ -51,7 +51,7 @@ export class Origin {
     const died = this.#ended.then(() => assert.fail(`the origin has ended:\n${this.#output}`));
     let timer;
     const late = new Promise((_, failed) => {
-      timer = setTimeout(() => failed(new Error(`the origin does not listen:\n${this.#output}`)), 20_000);
+      timer = setTimeout(() => failed(new Error(`the origin does not listen:\n${this.#output}`)), PATIENCE_MS);
     });
     await Promise.race([heard(), died, late]).finally(() => clearTimeout(timer));
     [this.url, this.ws] = [`http://${address}`, `ws://${address}`];

@@ -2,8 +2,11 @@
 
 import assert from 'node:assert/strict';
 
+/** A hang fails by this. It is far above what anything takes on a slow machine that is busy besides. */
+export const PATIENCE_MS = 120_000;
+
 /** Polls until `condition` gives something true, and gives that; fails with `what` after `ms`. */
-export async function until(what, condition, ms = 10_000) {
+export async function until(what, condition, ms = PATIENCE_MS) {
   const end = performance.now() + ms;
   for (;;) {
     const value = await condition();
