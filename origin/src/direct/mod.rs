@@ -23,6 +23,7 @@ use shared::{
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use self::outgoing::Outgoing;
+pub(crate) use self::socket::turn_away;
 use crate::{error::Refusal, http::Access, metrics::Metrics, room::Rooms, shutdown::Lifecycle};
 
 /// Largest WebSocket message that is read at all; the hub refuses smaller ones with a reason.
@@ -90,10 +91,7 @@ impl DirectHubs {
             Ok(hub) => {
                 socket::run(socket, session, &hub, outgoing, self.0.parts.lifecycle.tracker()).await;
             }
-            Err(refusal) => {
-                outgoing.close(refusal.close_code(), refusal.code());
-                socket::say_goodbye(socket, &outgoing).await;
-            }
+            Err(refusal) => turn_away(socket, refusal.close_code(), refusal.code()).await,
         }
         metrics.session_closed();
     }

@@ -4,11 +4,7 @@
 //! of a foreign origin is the exception, it has no right to a reason.
 
 use axum::{
-    extract::{
-        Path, Query, State,
-        rejection::QueryRejection,
-        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
-    },
+    extract::{Path, Query, State, rejection::QueryRejection, ws::WebSocketUpgrade},
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
@@ -70,7 +66,11 @@ fn accept(
         Ok(room) => upgrade.on_upgrade(move |socket| {
             tracker.track_future(async move { app.direct.receive(room, visitor, member, socket).await })
         }),
-        Err(refusal) => upgrade.on_upgrade(move |socket| tracker.track_future(turn_away(socket, refusal))),
+        Err(refusal) => upgrade.on_upgrade(move |socket| {
+            tracker.track_future(async move {
+                direct::turn_away(socket, refusal.close_code(), refusal.code()).await;
+            })
+        }),
     }
 }
 
@@ -79,13 +79,6 @@ fn room_of(app: &App, room: &str) -> Result<RoomId, Refusal> {
         return Err(Refusal::Draining);
     }
     RoomId::parse(room).map_err(|_| Refusal::NoSuchRoom(room.to_owned()))
-}
-
-async fn turn_away(mut socket: WebSocket, refusal: Refusal) {
-    let code = refusal.close_code();
-    let frame = CloseFrame { code: code.as_u16(), reason: refusal.code().into() };
-    // Whoever is gone already needs no reason.
-    let _ = socket.send(Message::Close(Some(frame))).await;
 }
 
 /// The token among the subprotocols: `edgeroom.v1, bearer.TOKEN`.

@@ -49,7 +49,7 @@ pub(super) async fn run(
     let attachment = match parts.rooms.attach(room, sender).await {
         Ok(attachment) => attachment,
         Err(error) => {
-            goodbye(&mut sink, code_of(&error).into()).await;
+            goodbye(&mut sink, &mut stream, code_of(&error).into()).await;
             return Err(error);
         }
     };
@@ -58,26 +58,28 @@ pub(super) async fn run(
     let (refuse, mut refused) = mpsc::channel(REFUSALS);
     let end = tokio::select! {
         end = read(&mut stream, &attachment, (&mut doorman, &refuse), standing, parts.ping * PINGS) => end,
-        () = write(&mut sink, &mut outbox, &mut refused, parts.ping) => Some(CloseCode::Restart.into()),
-        () = place.replaced() => Some(CloseCode::Restart.into()),
-        () = parts.lifecycle.closing() => Some(CloseCode::Restart.into()),
+        () = write(&mut sink, &mut outbox, &mut refused, parts.ping) => CloseCode::Restart.into(),
+        () = place.replaced() => CloseCode::Restart.into(),
+        () = parts.lifecycle.closing() => CloseCode::Restart.into(),
     };
     drop(attachment);
-    if let Some(end) = end {
-        goodbye(&mut sink, end).await;
-    }
+    goodbye(&mut sink, &mut stream, end).await;
     Ok(())
 }
 
-/// What the edge is told at the end.
-struct End {
-    code: CloseCode,
-    reason: String,
+/// How a link ends.
+enum End {
+    /// It broke.
+    Broken,
+    /// The edge has closed it.
+    ByEdge,
+    /// The edge is told so.
+    Told { code: CloseCode, reason: String },
 }
 
 impl From<CloseCode> for End {
     fn from(code: CloseCode) -> Self {
-        Self { code, reason: code.word().to_owned() }
+        Self::Told { code, reason: code.word().to_owned() }
     }
 }
 
@@ -89,25 +91,25 @@ fn code_of(error: &RoomError) -> CloseCode {
     }
 }
 
-/// Passes frames on in order; waits while the room is behind. The answer is what to say at the end.
+/// Passes frames on in order, until the end; waits while the room is behind.
 async fn read(
     stream: &mut (impl Stream<Item = Result<Message, Error>> + Unpin),
     attachment: &Attachment,
     (doorman, refuse): (&mut Doorman, &mpsc::Sender<Vec<OriginMessage>>),
     mut standing: Standing<'_>,
     silence: Duration,
-) -> Option<End> {
+) -> End {
     loop {
         let message = match timeout(silence, stream.next()).await {
             Ok(Some(Ok(message))) => message,
             Ok(Some(Err(error))) => {
                 tracing::info!(%error, "a link broke");
-                return None;
+                return End::Broken;
             }
-            Ok(None) => return None,
+            Ok(None) => return End::Broken,
             Err(_) => {
                 tracing::info!("a link fell silent");
-                return Some(CloseCode::Restart.into());
+                return CloseCode::Restart.into();
             }
         };
         match message {
@@ -116,18 +118,18 @@ async fn read(
                     let mut refused = Vec::new();
                     let messages = doorman.let_through(standing.take(messages), &mut refused);
                     if !refused.is_empty() && refuse.send(refused).await.is_err() {
-                        return Some(CloseCode::Restart.into());
+                        return CloseCode::Restart.into();
                     }
                     if attachment.send(messages).await.is_err() {
-                        return Some(CloseCode::Restart.into());
+                        return CloseCode::Restart.into();
                     }
                 }
                 Err(error) => {
                     tracing::error!(%error, "a link speaks what this origin does not");
-                    return Some(End { code: CloseCode::BadFrame, reason: error.to_string() });
+                    return End::Told { code: CloseCode::BadFrame, reason: error.to_string() };
                 }
             },
-            Message::Close(_) => return None,
+            Message::Close(_) => return End::ByEdge,
             Message::Text(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
         }
     }
@@ -178,8 +180,27 @@ fn frames(messages: &[OriginMessage]) -> Vec<Bytes> {
     [frames(first), frames(second)].concat()
 }
 
-async fn goodbye(sink: &mut (impl Sink<Message> + Unpin), end: End) {
-    let frame = CloseFrame { code: Code::from(end.code.as_u16()), reason: end.reason.into() };
-    // Whoever is gone already needs no reason.
-    drop(timeout(GOODBYE, sink.send(Message::Close(Some(frame)))).await);
+/// Says what the edge is to be told, and lets the connection end when each side has closed it: what lay unread then
+/// would undo what was written (RFC 1122, 4.2.2.13). Whoever takes longer is gone.
+async fn goodbye(
+    sink: &mut (impl Sink<Message> + Unpin),
+    stream: &mut (impl Stream<Item = Result<Message, Error>> + Unpin),
+    end: End,
+) {
+    let goodbye = async {
+        match end {
+            End::Broken => {}
+            // The answer to its close is written with whatever else is.
+            End::ByEdge => drop(sink.flush().await),
+            End::Told { code, reason } => {
+                let frame = CloseFrame { code: Code::from(code.as_u16()), reason: reason.into() };
+                let said = sink.send(Message::Close(Some(frame))).await.is_ok();
+                while said
+                    && !matches!(stream.next().await, Some(Ok(Message::Close(_))) | Some(Err(_)) | None)
+                {
+                }
+            }
+        }
+    };
+    drop(timeout(GOODBYE, goodbye).await);
 }

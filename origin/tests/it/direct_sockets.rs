@@ -1,10 +1,14 @@
 //! The origin's own sockets, from the first frame to what REST and the archive say.
 
+use futures_util::future::join_all;
 use serde_json::json;
-use shared::wire::yjs::{SyncMessage, YMessage, read_y, write_y};
+use shared::wire::{
+    hocuspocus::{ClientMessage, write_client},
+    yjs::{SyncMessage, YMessage, read_y, write_y},
+};
 use tokio_tungstenite::{
     connect_async,
-    tungstenite::{Error, Message, client::IntoClientRequest},
+    tungstenite::{Error, Message, client::IntoClientRequest, protocol::CloseFrame},
 };
 
 use crate::support::{Client, TestOrigin};
@@ -163,4 +167,100 @@ async fn a_client_that_reads_too_slowly_is_closed_and_the_others_go_on() {
     ada.saved("a").await;
     drop((ada, frozen));
     origin.stop().await;
+}
+
+/// Reads to the end of the connection: the close that came, unless the connection broke off without one.
+async fn end_of(client: &mut Client) -> Option<Option<u16>> {
+    let mut close = None;
+    while let Some(message) = client.next().await {
+        match message {
+            Ok(Message::Close(frame)) => close = Some(frame.map(|frame| frame.code.into())),
+            Ok(_) => {}
+            Err(error) => panic!("it broke off: {error}, after {close:?}"),
+        }
+    }
+    close
+}
+
+fn close_with(code: Option<u16>) -> Message {
+    Message::Close(code.map(|code| CloseFrame { code: code.into(), reason: "".into() }))
+}
+
+#[tokio::test]
+async fn the_close_of_a_client_is_answered_before_the_connection_ends() {
+    let origin = TestOrigin::start(&[]).await;
+    for code in [Some(1000), Some(4321), None] {
+        for round in 0..10 {
+            let mut ada = origin.client("demo").await;
+            if round % 2 == 0 {
+                ada.open("a.txt").await;
+            }
+            ada.send_raw(close_with(code)).await;
+            assert_eq!(end_of(&mut ada).await, Some(code), "round {round}");
+        }
+    }
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_half_written_when_a_client_closes_is_finished_first() {
+    let origin = TestOrigin::start(&[]).await;
+    let (mut ada, mut ben) = (origin.client("demo").await, origin.client("demo").await);
+    for file in ["a", "b", "c"] {
+        ada.open(file).await;
+        ben.open(file).await;
+    }
+    for file in ["a", "b", "c"] {
+        ada.append(file, &"x".repeat(900 << 10)).await;
+        ada.saved(file).await;
+    }
+    // More than the system takes lies there unread.
+    ben.send_raw(close_with(Some(1000))).await;
+    assert_eq!(end_of(&mut ben).await, Some(Some(1000)));
+    drop(ada);
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn who_goes_on_talking_still_hears_why_it_is_closed() {
+    let origin = TestOrigin::start(&[]).await;
+    for (room, code) in [("-no", 4404), ("demo", 4400)] {
+        for _ in 0..10 {
+            let mut client = origin.client(room).await;
+            for _ in 0..50 {
+                // It may be closed already.
+                let _ = client.try_send(Message::Binary(vec![255; 8 << 10].into())).await;
+            }
+            assert_eq!(end_of(&mut client).await, Some(Some(code)));
+        }
+    }
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn members_who_type_while_the_origin_drains_are_told_to_come_back() {
+    let origin = TestOrigin::start(&[]).await;
+    let mut members = Vec::new();
+    for _ in 0..20 {
+        let mut member = origin.client("demo").await;
+        member.open("a.txt").await;
+        members.push(member);
+    }
+    let types_to_the_end = async |mut member: Client| {
+        let question = write_client("a.txt", &ClientMessage::Sync(SyncMessage::Step1(&[0])));
+        loop {
+            // Nothing more can be sent once the close is read.
+            if member.try_send(Message::Binary(question.clone())).await.is_err() {
+                return end_of(&mut member).await;
+            }
+            if let Some(Message::Close(frame)) = member.next_raw().await {
+                let end = end_of(&mut member).await;
+                assert_eq!(end, None, "a second close");
+                return Some(frame.map(|frame| frame.code.into()));
+            }
+        }
+    };
+    let typing = join_all(members.into_iter().map(types_to_the_end));
+    let (ends, _) = tokio::join!(typing, origin.stop());
+    assert!(ends.iter().all(|end| *end == Some(Some(4503))), "{ends:?}");
 }

@@ -7,7 +7,10 @@ use shared::{
     wire::link::{HubMessage, OriginMessage, decode_origin, encode_hub},
 };
 use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
-use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message, protocol::CloseFrame},
+};
 
 use crate::support::{Edge, LINK_KEYS as KEYS, PATIENCE, TestOrigin};
 
@@ -103,6 +106,48 @@ async fn a_frame_of_another_version_ends_the_link_and_the_edge_is_told_why() {
     link.send(Message::Binary(vec![250].into())).await.unwrap();
     let reason = "the link speaks version 250, this side speaks 1".to_owned();
     assert_eq!(goodbye(&mut link).await, Some((CloseCode::BadFrame.as_u16(), reason)));
+    origin.stop().await;
+}
+
+/// Reads to the end of the connection: code and reason of the close, unless it broke off.
+async fn end_of(link: &mut WebSocketStream<TcpStream>) -> Option<(u16, String)> {
+    let mut close = None;
+    while let Some(message) = timeout(PATIENCE, link.next()).await.expect("nothing came") {
+        match message {
+            Ok(Message::Close(frame)) => {
+                close = frame.map(|frame| (frame.code.into(), frame.reason.to_string()));
+            }
+            Ok(_) => {}
+            Err(error) => panic!("it broke off: {error}, after {close:?}"),
+        }
+    }
+    close
+}
+
+#[tokio::test]
+async fn the_close_of_an_edge_is_answered_before_the_link_ends() {
+    let (origin, edge) = (with_keys().await, Edge::open("weur").await);
+    for _ in 0..10 {
+        edge.ask(origin.address, KEYS, "demo").await;
+        let mut link = edge.link("demo").await;
+        link.close(Some(CloseFrame { code: 1000.into(), reason: "idle".into() })).await.unwrap();
+        assert_eq!(end_of(&mut link).await, Some((1000, "idle".to_owned())));
+    }
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn an_edge_that_goes_on_talking_still_hears_why_its_link_ends() {
+    let (origin, edge) = (with_keys().await, Edge::open("weur").await);
+    for _ in 0..10 {
+        edge.ask(origin.address, KEYS, "demo").await;
+        let mut link = edge.link("demo").await;
+        for _ in 0..50 {
+            // It may be closed already.
+            let _ = link.send(Message::Binary(vec![250; 8 << 10].into())).await;
+        }
+        assert_eq!(end_of(&mut link).await.map(|(code, _)| code), Some(CloseCode::BadFrame.as_u16()));
+    }
     origin.stop().await;
 }
 

@@ -10,7 +10,7 @@ use shared::wire::{
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Message, client::IntoClientRequest},
+    tungstenite::{Error, Message, client::IntoClientRequest},
 };
 use yrs::{
     Doc, GetString, ReadTxn, StateVector, Text, Transact, Update, updates::decoder::Decode,
@@ -126,9 +126,18 @@ impl Client {
         self.socket.send(message).await.unwrap();
     }
 
+    /// Sends something to an origin that may have closed the socket.
+    pub(crate) async fn try_send(&mut self, message: Message) -> Result<(), Error> {
+        self.socket.send(message).await
+    }
+
     pub(crate) async fn next_raw(&mut self) -> Option<Message> {
-        let next = timeout(PATIENCE, self.socket.next()).await.unwrap_or_else(|_| panic!("nothing came"));
-        next.and_then(Result::ok)
+        self.next().await.and_then(Result::ok)
+    }
+
+    /// What comes next: nothing once the connection has ended as it should.
+    pub(crate) async fn next(&mut self) -> Option<Result<Message, Error>> {
+        timeout(PATIENCE, self.socket.next()).await.unwrap_or_else(|_| panic!("nothing came"))
     }
 
     async fn take(&mut self, frame: &[u8]) {
