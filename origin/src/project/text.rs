@@ -3,34 +3,16 @@
 //! Promise: a document that misses updates it depends on is never encoded, and a panic of the CRDT library
 //! ends as an error. Inside, lines end in LF; [`Eol`] remembers how they ended outside.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use bytes::Bytes;
-use shared::{limits, update::GateError, wire::text::TextChange};
-use yrs::{
-    ClientID, Doc, GetString, OffsetKind, Options, ReadTxn, Snapshot, StateVector, Text, Transact, Update,
-    updates::decoder::Decode,
+use shared::{limits, wire::text::TextChange};
+use yrs::{ClientID, Doc, GetString, ReadTxn, Snapshot, StateVector, Text, Transact};
+
+pub use super::document::TextError;
+use super::{
+    document::{apply, caught, damaged, new_document},
+    edits,
 };
-
-use super::edits;
 use crate::archive::Eol;
-
-/// Why there is no text for a state.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TextError {
-    /// It depends on updates that are not there.
-    #[error("the state depends on updates that are missing")]
-    Missing,
-    /// It cannot be read.
-    #[error("the state is damaged: {0}")]
-    Damaged(String),
-    /// Read again, the encoded state has another text than the document that it was made of.
-    #[error("the state that was encoded has another text than the merged document")]
-    Differs,
-    /// What the archive has contradicts what the room has.
-    #[error("what is stored and what is logged do not fit together: {0}")]
-    Contradicts(GateError),
-}
 
 /// Reads a text from outside: every line end becomes LF; the most frequent one is its style (LF on a tie).
 pub fn import(text: &str) -> (String, Eol) {
@@ -56,7 +38,7 @@ pub fn export(text: &str, eol: Eol) -> String {
 
 /// The state of a new file with this text: a Yjs v1 update by `client` (below 2^53), to be made exactly once.
 pub fn state_of(text: &str, client: u64) -> Bytes {
-    let doc = new_doc(ClientID::new(client & ((1 << 53) - 1)));
+    let doc = new_document(ClientID::new(client & ((1 << 53) - 1)));
     let content = doc.get_or_insert_text(limits::TEXT_ROOT);
     let mut change = doc.transact_mut();
     content.insert(&mut change, 0, text);
@@ -129,8 +111,7 @@ impl Merged {
         client: ClientID,
         updates: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<Self, TextError> {
-        let merged = Self { doc: new_doc(client) };
-        merged.doc.get_or_insert_text(limits::TEXT_ROOT);
+        let merged = Self { doc: new_document(client) };
         merged.apply(updates)?;
         Ok(merged)
     }
@@ -166,34 +147,14 @@ impl Merged {
         Ok((self.snapshot() != before).then(|| Bytes::from(theirs)))
     }
 
-    /// In one transaction: what each costs is more than what most updates hold.
     fn apply<'a>(&self, updates: impl IntoIterator<Item = &'a [u8]>) -> Result<(), TextError> {
-        caught(|| {
-            let mut change = self.doc.transact_mut();
-            updates.into_iter().try_for_each(|update| {
-                let update = Update::decode_v1(update).map_err(damaged)?;
-                change.apply_update(update).map_err(damaged)
-            })
-        })?;
+        apply(&self.doc, updates)?;
         if self.doc.transact().has_missing_updates() { Err(TextError::Missing) } else { Ok(()) }
     }
 
     fn snapshot(&self) -> Snapshot {
         self.doc.transact().snapshot()
     }
-}
-
-fn new_doc(client_id: ClientID) -> Doc {
-    Doc::with_options(Options { offset_kind: OffsetKind::Utf16, ..Options::with_client_id(client_id) })
-}
-
-fn damaged(error: impl std::fmt::Display) -> TextError {
-    TextError::Damaged(error.to_string())
-}
-
-/// Runs the CRDT library. After a panic its document is of no use: the caller drops it with the error.
-fn caught<T>(work: impl FnOnce() -> Result<T, TextError>) -> Result<T, TextError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(damaged("the crdt library panicked")))
 }
 
 #[cfg(test)]
@@ -219,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_state_that_lacks_its_beginning_gives_no_text() {
-        let doc = new_doc(ClientID::new(1));
+        let doc = new_document(ClientID::new(1));
         let content = doc.get_or_insert_text(limits::TEXT_ROOT);
         content.insert(&mut doc.transact_mut(), 0, "a");
         let first = doc.transact().state_vector();
@@ -241,7 +202,7 @@ mod tests {
 
     #[test]
     fn what_is_added_tells_whether_it_inserts() {
-        let doc = new_doc(ClientID::new(1));
+        let doc = new_document(ClientID::new(1));
         let content = doc.get_or_insert_text(limits::TEXT_ROOT);
         let step = |at, typed: &str| {
             let mut change = doc.transact_mut();

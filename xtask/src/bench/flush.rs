@@ -33,6 +33,9 @@ const FLUSHES: u32 = 3;
 const UPDATES: u32 = 1_000;
 /// Rooms of one file with so many updates in each round.
 const LOGGED_ROOMS: u32 = 100;
+/// The same for a file that was not flushed for long.
+const LONG_UPDATES: u32 = 100_000;
+const LONG_ROOMS: u32 = 2;
 /// Everything that does not flush is on the first of these cores.
 const CORES: [u32; 2] = [0, 1];
 /// Nothing is flushed but what the load asks for, and that at once.
@@ -56,8 +59,9 @@ impl Bench<'_> {
         for round in 1..=ROUNDS {
             self.0.goes_on(&format!("jobs and merges: round {round} of {ROUNDS}"))?;
             outcome.add_jobs(&self.stock_jobs(round)?, &self.jobs(round)?)?;
-            outcome.add_typed(&self.merges(round, true)?);
-            outcome.add_pasted(&self.merges(round, false)?);
+            outcome.add_typed(&self.merges(round, true, (LOGGED_ROOMS, UPDATES))?);
+            outcome.add_pasted(&self.merges(round, false, (LOGGED_ROOMS, UPDATES))?);
+            outcome.add_long(&self.merges(round, true, (LONG_ROOMS, LONG_UPDATES))?);
         }
         self.storing(&mut outcome)?;
         Ok(outcome)
@@ -86,14 +90,14 @@ impl Bench<'_> {
         load
     }
 
-    fn merges(&self, round: usize, typed: bool) -> Result<Value> {
+    fn merges(&self, round: usize, typed: bool, (rooms, updates): (u32, u32)) -> Result<Value> {
         let mut load = self.0.load("merge");
         if typed {
             load.arg("--typed");
         }
-        load.args(["--name", &format!("merge-{round}-{typed}"), "--archive"])
+        load.args(["--name", &format!("merge-{round}-{typed}-{updates}"), "--archive"])
             .arg(self.0.dir.join("merges.db"));
-        let sizes = [("--rooms", LOGGED_ROOMS), ("--kilobytes", KILOBYTES), ("--updates", UPDATES)];
+        let sizes = [("--rooms", rooms), ("--kilobytes", KILOBYTES), ("--updates", updates)];
         numbers(&mut load, &sizes);
         answer(&mut load)
     }

@@ -2,18 +2,22 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    panic::{AssertUnwindSafe, catch_unwind},
+    iter,
     sync::Arc,
 };
 
 use bytes::Bytes;
-use shared::update::{self, Ahead, History};
-use yrs::{
-    Doc, GetString, OffsetKind, Options, ReadTxn, StateVector, Transact, Update, updates::decoder::Decode,
+use shared::{
+    limits,
+    update::{self, Ahead, GateError, History},
 };
+use yrs::{ClientID, Doc, GetString, ReadTxn, StateVector, Transact, updates::decoder::Decode};
 
 use super::past::Past;
-use crate::room_store::{FileLog, LogEntry};
+use crate::{
+    project::{document, text::TextError},
+    room_store::{FileLog, LogEntry},
+};
 
 /// Of how many clients the end of the text is asked for again.
 const OVERLAPPING: usize = 64;
@@ -40,16 +44,20 @@ pub(in crate::room) struct LiveFile {
 
 /// Why a file cannot be brought into memory.
 #[derive(Debug, thiserror::Error)]
-#[error("the file's log cannot be applied: {0}")]
-pub(in crate::room) struct Broken(String);
+pub(in crate::room) enum Broken {
+    /// The document does not take it.
+    #[error("the file's log cannot be applied: {0}")]
+    Document(#[from] TextError),
+    /// The gate does not.
+    #[error("the file's log cannot be applied: {0}")]
+    Gate(#[from] GateError),
+}
 
 impl LiveFile {
     /// Builds a document from its base and log.
     pub(in crate::room) fn read(log: &FileLog) -> Result<Self, Broken> {
-        let doc = Doc::with_options(Options { offset_kind: OffsetKind::Utf16, ..Options::default() });
-        doc.get_or_insert_text(shared::limits::TEXT_ROOT);
         let mut file = Self {
-            doc,
+            doc: document::new_document(ClientID::random()),
             history: History::default(),
             ahead: Ahead::default(),
             owners: BTreeMap::new(),
@@ -58,26 +66,25 @@ impl LiveFile {
             seq: log.base_seq,
             past: None,
         };
-        file.apply(&log.base, log.base_seq)?;
-        for entry in &log.updates {
-            file.apply(&entry.bytes, entry.seq)?;
-            file.note_recent(&entry.bytes);
+        let logged = log.updates.iter().map(|entry| (&entry.bytes, entry.seq));
+        let all = iter::once((&log.base, log.base_seq)).chain(logged);
+        document::apply(&file.doc, all.clone().map(|(bytes, _)| &**bytes))?;
+        for (bytes, seq) in all {
+            file.applied(bytes, seq)?;
         }
         Ok(file)
     }
 
     /// Applies a logged update. After an error the file must be read anew.
     pub(super) fn apply(&mut self, bytes: &Bytes, seq: u64) -> Result<(), Broken> {
-        let applied = catch_unwind(AssertUnwindSafe(|| {
-            let update = Update::decode_v1(bytes).map_err(|error| error.to_string())?;
-            self.doc.transact_mut().apply_update(update).map_err(|error| error.to_string())
-        }));
-        match applied {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(Broken(error)),
-            Err(_) => return Err(Broken("panic".to_owned())),
-        }
-        self.history.absorb(bytes).map_err(|error| Broken(error.to_string()))?;
+        document::apply(&self.doc, [&**bytes])?;
+        self.applied(bytes, seq)
+    }
+
+    /// What the document holds is in the gate's view too.
+    fn applied(&mut self, bytes: &Bytes, seq: u64) -> Result<(), Broken> {
+        self.history.absorb(bytes)?;
+        self.note_recent(bytes);
         self.size += bytes.len();
         self.seq = self.seq.max(seq);
         Ok(())
@@ -86,7 +93,6 @@ impl LiveFile {
     /// Applies a logged update and remembers it, if the past is kept.
     pub(super) fn log(&mut self, entry: &LogEntry) -> Result<(), Broken> {
         self.apply(&entry.bytes, entry.seq)?;
-        self.note_recent(&entry.bytes);
         let Some(past) = &mut self.past else { return Ok(()) };
         past.add(entry);
         if past.is_long() {
@@ -109,7 +115,7 @@ impl LiveFile {
 
     /// What it says.
     pub(in crate::room) fn text(&self) -> String {
-        let text = self.doc.get_or_insert_text(shared::limits::TEXT_ROOT);
+        let text = self.doc.get_or_insert_text(limits::TEXT_ROOT);
         text.get_string(&self.doc.transact())
     }
 
