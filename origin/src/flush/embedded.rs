@@ -5,7 +5,7 @@
 //! has been flushed. The room store's dirty files, not this queue, are what survives the process.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -25,12 +25,17 @@ use super::{Depth, FailedJob, FlushQueue, FlushSettings, JobState, QueueError, W
 pub struct Lanes {
     settings: FlushSettings,
     jobs: HashMap<RoomId, Job>,
+    /// Those of them that do not run, the longest due first.
+    waiting: BTreeMap<Turn, RoomId>,
     failed: HashMap<RoomId, FailedJob>,
     order: u64,
     active: usize,
     window_start: u64,
     window_used: usize,
 }
+
+/// When a job is due, and its number among those that are due then.
+type Turn = (u64, u64);
 
 #[derive(Debug)]
 struct Job {
@@ -48,6 +53,7 @@ impl Lanes {
         Self {
             settings,
             jobs: HashMap::new(),
+            waiting: BTreeMap::new(),
             failed: HashMap::new(),
             order: 0,
             active: 0,
@@ -71,7 +77,12 @@ impl Lanes {
         match self.jobs.get_mut(room) {
             None => self.add(room, now),
             Some(job) if job.active => job.again = Some(now),
-            Some(job) => job.due = job.due.min(now),
+            Some(job) if job.due <= now => {}
+            Some(job) => {
+                self.waiting.remove(&job.turn());
+                job.due = now;
+                self.waiting.insert(job.turn(), room.clone());
+            }
         }
     }
 
@@ -80,22 +91,24 @@ impl Lanes {
         if now >= self.window_start + self.settings.window_ms {
             self.window_used = 0;
         }
-        let mut due: Vec<_> = self.jobs.iter_mut().filter(|(_, job)| !job.active && job.due <= now).collect();
-        due.sort_by_key(|(_, job)| (job.due, job.order));
         let room_left = (self.settings.concurrency.saturating_sub(self.active))
             .min(self.settings.limit.saturating_sub(self.window_used));
-        due.truncate(room_left);
         if self.window_used == 0 {
             self.window_start = now;
         }
-        self.active += due.len();
-        self.window_used += due.len();
-        due.into_iter()
-            .map(|(room, job)| {
+        let mut taken = Vec::new();
+        while taken.len() < room_left
+            && let Some(next) = self.waiting.first_entry().filter(|next| next.key().0 <= now)
+        {
+            let room = next.remove();
+            if let Some(job) = self.jobs.get_mut(&room) {
                 job.active = true;
-                room.clone()
-            })
-            .collect()
+                taken.push(room);
+            }
+        }
+        self.active += taken.len();
+        self.window_used += taken.len();
+        taken
     }
 
     /// When [`Self::take_due`] may have more to give; `None` if only a request or an end can change that.
@@ -103,7 +116,7 @@ impl Lanes {
         if self.active >= self.settings.concurrency {
             return None;
         }
-        let first = self.jobs.values().filter(|job| !job.active).map(|job| job.due).min()?;
+        let (first, _) = *self.waiting.first_key_value()?.0;
         let window_end = self.window_start + self.settings.window_ms;
         let full = self.window_used >= self.settings.limit && now < window_end;
         Some(if full { first.max(window_end) } else { first })
@@ -125,6 +138,7 @@ impl Lanes {
                     job.due = now.saturating_add(self.settings.backoff_ms.saturating_mul(doubled));
                     job.reason = Some(reason);
                     job.again = None;
+                    self.waiting.insert(job.turn(), room.clone());
                     self.jobs.insert(room.clone(), job);
                     return;
                 }
@@ -149,7 +163,7 @@ impl Lanes {
 
     /// How many jobs there are.
     pub fn depth(&self, now: u64) -> Depth {
-        let waiting = self.jobs.values().filter(|job| !job.active && job.due <= now).count() as u64;
+        let waiting = self.waiting.range(..=(now, u64::MAX)).count() as u64;
         let (all, active) = (self.jobs.len() as u64, self.active as u64);
         Depth { waiting, delayed: all - active - waiting, active, failed: self.failed.len() as u64 }
     }
@@ -167,7 +181,14 @@ impl Lanes {
     fn add(&mut self, room: &RoomId, due: u64) {
         self.order += 1;
         let job = Job { due, order: self.order, attempts: 0, reason: None, active: false, again: None };
+        self.waiting.insert(job.turn(), room.clone());
         self.jobs.insert(room.clone(), job);
+    }
+}
+
+impl Job {
+    fn turn(&self) -> Turn {
+        (self.due, self.order)
     }
 }
 

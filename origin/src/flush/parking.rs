@@ -2,7 +2,7 @@
 //! its reason until then. In memory, of each process that flushes: after a restart everything is tried.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -15,7 +15,7 @@ const LONGEST_US: u64 = 300_000_000;
 
 /// Where such files wait.
 #[derive(Debug, Default)]
-pub struct Parking(Mutex<HashMap<(RoomId, FileId), Parked>>);
+pub struct Parking(Mutex<HashMap<RoomId, HashMap<FileId, Parked>>>);
 
 #[derive(Debug)]
 struct Parked {
@@ -28,17 +28,18 @@ impl Parking {
     /// Why a file is not to be tried now; `None` if it may be.
     pub fn reason(&self, room: &RoomId, file: &FileId, now_us: u64) -> Option<String> {
         let all = self.all();
-        let parked = all.get(&(room.clone(), file.clone()))?;
+        let parked = all.get(room)?.get(file)?;
         (now_us < parked.until_us).then(|| parked.reason.clone())
     }
 
     /// A file could not be flushed, and trying again soon is no use.
     pub fn park(&self, room: &RoomId, file: &FileId, reason: &str, now_us: u64) {
         let mut all = self.all();
-        let before = all.get(&(room.clone(), file.clone())).map(|parked| parked.pause_us);
+        let of_room = all.entry(room.clone()).or_default();
+        let before = of_room.get(file).map(|parked| parked.pause_us);
         let pause_us = before.map_or(FIRST_US, |pause| (pause * 2).min(LONGEST_US));
         let parked = Parked { reason: reason.to_owned(), until_us: now_us + pause_us, pause_us };
-        all.insert((room.clone(), file.clone()), parked);
+        of_room.insert(file.clone(), parked);
         if before.is_none() {
             tracing::error!(room.id = %room, file.id = %file, reason, "a file is parked");
         }
@@ -46,32 +47,48 @@ impl Parking {
 
     /// A file was flushed.
     pub fn release(&self, room: &RoomId, file: &FileId) {
-        if self.all().remove(&(room.clone(), file.clone())).is_some() {
+        let mut released = false;
+        self.change(room, |files| released = files.remove(file).is_some());
+        if released {
             tracing::info!(room.id = %room, file.id = %file, "a parked file was flushed");
         }
     }
 
     /// Only these files of the room are dirty: others flushed the rest.
     pub fn dirty(&self, room: &RoomId, files: &[FileId]) {
-        self.all().retain(|(parked_in, file), _| parked_in != room || files.contains(file));
+        self.change(room, |parked| {
+            let dirty: HashSet<&FileId> = files.iter().collect();
+            parked.retain(|file, _| dirty.contains(file));
+        });
     }
 
     /// There are only these rooms: others depopulated the rest.
     pub fn only(&self, rooms: &[RoomId]) {
-        self.all().retain(|(parked_in, _), _| rooms.contains(parked_in));
+        let rooms: HashSet<&RoomId> = rooms.iter().collect();
+        self.all().retain(|room, _| rooms.contains(room));
     }
 
     /// The room is gone.
     pub fn forget(&self, room: &RoomId) {
-        self.all().retain(|(parked_in, _), _| parked_in != room);
+        self.all().remove(room);
     }
 
     /// How many files wait.
     pub fn count(&self) -> usize {
-        self.all().len()
+        self.all().values().map(HashMap::len).sum()
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<(RoomId, FileId), Parked>> {
+    /// Changes what is parked of a room, if anything is.
+    fn change(&self, room: &RoomId, change: impl FnOnce(&mut HashMap<FileId, Parked>)) {
+        let mut all = self.all();
+        let Some(files) = all.get_mut(room) else { return };
+        change(files);
+        if files.is_empty() {
+            all.remove(room);
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<RoomId, HashMap<FileId, Parked>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

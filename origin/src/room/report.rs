@@ -83,14 +83,15 @@ pub(super) async fn of_room(
         return Ok(None);
     }
     let members = here.into_iter().chain(elsewhere.into_iter().flatten()).flatten().collect();
-    let dirty = store.dirty(room).await?;
+    let dirty = store.dirty(room).await?.files;
+    let dirty: std::collections::BTreeSet<FileId> = dirty.into_iter().map(|(file, _)| file).collect();
     let mut files = Vec::new();
     for (id, path) in store.names(room).await? {
         let log = store.read(room, &id).await?;
         files.push(FileReport {
             logged: last_seq(&log),
             stored: log.base_seq,
-            dirty: dirty.files.iter().any(|(file, _)| *file == id),
+            dirty: dirty.contains(&id),
             path,
             id,
         });

@@ -1,7 +1,7 @@
 //! How often a room is handed on to the queue: the first time at once, then at most once in a while, and the last
 //! request never without effect. No clock: times (ms) come in, due rooms go out.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use shared::id::RoomId;
 
@@ -12,6 +12,10 @@ const EVERY: u64 = 1000;
 #[derive(Debug)]
 pub(super) struct Throttle {
     rooms: HashMap<RoomId, Asked>,
+    /// By when they are to be handed on.
+    due: BTreeSet<(u64, RoomId)>,
+    /// By when they were last.
+    handed: BTreeSet<(u64, RoomId)>,
     every: u64,
 }
 
@@ -29,47 +33,72 @@ impl Throttle {
     /// For jobs that begin so long after they are asked for: a request that is repeated finds the job still waiting,
     /// and so does not make another.
     pub(super) fn new(delay_ms: u64) -> Self {
-        Self { rooms: HashMap::new(), every: EVERY.min(delay_ms / 2) }
+        let every = EVERY.min(delay_ms / 2);
+        Self { rooms: HashMap::new(), due: BTreeSet::new(), handed: BTreeSet::new(), every }
     }
 
     /// Somebody wants a flush after the flush delay.
     pub(super) fn ask(&mut self, room: &RoomId, now: u64) {
         let asked = self.rooms.entry(room.clone()).or_default();
-        let earliest = asked.last.map_or(now, |last| now.max(last + self.every));
-        asked.due.get_or_insert(earliest);
+        if asked.due.is_none() {
+            let earliest = asked.last.map_or(now, |last| now.max(last + self.every));
+            self.is_due(room, earliest);
+        }
     }
 
     /// Somebody wants a flush now.
     pub(super) fn ask_now(&mut self, room: &RoomId, now: u64) {
-        let asked = self.rooms.entry(room.clone()).or_default();
-        asked.due = Some(now);
-        asked.at_once = true;
+        self.is_due(room, now).at_once = true;
     }
 
     /// What was taken could not be handed on: it is due again after a while.
     pub(super) fn refused(&mut self, room: &RoomId, at_once: bool, now: u64) {
-        let asked = self.rooms.entry(room.clone()).or_default();
-        asked.due.get_or_insert(now + EVERY);
-        asked.at_once |= at_once;
+        let known = self.rooms.get(room).and_then(|asked| asked.due);
+        self.is_due(room, known.unwrap_or(now + EVERY)).at_once |= at_once;
     }
 
     /// Takes the rooms that are to be handed on now, and whether their jobs are to begin at once.
     pub(super) fn take_due(&mut self, now: u64) -> Vec<(RoomId, bool)> {
-        let every = self.every;
-        self.rooms
-            .retain(|_, asked| asked.due.is_some() || asked.last.is_some_and(|last| now < last + every));
-        let due = self.rooms.iter_mut().filter(|(_, asked)| asked.due.is_some_and(|due| due <= now));
-        due.map(|(room, asked)| {
+        while let Some((last, _)) = self.handed.first()
+            && last + self.every <= now
+            && let Some((_, room)) = self.handed.pop_first()
+        {
+            match self.rooms.get_mut(&room) {
+                Some(asked) if asked.due.is_some() => asked.last = None,
+                _ => drop(self.rooms.remove(&room)),
+            }
+        }
+        let mut taken = Vec::new();
+        while let Some((due, _)) = self.due.first()
+            && *due <= now
+            && let Some((_, room)) = self.due.pop_first()
+        {
+            let Some(asked) = self.rooms.get_mut(&room) else { continue };
             asked.due = None;
-            asked.last = Some(now);
-            (room.clone(), std::mem::take(&mut asked.at_once))
-        })
-        .collect()
+            if let Some(before) = asked.last.replace(now) {
+                self.handed.remove(&(before, room.clone()));
+            }
+            self.handed.insert((now, room.clone()));
+            taken.push((room, std::mem::take(&mut asked.at_once)));
+        }
+        taken
     }
 
     /// When [`Self::take_due`] has more to give.
     pub(super) fn next_due(&self) -> Option<u64> {
-        self.rooms.values().filter_map(|asked| asked.due).min()
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    /// A room is to be handed on at this time, or earlier if that was said before.
+    fn is_due(&mut self, room: &RoomId, at: u64) -> &mut Asked {
+        let asked = self.rooms.entry(room.clone()).or_default();
+        if asked.due.is_none_or(|due| at < due) {
+            if let Some(due) = asked.due.replace(at) {
+                self.due.remove(&(due, room.clone()));
+            }
+            self.due.insert((at, room.clone()));
+        }
+        asked
     }
 }
 

@@ -106,7 +106,7 @@ impl Room {
         }
         let Some(state) = self.links.get_mut(&link) else { return };
         let own = !entry.source.hub.is_empty() && entry.source.hub == state.hub;
-        let wanted = state.channels.values().any(|open| open.file == entry.file && open.text.is_none());
+        let wanted = self.opens.gets_updates(link, &entry.file);
         let update = (wanted && (everything || !own)).then(|| FileUpdate {
             file: entry.file.clone(),
             except: if everything { ChannelId(0) } else { ChannelId(entry.source.channel) },
@@ -139,6 +139,7 @@ impl Room {
                 Ok(mut live) => {
                     live.past = self.needs_past(file).then(|| Past::read(&log));
                     self.live.insert(file.clone(), live);
+                    self.opens.unless_open(file);
                     self.keep_unstored_of(file, &log);
                 }
                 Err(error) => self.close_file(file, &error.to_string()),
@@ -174,18 +175,11 @@ impl Room {
     /// A file whose log cannot be applied is closed for everybody; the others go on.
     fn close_file(&mut self, file: &FileId, why: &str) {
         tracing::error!(file.id = %file, why, "a file cannot be opened");
-        for link in self.links_with(file) {
-            let Some(state) = self.links.get_mut(&link) else { continue };
-            let of_file = |open: &&super::links::OpenChannel| open.file == *file;
-            let channels: Vec<ChannelId> =
-                state.channels.iter().filter(|(_, open)| of_file(open)).map(|(id, _)| *id).collect();
-            for channel in channels {
-                state.channels.remove(&channel);
-                let code = shared::close::CloseCode::NotFound;
-                state.out.push(OriginMessage::Closed { channel, code, reason: "file-broken".to_owned() });
-            }
+        for (link, channel) in self.opens.of(file) {
+            self.opens.close(link, channel);
+            let code = shared::close::CloseCode::NotFound;
+            self.tell(link, vec![OriginMessage::Closed { channel, code, reason: "file-broken".to_owned() }]);
         }
         self.names.remove(file);
-        self.paths.retain(|_, id| id != file);
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! A sync waits in the same queue: its answer holds everything that its link had sent before it.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use shared::{
@@ -25,6 +28,8 @@ const OVERTAKEN_IN_A_ROW: u32 = 8;
 #[derive(Debug, Default)]
 pub(super) struct Commit {
     pub(super) queue: VecDeque<Pending>,
+    /// How many changes of text frames wait in it, by file.
+    texts: BTreeMap<FileId, usize>,
     pub(super) queued_bytes: usize,
     in_flight: Option<Vec<(Change, Verdict)>>,
     /// How often in a row an append was refused because the log had more than was judged by.
@@ -65,9 +70,14 @@ impl Commit {
         self.in_flight.is_some()
     }
 
+    /// Whether a change of a text frame waits to be made into an update of the file.
+    pub(super) fn has_text(&self, file: &FileId) -> bool {
+        self.texts.contains_key(file)
+    }
+
     pub(super) fn push(&mut self, pending: Pending) {
         if let Pending::Change(change) = &pending {
-            self.queued_bytes += change.bytes.len();
+            self.enter(change);
         }
         self.queue.push_back(pending);
     }
@@ -76,13 +86,26 @@ impl Commit {
         let pending = self.queue.pop_front()?;
         if let Pending::Change(change) = &pending {
             self.queued_bytes -= change.bytes.len();
+            if let (What::Text(_), Some(count)) = (&change.what, self.texts.get_mut(&change.file)) {
+                *count -= 1;
+                if *count == 0 {
+                    self.texts.remove(&change.file);
+                }
+            }
         }
         Some(pending)
     }
 
     fn put_back(&mut self, change: Change) {
-        self.queued_bytes += change.bytes.len();
+        self.enter(&change);
         self.queue.push_front(Pending::Change(change));
+    }
+
+    fn enter(&mut self, change: &Change) {
+        self.queued_bytes += change.bytes.len();
+        if matches!(change.what, What::Text(_)) {
+            *self.texts.entry(change.file.clone()).or_default() += 1;
+        }
     }
 
     /// Gives up everything that was to be logged: the hubs will send it again.
@@ -98,6 +121,7 @@ impl Commit {
         }));
         self.queue = syncs.into();
         self.queued_bytes = 0;
+        self.texts.clear();
         dropped
     }
 }
@@ -116,7 +140,7 @@ impl Room {
 
     /// The member to whom what a change extends belongs: as the hub says, or who has the channel.
     fn author(&self, link: LinkId, change: &Change) -> Arc<str> {
-        let open = self.links.get(&link).and_then(|state| state.channels.get(&change.channel));
+        let open = self.opens.get(link, change.channel);
         match open {
             _ if !self.settings.owned => "".into(),
             Some(open) if change.author.is_empty() => open.grant.member.id.clone(),
@@ -133,7 +157,7 @@ impl Room {
         ask: u64,
         state_vector: Bytes,
     ) {
-        if self.refusal.is_none() && self.names.contains_key(&file) {
+        if self.refusal.is_none() && self.names.has(&file) {
             self.commit.push(Pending::Sync { link, channel, file, ask, state_vector });
         }
     }
@@ -185,7 +209,7 @@ impl Room {
                 }
             };
             let known = file.is_room()
-                || !self.names.contains_key(&file)
+                || !self.names.has(&file)
                 || self.live.get(&file).is_some_and(|live| live.past.is_some() || !of_text);
             if !known {
                 self.want(&file);
@@ -271,22 +295,19 @@ impl Room {
     /// that the log has.
     fn judge_again(&mut self) {
         self.commit.overtaken += 1;
-        for (mut change, _) in self.commit.in_flight.take().unwrap_or_default().into_iter().rev() {
+        let judged = self.commit.in_flight.take().unwrap_or_default();
+        self.settle_files(judged.iter().map(|(change, _)| &change.file));
+        for (mut change, _) in judged.into_iter().rev() {
             change.extensions.clear();
             change.unmake();
             self.commit.put_back(change);
-        }
-        for live in self.live.values_mut() {
-            live.settle();
         }
         self.catch_up();
     }
 
     fn settle_batch(&mut self, logged: &[Logged], now: shared::Millis) {
         let Some(judged) = self.commit.in_flight.take() else { return };
-        for live in self.live.values_mut() {
-            live.settle();
-        }
+        self.settle_files(judged.iter().map(|(change, _)| &change.file));
         let mut logged = logged.iter();
         let mut dirty = false;
         for (change, verdict) in judged {
@@ -302,6 +323,15 @@ impl Room {
             self.effects.push(Effect::Flush);
         }
         self.look_at_storing(now);
+    }
+
+    /// What was on its way of these files is logged by now, or never will be.
+    pub(super) fn settle_files<'a>(&mut self, files: impl Iterator<Item = &'a FileId>) {
+        for file in files.collect::<BTreeSet<_>>() {
+            if let Some(live) = self.live.get_mut(file) {
+                live.settle();
+            }
+        }
     }
 
     fn logged(&mut self, change: Change, place: Logged, now: shared::Millis) {

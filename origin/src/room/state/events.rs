@@ -60,7 +60,7 @@ impl Room {
         }
         for change in event::tree_changes(&entry.bytes) {
             if change.op == FileOp::Create {
-                self.add_name(change.id, change.path);
+                self.names.add(change.id, change.path);
             }
         }
     }

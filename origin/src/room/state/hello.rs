@@ -19,6 +19,7 @@ impl Room {
             .collect();
         for old in older {
             self.links.remove(&old);
+            self.close_link(old);
             self.effects.push(Effect::Unlink(old, "replaced"));
         }
         self.keep_presence(&hub, now);

@@ -18,14 +18,13 @@ pub(super) struct Hold {
 impl Room {
     /// Gives up what is in flight and queued, and tells every hub to keep it.
     pub(super) fn hold(&mut self, why: &str, now: Millis) {
-        for change in self.commit.give_up() {
+        let given_up = self.commit.give_up();
+        self.settle_files(given_up.iter().map(|change| &change.file));
+        for change in given_up {
             if let Some(state) = self.links.get_mut(&change.link) {
                 let from = state.replay_from.get_or_insert(change.hub_seq);
                 *from = (*from).min(change.hub_seq);
             }
-        }
-        for live in self.live.values_mut() {
-            live.settle();
         }
         let hold = &mut self.commit.hold;
         hold.until = Some(now + (FIRST_MS << hold.attempts.min(8)).min(MOST_MS));

@@ -106,16 +106,14 @@ impl Room {
     pub(super) fn ask_owners(&mut self, change: &Change, state_vector: &Bytes) {
         let Some(live) = self.live.get(&change.file) else { return };
         let owners = live.owned_by_others(change);
-        for (link, state) in self.links.iter_mut().filter(|(link, _)| **link != change.link) {
-            let owner = state
-                .channels
-                .iter()
-                .find(|(_, open)| open.file == change.file && owners.contains(&open.grant.member.id));
-            if let Some((channel, _)) = owner {
-                tracing::debug!(link = link.0, "the owner of a client is asked for what is in flight");
-                let (channel, file) = (*channel, change.file.clone());
-                let state_vector = state_vector.clone();
-                state.out.push(OriginMessage::Missing { channel, file, hub_seq: 0, state_vector });
+        if owners.is_empty() {
+            return;
+        }
+        for (link, channel) in self.opens.of(&change.file) {
+            let open = self.opens.get(link, channel);
+            if link != change.link && open.is_some_and(|open| owners.contains(&open.grant.member.id)) {
+                let (file, state_vector) = (change.file.clone(), state_vector.clone());
+                self.tell(link, vec![OriginMessage::Missing { channel, file, hub_seq: 0, state_vector }]);
             }
         }
     }

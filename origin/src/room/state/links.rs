@@ -1,15 +1,15 @@
-//! The hubs that are connected to a room, and what their sessions have open.
+//! The hubs that are connected to a room: they come, their channels leave documents, they go.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use shared::{
     grant::Grant,
-    id::{ChannelId, FileId},
+    id::{ChannelId, FilePath},
     wire::link::OriginMessage,
 };
 
-use super::{LinkId, Room, text::TextView};
+use super::{LinkId, Room};
 use crate::room_store::LogEntry;
 
 /// One connection to a hub.
@@ -17,7 +17,6 @@ use crate::room_store::LogEntry;
 pub(super) struct Link {
     /// The hub's name; empty before its hello.
     pub(super) hub: String,
-    pub(super) channels: BTreeMap<ChannelId, OpenChannel>,
     /// The seq that its hello named, while what follows is being read.
     pub(super) read: u64,
     /// Changes are thrown away until the hub replays from this number or below.
@@ -43,22 +42,6 @@ pub(super) enum Reading {
     Behind(Vec<LogEntry>),
 }
 
-/// A document that a channel has open.
-#[derive(Clone, Debug)]
-pub(super) struct OpenChannel {
-    pub(super) file: FileId,
-    pub(super) grant: Grant,
-    /// What it has of the file, if it speaks text frames.
-    pub(super) text: Option<TextView>,
-}
-
-impl Link {
-    /// Whether a channel of text frames has the file open.
-    pub(super) fn has_text(&self, file: &FileId) -> bool {
-        self.channels.values().any(|open| open.file == *file && open.text.is_some())
-    }
-}
-
 impl Room {
     /// A hub is connected. Its first message is a hello.
     pub fn attach(&mut self, link: LinkId) {
@@ -80,47 +63,53 @@ impl Room {
         let Some(gone) = self.links.remove(&link) else { return };
         self.orphan_presence(&gone.hub, now);
         self.visible.orphan(&gone.hub, gone.visible);
-        for waiting in self.claiming.values_mut() {
-            waiting.retain(|(asker, _)| *asker != link);
-        }
+        self.close_link(link);
         self.forget_idle_files();
         self.commit_next();
+    }
+
+    /// The channels of a link have nothing open any more.
+    pub(super) fn close_link(&mut self, link: LinkId) {
+        for (channel, open) in self.opens.close_link(link) {
+            self.claims_no_more(link, channel, open.claims);
+        }
     }
 
     /// A channel leaves its document.
     pub(super) fn close(&mut self, link: LinkId, channel: ChannelId) {
         if let Some(link) = self.links.get_mut(&link) {
-            link.channels.remove(&channel);
             link.visible.remove(&channel);
         }
-        for waiting in self.claiming.values_mut() {
-            waiting.retain(|(_, asker)| *asker != channel);
+        if let Some(open) = self.opens.close(link, channel) {
+            self.claims_no_more(link, channel, open.claims);
         }
         self.forget_idle_files();
     }
 
+    fn claims_no_more(&mut self, link: LinkId, channel: ChannelId, path: Option<FilePath>) {
+        if let Some(waiting) = path.and_then(|path| self.claiming.get_mut(&path)) {
+            waiting.retain(|asker| *asker != (link, channel));
+        }
+    }
+
     /// Every channel that has a document open, with the hub it is at.
     pub fn members(&self) -> impl Iterator<Item = (&str, ChannelId, &Grant)> {
-        self.links.values().flat_map(|link| {
-            link.channels.iter().map(|(channel, open)| (link.hub.as_str(), *channel, &open.grant))
+        self.opens.iter().filter_map(|(link, channel, open)| {
+            Some((self.links.get(&link)?.hub.as_str(), channel, &open.grant))
         })
     }
 
-    pub(super) fn links_with(&self, file: &FileId) -> Vec<LinkId> {
-        let has_it = |link: &Link| link.channels.values().any(|open| open.file == *file);
-        self.links.iter().filter(|(_, link)| has_it(link)).map(|(id, _)| *id).collect()
-    }
-
-    /// Documents that nobody has open leave memory; the log has them.
+    /// Documents that nobody has open any more leave memory; the log has them.
     fn forget_idle_files(&mut self) {
         if !self.commit.is_empty() {
             return;
         }
-        let open: std::collections::BTreeSet<&FileId> =
-            self.links.values().flat_map(|link| link.channels.values().map(|open| &open.file)).collect();
-        self.live.retain(|file, _| open.contains(file));
-        for (file, live) in &mut self.live {
-            if live.past.is_some() && !self.links.values().any(|link| link.has_text(file)) {
+        for file in self.opens.take_left() {
+            if !self.opens.is_open(&file) {
+                self.live.remove(&file);
+            } else if !self.opens.has_text(&file)
+                && let Some(live) = self.live.get_mut(&file)
+            {
                 live.past = None;
             }
         }

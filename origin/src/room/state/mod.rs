@@ -6,6 +6,8 @@
 
 mod file;
 mod links;
+mod opens;
+mod names;
 mod open;
 mod change;
 mod commit;
@@ -40,6 +42,8 @@ use self::{
     change::{Change, What},
     commit::Commit,
     links::Link,
+    names::Names,
+    opens::Opens,
     presence::Presence,
     returning::Returning,
     storing::Storing,
@@ -124,12 +128,12 @@ pub struct Room {
     /// Why nothing can be opened here, if that is so.
     refusal: Option<(CloseCode, &'static str)>,
     position: Position,
-    paths: BTreeMap<FilePath, FileId>,
-    names: BTreeMap<FileId, FilePath>,
+    names: Names,
     live: BTreeMap<FileId, LiveFile>,
     reading: BTreeSet<FileId>,
     claiming: BTreeMap<FilePath, Vec<(LinkId, ChannelId)>>,
     links: BTreeMap<LinkId, Link>,
+    opens: Opens,
     presence: Presence,
     gap: Gap,
     visible: Visible,
@@ -159,12 +163,12 @@ impl Room {
             settings,
             refusal: None,
             position: Position::default(),
-            paths: BTreeMap::new(),
-            names: BTreeMap::new(),
+            names: Names::default(),
             live: BTreeMap::new(),
             reading: BTreeSet::new(),
             claiming: BTreeMap::new(),
             links: BTreeMap::new(),
+            opens: Opens::default(),
             presence: Presence::default(),
             gap: Gap::default(),
             visible: Visible::default(),
@@ -197,12 +201,12 @@ impl Room {
     ) {
         if position.epoch != self.position.epoch {
             self.returning.add(self.unstored.take(), &self.names);
+            self.returning.begin();
         }
         self.refusal = None;
         self.retired = false;
         self.claiming.clear();
         self.position = position;
-        self.paths = names.iter().map(|(id, path)| (path.clone(), id.clone())).collect();
         self.names = names.into_iter().collect();
         self.live.clear();
         self.reading.clear();
@@ -225,14 +229,8 @@ impl Room {
     pub fn refuse(&mut self, code: CloseCode, reason: &'static str) {
         self.refusal = Some((code, reason));
         self.forget_unstored(code);
-        for state in self.links.values_mut() {
-            let channels = std::mem::take(&mut state.channels);
-            let closed = channels.into_keys().map(|channel| OriginMessage::Closed {
-                channel,
-                code,
-                reason: reason.to_owned(),
-            });
-            state.out.extend(closed);
+        for (link, channel, _) in std::mem::take(&mut self.opens).iter() {
+            self.tell(link, vec![OriginMessage::Closed { channel, code, reason: reason.to_owned() }]);
         }
         self.commit = Commit::default();
         self.live.clear();
@@ -308,9 +306,7 @@ impl Room {
 
     /// Whether nobody has a document open and nothing is on its way to the log.
     pub fn is_idle(&self) -> bool {
-        self.commit.is_empty()
-            && self.claiming.is_empty()
-            && self.links.values().all(|link| link.channels.is_empty())
+        self.commit.is_empty() && self.claiming.is_empty() && self.opens.is_empty()
     }
 
     /// Whether a hub is connected at all.
@@ -332,12 +328,12 @@ impl Room {
     /// The file that a name (file id or path) stands for.
     pub fn file_named(&self, name: &str) -> Option<FileId> {
         if let Ok(id) = FileId::parse(name)
-            && self.names.contains_key(&id)
+            && self.names.has(&id)
         {
             return Some(id);
         }
         let path = FilePath::parse(name).ok()?;
-        self.paths.get(&path).cloned()
+        self.names.file_at(&path).cloned()
     }
 
     /// The room's files.

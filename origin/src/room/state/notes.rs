@@ -54,7 +54,7 @@ impl Room {
         match note {
             Note::Awareness { file, bytes } => {
                 self.learn_presence(&file, &bytes, None, now);
-                for link in self.links_with(&file) {
+                for link in self.opens.links_with(&file) {
                     self.tell(
                         link,
                         vec![OriginMessage::Awareness { file: file.clone(), bytes: bytes.clone() }],

@@ -10,7 +10,7 @@ use shared::{
     wire::{event::EventOut, link::OriginMessage},
 };
 
-use super::{Effect, LinkId, Room, links::OpenChannel, text::TextView};
+use super::{Effect, LinkId, Room, opens::OpenChannel, text::TextView};
 use crate::room_store::{Claimed, LogEntry, Logged, Source, StoreError};
 
 impl Room {
@@ -57,10 +57,12 @@ impl Room {
     ) {
         let grant_version = grant.version;
         let size = self.live.get(&file).map_or(0, |live| live.size as u64);
-        let path = self.names.get(&file).cloned();
-        let Some(state) = self.links.get_mut(&link) else { return };
+        let path = self.names.path_of(&file).cloned();
+        if !self.links.contains_key(&link) {
+            return;
+        }
         let is_text = text.is_some();
-        state.channels.insert(channel, OpenChannel { file: file.clone(), grant, text });
+        self.opens.open(link, channel, OpenChannel { file: file.clone(), grant, text, claims: None });
         let mut messages =
             vec![OriginMessage::Opened { channel, file: file.clone(), path, size, grant_version }];
         messages.extend(self.presence_of(&file));
@@ -82,8 +84,7 @@ impl Room {
         grant: Grant,
         text: Option<TextView>,
     ) {
-        let twin = path.as_str().to_lowercase();
-        if self.paths.keys().any(|known| known.as_str().to_lowercase() == twin) {
+        if self.names.has_twin(&path) {
             return self.refuse_open(link, channel, CloseCode::NotFound, "path-differs-in-case");
         }
         if self.names.len() >= limits::FILES {
@@ -101,9 +102,10 @@ impl Room {
         grant: Grant,
         text: Option<TextView>,
     ) {
-        if let Some(state) = self.links.get_mut(&link) {
+        if self.links.contains_key(&link) {
             // The file is not known yet: it is the room's document until the claim is answered.
-            state.channels.insert(channel, OpenChannel { file: FileId::room(), grant, text });
+            let (file, claims) = (FileId::room(), Some(path.clone()));
+            self.opens.open(link, channel, OpenChannel { file, grant, text, claims });
         }
         let first = !self.claiming.contains_key(&path);
         self.claiming.entry(path.clone()).or_default().push((link, channel));
@@ -124,13 +126,13 @@ impl Room {
         let waiting = self.claiming.remove(path).unwrap_or_default();
         let file = match answer {
             Ok(Claimed::New(logged)) => {
-                self.add_name(id.clone(), path.clone());
+                self.names.add(id.clone(), path.clone());
                 self.created(id, path, logged, now);
                 self.effects.push(Effect::Flush);
                 id.clone()
             }
             Ok(Claimed::Taken(id)) => {
-                self.add_name(id.clone(), path.clone());
+                self.names.add(id.clone(), path.clone());
                 id
             }
             Err(_) => {
@@ -145,18 +147,12 @@ impl Room {
             }
         };
         for (link, channel) in waiting {
-            let open = self.links.get(&link).and_then(|state| state.channels.get(&channel)).cloned();
-            if let Some(OpenChannel { grant, text, .. }) = open {
+            if let Some(OpenChannel { grant, text, .. }) = self.opens.get(link, channel).cloned() {
                 self.opened(link, channel, file.clone(), grant, text);
             }
         }
         self.give_back_to(path);
         self.commit_next();
-    }
-
-    pub(super) fn add_name(&mut self, id: FileId, path: FilePath) {
-        self.paths.insert(path.clone(), id.clone());
-        self.names.insert(id, path);
     }
 
     /// The creation stands in the log as a tree event.

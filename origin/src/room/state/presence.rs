@@ -64,7 +64,7 @@ impl Room {
     pub(super) fn awareness(&mut self, link: LinkId, file: &FileId, bytes: &Bytes, now: Millis) {
         let hub = self.links.get(&link).map(|state| state.hub.clone()).unwrap_or_default();
         self.learn_presence(file, bytes, Some(hub), now);
-        for other in self.links_with(file) {
+        for other in self.opens.links_with(file) {
             if other != link {
                 let message = OriginMessage::Awareness { file: file.clone(), bytes: bytes.clone() };
                 self.tell(other, vec![message]);

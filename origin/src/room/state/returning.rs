@@ -5,7 +5,7 @@
 //! So several origins may give back the same: what is there already is not logged again. A file that was created
 //! and never stored gets its path and id again; if another file has the path by now, it gets the text.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use shared::{
@@ -19,6 +19,7 @@ use super::{
     commit::Pending,
     file::LiveFile,
     judge::Verdict,
+    names::Names,
 };
 use crate::{
     archive::ArchiveError,
@@ -32,6 +33,8 @@ const AGAIN_MS: Millis = 1_000;
 #[derive(Debug, Default)]
 pub(super) struct Returning {
     files: BTreeMap<FileId, Back>,
+    /// The same by path.
+    paths: BTreeMap<FilePath, BTreeSet<FileId>>,
     again_at: Option<Millis>,
 }
 
@@ -45,23 +48,39 @@ struct Back {
 
 impl Returning {
     /// Takes what was kept of files; of those that wait already it is the later part.
-    pub(super) fn add(
-        &mut self,
-        kept: BTreeMap<FileId, VecDeque<Bytes>>,
-        names: &BTreeMap<FileId, FilePath>,
-    ) {
+    pub(super) fn add(&mut self, kept: BTreeMap<FileId, VecDeque<Bytes>>, names: &Names) {
         for (file, updates) in kept {
-            match (self.files.get_mut(&file), names.get(&file)) {
-                (Some(back), _) => back.updates.extend(updates),
+            match (self.files.get_mut(&file), names.path_of(&file)) {
+                (Some(back), _) => {
+                    back.updates.extend(updates);
+                    back.looked = false;
+                }
                 (None, Some(path)) => {
+                    self.paths.entry(path.clone()).or_default().insert(file.clone());
                     self.files.insert(file, Back { path: path.clone(), updates, looked: false });
                 }
                 // It was closed since its log could not be applied.
                 (None, None) => {}
             }
         }
-        self.files.values_mut().for_each(|back| back.looked = false);
         self.again_at = None;
+    }
+
+    /// Another life of the room: the archive may be asked again.
+    pub(super) fn begin(&mut self) {
+        self.files.values_mut().for_each(|back| back.looked = false);
+    }
+
+    /// A file needs nothing any more.
+    fn remove(&mut self, file: &FileId) -> Option<Back> {
+        let back = self.files.remove(file)?;
+        if let Some(files) = self.paths.get_mut(&back.path) {
+            files.remove(file);
+            if files.is_empty() {
+                self.paths.remove(&back.path);
+            }
+        }
+        Some(back)
     }
 
     pub(super) fn clear(&mut self) {
@@ -70,13 +89,14 @@ impl Returning {
 
     /// The path of a file that is to come back under this name (id or path).
     pub(super) fn path_of(&self, name: &str) -> Option<FilePath> {
-        let named = |(id, back): &(&FileId, &Back)| id.as_str() == name || back.path.as_str() == name;
-        self.files.iter().find(named).map(|(_, back)| back.path.clone())
+        let by_id = FileId::parse(name).ok().and_then(|id| self.files.get(&id));
+        let by_path = || FilePath::parse(name).ok().filter(|path| self.paths.contains_key(path));
+        by_id.map(|back| back.path.clone()).or_else(by_path)
     }
 
     /// The file that is to come back to this path.
     pub(super) fn file_at(&self, path: &FilePath) -> Option<FileId> {
-        self.files.iter().find(|(_, back)| back.path == *path).map(|(id, _)| id.clone())
+        self.paths.get(path)?.first().cloned()
     }
 }
 
@@ -112,13 +132,13 @@ impl Room {
     }
 
     fn give_back_file(&mut self, file: FileId) {
-        if self.names.contains_key(&file) {
+        if self.names.has(&file) {
             return self.commit.push(Pending::Return { file });
         }
         let Some(path) = self.returning.files.get(&file).map(|back| back.path.clone()) else { return };
-        match self.paths.get(&path).cloned() {
+        match self.names.file_at(&path).cloned() {
             Some(other) => {
-                let Some(back) = self.returning.files.remove(&file) else { return };
+                let Some(back) = self.returning.remove(&file) else { return };
                 let of_other = BTreeMap::from([(other.clone(), back.updates)]);
                 self.returning.add(of_other, &self.names);
                 self.commit.push(Pending::Return { file: other });
@@ -136,13 +156,13 @@ impl Room {
         let back = self.returning.files.get(file)?;
         let Some(live) = self.live.get(file) else {
             // It is broken: nothing can be logged on top of it.
-            self.returning.files.remove(file);
+            self.returning.remove(file);
             return None;
         };
         match lacking(live, &back.updates) {
             Ok(Some(bytes)) => Some(Change::new(ChannelId(0), file.clone(), 0, What::Returned, bytes)),
             Ok(None) => {
-                self.returning.files.remove(file);
+                self.returning.remove(file);
                 None
             }
             Err(error) => {
@@ -156,7 +176,7 @@ impl Room {
     pub(super) fn returned(&mut self, file: &FileId, verdict: Verdict) {
         match verdict {
             Verdict::Log | Verdict::Known => {
-                self.returning.files.remove(file);
+                self.returning.remove(file);
             }
             Verdict::Missing => self.look_into_archive(file, "it misses something"),
             Verdict::Refuse(why) => self.cannot_return(file, why),
@@ -194,7 +214,7 @@ impl Room {
 
     fn cannot_return(&mut self, file: &FileId, why: &str) {
         tracing::error!(file.id = %file, why, "what the room store has lost of a file cannot be given back");
-        self.returning.files.remove(file);
+        self.returning.remove(file);
     }
 }
 

@@ -4,7 +4,7 @@
 //! What was dirty before and what was not heard is in the room store: it is asked when the room is populated, and each
 //! time before members are told that the archive is behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shared::{
     Millis,
@@ -19,6 +19,10 @@ use crate::room_store::{Dirty, StoreError};
 #[derive(Debug, Default)]
 pub(super) struct Storing {
     waiting: BTreeMap<FileId, Waiting>,
+    /// The same by since when.
+    since: BTreeSet<(Millis, FileId)>,
+    /// Of which the time is not known yet.
+    unknown: BTreeSet<FileId>,
     /// What the archive has, as far as it was said: that can be heard before one's own append is answered.
     stored: BTreeMap<FileId, u64>,
     /// When members were told last that it is behind; `None` if it is not.
@@ -43,7 +47,7 @@ impl Storing {
         if self.has(file, seq) {
             return;
         }
-        let waiting = self.waiting.entry(file.clone()).or_default();
+        let waiting = self.enter(file);
         (waiting.seq, waiting.ts) = (seq, ts);
     }
 
@@ -51,11 +55,10 @@ impl Storing {
     /// ago.
     fn stored(&mut self, file: &FileId, seq: u64, now: Millis) {
         self.stored.insert(file.clone(), seq);
-        match self.waiting.get_mut(file) {
-            Some(waiting) if waiting.seq > seq => waiting.since = Some(now),
-            _ => {
-                self.waiting.remove(file);
-            }
+        if self.waiting.get(file).is_some_and(|waiting| waiting.seq > seq) {
+            self.waits_since(file, now);
+        } else {
+            self.leave(file);
         }
     }
 
@@ -69,30 +72,67 @@ impl Storing {
         for (file, first) in &dirty.files {
             // It may have been stored since the store was asked.
             if !self.stored.contains_key(file) {
-                self.waiting.entry(file.clone()).or_default();
+                self.enter(file);
             }
-            if let Some(waiting) = self.waiting.get_mut(file) {
+            if let Some(waiting) = self.waiting.get(file) {
                 let since = first / 1000;
-                waiting.since = Some(waiting.since.map_or(since, |known| known.min(since)));
+                self.waits_since(file, waiting.since.map_or(since, |known| known.min(since)));
             }
         }
-        let is_clean = |file: &FileId, waiting: &mut Waiting| {
-            waiting.ts <= dirty.cutoff && dirty.files.iter().all(|(dirty, _)| dirty != file)
-        };
-        self.waiting.extract_if(.., is_clean).map(|(file, waiting)| (file, waiting.seq)).collect()
+        let still: BTreeSet<&FileId> = dirty.files.iter().map(|(file, _)| file).collect();
+        let is_clean =
+            |(file, waiting): &(&FileId, &Waiting)| waiting.ts <= dirty.cutoff && !still.contains(file);
+        let clean = self.waiting.iter().filter(is_clean);
+        let clean: Vec<_> = clean.map(|(file, waiting)| (file.clone(), waiting.seq)).collect();
+        clean.iter().for_each(|(file, _)| self.leave(file));
+        clean
+    }
+
+    /// What waits and says nothing else has waited since now.
+    fn look(&mut self, now: Millis) {
+        for file in std::mem::take(&mut self.unknown) {
+            self.waits_since(&file, now);
+        }
     }
 
     fn oldest(&self) -> Option<Millis> {
-        self.waiting.values().filter_map(|waiting| waiting.since).min()
+        self.since.first().map(|(since, _)| *since)
+    }
+
+    fn enter(&mut self, file: &FileId) -> &mut Waiting {
+        if !self.waiting.contains_key(file) {
+            self.unknown.insert(file.clone());
+        }
+        self.waiting.entry(file.clone()).or_default()
+    }
+
+    fn waits_since(&mut self, file: &FileId, since: Millis) {
+        let Some(waiting) = self.waiting.get_mut(file) else { return };
+        match waiting.since.replace(since) {
+            Some(before) => self.since.remove(&(before, file.clone())),
+            None => self.unknown.remove(file),
+        };
+        self.since.insert((since, file.clone()));
+    }
+
+    fn leave(&mut self, file: &FileId) {
+        match self.waiting.remove(file).map(|waiting| waiting.since) {
+            Some(Some(since)) => self.since.remove(&(since, file.clone())),
+            Some(None) => self.unknown.remove(file),
+            None => false,
+        };
+    }
+
+    /// Another life of the room: nothing of it is known yet.
+    fn forget(&mut self) {
+        *self = Self { told: self.told, asking: true, ..Self::default() };
     }
 }
 
 impl Room {
     /// The room is populated: what waits is to be learnt.
     pub(super) fn begin_storing(&mut self) {
-        self.storing.waiting.clear();
-        self.storing.stored.clear();
-        self.storing.asking = true;
+        self.storing.forget();
         self.effects.push(Effect::Dirty);
     }
 
@@ -137,9 +177,7 @@ impl Room {
 
     /// Tells members that the archive has caught up; asks the room store first before they are told that it is behind.
     pub(super) fn look_at_storing(&mut self, now: Millis) {
-        for waiting in self.storing.waiting.values_mut() {
-            waiting.since.get_or_insert(now);
-        }
+        self.storing.look(now);
         if self.storing_at().is_some_and(|at| at <= now) {
             self.storing.asking = true;
             self.effects.push(Effect::Dirty);

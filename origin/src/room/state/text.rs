@@ -99,7 +99,7 @@ impl Room {
         told: &str,
         round: u64,
     ) {
-        let open = self.links.get(&link).and_then(|state| state.channels.get(&channel));
+        let open = self.opens.get(link, channel);
         match open.filter(|open| open.text.is_some() && !open.file.is_room() && told.is_empty()) {
             // In its turn: what the channel has sent before is answered before.
             Some(open) => {
@@ -187,7 +187,7 @@ impl Room {
 
     /// The position that a change is based on, if it can count.
     fn base_of(&self, link: LinkId, channel: ChannelId, base: &str) -> Option<TextPosition> {
-        let open = self.links.get(&link).and_then(|state| state.channels.get(&channel));
+        let open = self.opens.get(link, channel);
         let view = open.and_then(|open| open.text.as_ref());
         let last = || match view?.seen {
             Seen::Text { seq, .. } => Some(self.text_position(seq, channel, view?.round)),
@@ -221,19 +221,13 @@ impl Room {
     }
 
     fn view(&mut self, link: LinkId, channel: ChannelId) -> Option<(FileId, &mut TextView)> {
-        let open = self.links.get_mut(&link)?.channels.get_mut(&channel)?;
-        Some((open.file.clone(), open.text.as_mut()?))
+        let (file, view) = self.opens.text_mut(link, channel)?;
+        Some((file.clone(), view))
     }
 
     /// Whether a channel of text frames has the file, or something of one waits to be made into its update.
     pub(super) fn needs_past(&self, file: &FileId) -> bool {
-        let opens = self.links.values().flat_map(|link| link.channels.values());
-        let waits = |pending: &Pending| match pending {
-            Pending::Change(change) => change.file == *file && matches!(change.what, What::Text(_)),
-            Pending::Sync { .. } | Pending::TextAnew { .. } | Pending::Return { .. } => false,
-        };
-        opens.into_iter().any(|open| open.file == *file && open.text.is_some())
-            || self.commit.queue.iter().any(waits)
+        self.opens.has_text(file) || self.commit.has_text(file)
     }
 
     /// Sends every channel of text frames what makes its text the current one. Nothing while something is logged
@@ -243,12 +237,12 @@ impl Room {
             return;
         }
         for file in std::mem::take(&mut self.due_texts) {
-            if !self.links.values().any(|link| link.has_text(&file)) {
+            if !self.opens.has_text(&file) {
                 continue;
             }
             if self.live.get(&file).is_some_and(|live| live.past.is_some()) {
                 self.tell_text(&file);
-            } else if self.names.contains_key(&file) {
+            } else if self.names.has(&file) {
                 self.want(&file);
                 self.due_texts.insert(file);
             }
@@ -262,39 +256,41 @@ impl Room {
         let (epoch, seq) = (self.position.epoch, self.position.seq);
         // Who has the same text gets the same edits, compared once.
         let mut compared: Option<(Arc<str>, Arc<[Edit]>)> = None;
-        for state in self.links.values_mut() {
-            for (channel, open) in state.channels.iter_mut().filter(|(_, open)| open.file == *file) {
-                let Some(view) = &mut open.text else { continue };
-                if let Seen::At(at) = view.seen {
-                    let known = at.epoch == epoch && at.seq <= seq && at.channel == *channel;
-                    let updates = known.then(|| past.updates_for(&at, *channel, u64::MAX)).flatten();
-                    let text = updates.and_then(|updates| project::Merged::of(updates).ok());
-                    view.seen = match text {
-                        Some(merged) => Seen::Text { seq: at.seq, text: merged.text().into() },
-                        None => Seen::Nothing,
-                    };
-                }
-                let position = TextPosition { epoch, seq, channel: *channel, round: view.round }.to_string();
-                let (whole, json) = match &view.seen {
-                    Seen::Text { text, seq: told } if **text == *now && *told >= past.begins() => continue,
-                    Seen::Text { text, .. } => {
-                        let edits = match &compared {
-                            Some((of, edits)) if of == text => edits.clone(),
-                            _ => Arc::from(edits::between(text, &now)),
-                        };
-                        compared = Some((text.clone(), edits.clone()));
-                        let (file, id) = (view.name.as_str(), file);
-                        (false, TextOut::Edit { file, id, position: &position, edits: &edits }.to_json())
-                    }
-                    Seen::At(_) | Seen::Nothing => {
-                        let (file, id) = (view.name.as_str(), file);
-                        (true, TextOut::Text { file, id, position: &position, text: &now }.to_json())
-                    }
+        for (link, channel) in self.opens.texts_of(file) {
+            let (Some((_, view)), Some(state)) =
+                (self.opens.text_mut(link, channel), self.links.get_mut(&link))
+            else {
+                continue;
+            };
+            if let Seen::At(at) = view.seen {
+                let known = at.epoch == epoch && at.seq <= seq && at.channel == channel;
+                let updates = known.then(|| past.updates_for(&at, channel, u64::MAX)).flatten();
+                let text = updates.and_then(|updates| project::Merged::of(updates).ok());
+                view.seen = match text {
+                    Some(merged) => Seen::Text { seq: at.seq, text: merged.text().into() },
+                    None => Seen::Nothing,
                 };
-                view.seen = Seen::Text { seq, text: now.clone() };
-                let json = Bytes::from(json);
-                state.out.push(OriginMessage::Text { channel: *channel, position, whole, json });
             }
+            let position = TextPosition { epoch, seq, channel, round: view.round }.to_string();
+            let (whole, json) = match &view.seen {
+                Seen::Text { text, seq: told } if **text == *now && *told >= past.begins() => continue,
+                Seen::Text { text, .. } => {
+                    let edits = match &compared {
+                        Some((of, edits)) if of == text => edits.clone(),
+                        _ => Arc::from(edits::between(text, &now)),
+                    };
+                    compared = Some((text.clone(), edits.clone()));
+                    let (file, id) = (view.name.as_str(), file);
+                    (false, TextOut::Edit { file, id, position: &position, edits: &edits }.to_json())
+                }
+                Seen::At(_) | Seen::Nothing => {
+                    let (file, id) = (view.name.as_str(), file);
+                    (true, TextOut::Text { file, id, position: &position, text: &now }.to_json())
+                }
+            };
+            view.seen = Seen::Text { seq, text: now.clone() };
+            let json = Bytes::from(json);
+            state.out.push(OriginMessage::Text { channel, position, whole, json });
         }
     }
 }

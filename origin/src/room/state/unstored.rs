@@ -4,7 +4,7 @@
 //! Bounded by [`limits::UNSTORED_BYTES`]: beyond that a file's updates become its state, if that is much smaller,
 //! or are given up, the largest first. What is given up is still in the room store.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use shared::{
@@ -120,8 +120,9 @@ impl Room {
         if !self.retired || dirty.epoch != self.position.epoch || lags {
             return;
         }
+        let dirty: BTreeSet<&FileId> = dirty.files.iter().map(|(file, _)| file).collect();
         let kept: Vec<FileId> = self.unstored.files.keys().cloned().collect();
-        for file in kept.iter().filter(|file| dirty.files.iter().all(|(dirty, _)| dirty != *file)) {
+        for file in kept.iter().filter(|file| !dirty.contains(file)) {
             self.unstored.forget(file);
         }
     }

@@ -133,7 +133,7 @@ impl Disk {
                 base: Bytes::from(row.get::<_, Vec<u8>>(5)?),
                 updates: Vec::new(),
             };
-            open.files.insert(FileId::parse(&row.get::<_, String>(0)?)?, file);
+            open.add(FileId::parse(&row.get::<_, String>(0)?)?, file);
         }
         Ok(())
     }

@@ -26,6 +26,8 @@ pub(super) struct Open {
     pub(super) position: Position,
     pub(super) trimmed_seq: u64,
     pub(super) files: BTreeMap<FileId, File>,
+    /// The same by path.
+    paths: BTreeMap<FilePath, FileId>,
     pub(super) events: VecDeque<LogEntry>,
     pub(super) marks: HashMap<String, u64>,
     /// The last numbered batch of each origin, with its answer.
@@ -56,7 +58,8 @@ impl File {
 impl Open {
     /// A room as it is after a populate with these bases.
     pub(super) fn new(position: Position, bases: Vec<Base>) -> Self {
-        let file = |base: Base| {
+        let mut open = Self { position, ..Self::default() };
+        for base in bases {
             let file = File {
                 path: base.path,
                 created_ts: None,
@@ -65,9 +68,20 @@ impl Open {
                 base: base.state,
                 updates: Vec::new(),
             };
-            (base.file, file)
-        };
-        Self { position, files: bases.into_iter().map(file).collect(), ..Self::default() }
+            open.add(base.file, file);
+        }
+        open
+    }
+
+    /// Adds a file.
+    pub(super) fn add(&mut self, id: FileId, file: File) {
+        self.paths.insert(file.path.clone(), id.clone());
+        self.files.insert(id, file);
+    }
+
+    /// The file at a path.
+    pub(super) fn file_at(&self, path: &FilePath) -> Option<&FileId> {
+        self.paths.get(path)
     }
 
     /// The clocks that these entries move, unless one of them begins below what is logged of a client, or extends that

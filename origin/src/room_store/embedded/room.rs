@@ -174,7 +174,7 @@ impl Room {
 
     pub(super) fn claim(&self, now: Now, epoch: Epoch, path: FilePath, id: FileId) -> Decision<Claimed> {
         let open = self.in_epoch(epoch)?;
-        if let Some((owner, _)) = open.files.iter().find(|(_, file)| file.path == path) {
+        if let Some(owner) = open.file_at(&path) {
             return Ok((Change::None, Claimed::Taken(owner.clone())));
         }
         if open.files.contains_key(&id) || id.is_room() {
@@ -282,9 +282,12 @@ impl Room {
         if from.epoch != position.epoch || from.seq < open.trimmed_seq || from.seq > position.seq {
             return Ok(Backfill::Reset(position));
         }
-        let logs = open.files.values().flat_map(|file| &file.updates);
-        let mut after: Vec<LogEntry> =
-            logs.chain(&open.events).filter(|entry| entry.seq > from.seq).cloned().collect();
+        let logs = open.files.values().flat_map(|file| {
+            let known = file.updates.partition_point(|entry| entry.seq <= from.seq);
+            &file.updates[known..]
+        });
+        let events = open.events.iter().filter(|entry| entry.seq > from.seq);
+        let mut after: Vec<LogEntry> = logs.chain(events).cloned().collect();
         after.sort_unstable_by_key(|entry| entry.seq);
         Ok(Backfill::Changes(position, after))
     }
@@ -317,7 +320,7 @@ impl Room {
                 open.position = position;
                 open.clocks.extend(clocks);
                 if let Some((id, path)) = created {
-                    open.files.insert(id, File::created(path, position));
+                    open.add(id, File::created(path, position));
                 }
                 entries.iter().for_each(|entry| open.log(entry.clone()));
                 if let Some(Answered { origin, number, answers }) = answered {
