@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Denial, Effect, Hub, channel::Stage};
+use super::{Denial, Effect, Hub, Session, channel::Stage};
 use crate::{
     Millis,
     close::CloseCode,
@@ -64,6 +64,19 @@ impl Admission {
 
     fn has_expired(&self, now: Millis) -> bool {
         self.expires().is_some_and(|at| at <= now)
+    }
+}
+
+impl Session {
+    /// When it is to be looked at for want of a token, or because its token ends.
+    pub(super) fn admission_at(&self) -> Option<Millis> {
+        match &self.admission {
+            Admission { grant: None, .. } => Some(self.since + limits::STRANGER_MS),
+            admission => {
+                let refresh = admission.refresh_at.filter(|_| self.modern);
+                [admission.expires(), refresh].into_iter().flatten().min()
+            }
+        }
     }
 }
 
@@ -261,36 +274,22 @@ impl Hub {
         over
     }
 
-    /// When the next session without a token, or with one that ends, is to be looked at.
-    pub(super) fn admission_at(&self) -> Option<Millis> {
-        let due = self.sessions.values().filter_map(|session| match &session.admission {
-            Admission { grant: None, .. } => Some(session.since + limits::STRANGER_MS),
-            admission => {
-                let refresh = admission.refresh_at.filter(|_| session.modern);
-                [admission.expires(), refresh].into_iter().flatten().min()
-            }
-        });
-        due.min()
-    }
-
-    /// Closes the sessions that have not shown a good token in time or whose token has run out, and asks clients for
-    /// another one before it does.
-    pub(super) fn watch_admissions(&mut self, now: Millis) {
-        if self.admission_at().is_none_or(|at| at > now) {
-            return;
-        }
-        let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
-        for id in sessions {
-            if self.has_run_out(id, now) {
+    /// Closes those of these sessions that have not shown a good token in time or whose token has run out, and asks
+    /// clients for another one before it does.
+    pub(super) fn watch_admissions(&mut self, due: &[SessionId], now: Millis) {
+        for id in due.iter().copied() {
+            if self.sessions.get(&id).and_then(Session::admission_at).is_none_or(|at| at > now)
+                || self.has_run_out(id, now)
+            {
                 continue;
             }
             let Some(session) = self.sessions.get_mut(&id) else { continue };
             let admission = &mut session.admission;
-            if admission.grant.is_none() && session.since + limits::STRANGER_MS <= now {
+            if admission.grant.is_none() {
                 let reason = admission.denied.take();
                 let reason = reason.as_deref().unwrap_or(TokenError::Absent.word());
                 self.close(id, CloseCode::Unauthorized, reason, now);
-            } else if session.modern && admission.refresh_at.is_some_and(|at| at <= now) {
+            } else {
                 admission.refresh_at = None;
                 self.ask_token(id);
             }
@@ -312,6 +311,6 @@ impl Hub {
 
     /// Whether anybody here has shown a good token, or anything is owed: what a hub may wake up and write for.
     pub fn has_members(&self) -> bool {
-        !self.outbox.is_empty() || self.sessions.values().any(|session| session.admission.grant.is_some())
+        !self.outbox.is_empty() || self.sessions.has_members()
     }
 }

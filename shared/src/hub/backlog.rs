@@ -1,6 +1,6 @@
 //! Backpressure: what a socket still has to send, and when it is too much.
 
-use super::{Hub, Session};
+use super::Hub;
 use crate::{Millis, close::CloseCode, id::SessionId, limits};
 
 /// A socket's unsent bytes, as the shell last told.
@@ -36,12 +36,18 @@ impl Backlog {
         self.opening += bytes;
     }
 
+    /// When it has been stuck for too long.
+    pub(super) fn gives_up_at(&self) -> Option<Millis> {
+        self.stuck.map(|(_, since)| since + limits::BACKLOG_STUCK_MS)
+    }
+
     /// What it has to send beyond what it has asked for.
     fn excess(&self) -> usize {
         self.bytes.saturating_sub(self.opening)
     }
 
-    fn told(&mut self, bytes: usize, now: Millis) {
+    /// What the socket has to send, as the shell tells it.
+    pub(super) fn told(&mut self, bytes: usize, now: Millis) {
         self.bytes = bytes;
         self.opening = self.opening.min(bytes);
         self.stuck = match self.stuck {
@@ -61,28 +67,20 @@ impl Hub {
         if known.backlog.excess() >= limits::BACKLOG_BYTES {
             return self.close_slow(session, now);
         }
-        let total: usize = self.sessions.values().map(|session| session.backlog.bytes).sum();
-        if total > limits::BACKLOG_HUB_BYTES
+        if self.sessions.unsent() > limits::BACKLOG_HUB_BYTES
             && let Some(slowest) = self.slowest()
         {
             self.close_slow(slowest, now);
         }
     }
 
-    /// When the first stuck socket has been stuck for too long.
-    pub(super) fn stuck_at(&self) -> Option<Millis> {
-        let stuck = self.sessions.values().filter_map(|session| session.backlog.stuck);
-        stuck.map(|(_, since)| since + limits::BACKLOG_STUCK_MS).min()
-    }
-
-    pub(super) fn close_stuck(&mut self, now: Millis) {
-        let is_late = |session: &Session| {
-            session.backlog.stuck.is_some_and(|(_, since)| since + limits::BACKLOG_STUCK_MS <= now)
-        };
-        let late: Vec<SessionId> =
-            self.sessions.iter().filter(|(_, session)| is_late(session)).map(|(id, _)| *id).collect();
-        for session in late {
-            self.close_slow(session, now);
+    /// Closes those of these sessions whose sockets have been stuck for too long.
+    pub(super) fn close_stuck(&mut self, due: &[SessionId], now: Millis) {
+        for id in due {
+            let gives_up_at = self.sessions.get(id).and_then(|session| session.backlog.gives_up_at());
+            if gives_up_at.is_some_and(|at| at <= now) {
+                self.close_slow(*id, now);
+            }
         }
     }
 

@@ -228,7 +228,11 @@ impl Hub {
         let Stage::Open(file) = channel.stage.clone() else { return };
         channel.clients.clear();
         if file.is_room() {
+            let key = channel.key.clone();
             self.end_visible_files(id);
+            if let Some(session) = self.sessions.get_mut(&id.session()) {
+                session.rooms.remove(&key);
+            }
         }
         self.effects.push(Effect::DropChannel { channel: id });
         if let Some(document) = self.documents.get_mut(&file) {

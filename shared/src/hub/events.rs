@@ -1,7 +1,5 @@
 //! Room events: chat in order through the log, the rest straight over the link.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
 use super::{Effect, Hub, pace::Fare};
@@ -103,10 +101,6 @@ impl Hub {
     }
 
     pub(super) fn room_channel(&self, session: SessionId) -> Option<ChannelId> {
-        let keys: &BTreeMap<_, _> = &self.sessions.get(&session)?.keys;
-        let room = |id: &&ChannelId| {
-            self.channels.get(id).is_some_and(|channel| channel.file().is_some_and(FileId::is_room))
-        };
-        keys.values().find(room).copied()
+        self.sessions.get(&session)?.rooms.values().next().copied()
     }
 }

@@ -3,11 +3,17 @@
 //! The facts of a session fit into the attachment of a hibernatable WebSocket. When there is too much for it,
 //! they say that they are partial, and the session is asked to come back instead.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 
-use super::{Dialect, Effect, Hub, Session, channel::Stage};
+use super::{
+    Dialect, Effect, Hub, Session,
+    channel::{Channel, Stage},
+};
 use crate::{
     Millis,
     grant::Grant,
@@ -36,8 +42,16 @@ pub(super) struct Facts {
     pub(super) asked_at: Option<Millis>,
     /// Something cannot be rebuilt: frames that wait, or more than fits.
     pub(super) partial: bool,
-    /// What is not at rest, by the index of the channel.
-    pub(super) channels: BTreeMap<u16, ChannelFacts>,
+}
+
+/// What of a session's channels goes into its facts, kept up to date channel by channel.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unsettled {
+    /// What is not at rest, as it is written, by the index of the channel.
+    written: BTreeMap<u16, Bytes>,
+    bytes: usize,
+    /// Channels on their way to a document, with frames that wait.
+    opening: BTreeSet<u16>,
 }
 
 /// What of an open channel is not in its row.
@@ -62,16 +76,72 @@ pub(super) struct ChannelRow {
     pub(super) visible: Option<Bytes>,
 }
 
-impl Facts {
-    pub(super) fn write(&self) -> Bytes {
-        let whole = self.encode();
-        if whole.len() <= FACTS_BYTES {
-            return whole;
+impl Unsettled {
+    /// A channel is like this now; `None` if it is gone.
+    fn note(&mut self, index: u16, channel: Option<&Channel>) {
+        if let Some(before) = self.written.remove(&index) {
+            self.bytes -= before.len();
         }
-        Self { partial: true, channels: BTreeMap::new(), ..self.clone() }.encode()
+        self.opening.remove(&index);
+        match channel {
+            Some(channel) if matches!(channel.stage, Stage::Open(_)) => {
+                self.write(index, &ChannelFacts::of(channel));
+            }
+            Some(channel) if channel.stage != Stage::Closed => {
+                self.opening.insert(index);
+            }
+            _ => {}
+        }
     }
 
-    fn encode(&self) -> Bytes {
+    fn write(&mut self, index: u16, facts: &ChannelFacts) {
+        if *facts != ChannelFacts::default() {
+            let written = facts.write(index);
+            self.bytes += written.len();
+            self.written.insert(index, written);
+        }
+    }
+}
+
+impl ChannelFacts {
+    fn of(channel: &Channel) -> Self {
+        Self {
+            owed: channel.receipts.owed(),
+            unanswered: channel.step1.is_some(),
+            clients: channel.clients.clone(),
+        }
+    }
+
+    fn write(&self, index: u16) -> Bytes {
+        let mut writer = Writer::default();
+        writer.var(index.into());
+        writer.var(u64::from(self.owed) << 1 | u64::from(self.unanswered));
+        writer.var(self.clients.len() as u64);
+        for (client, clock) in &self.clients {
+            writer.var(*client);
+            writer.var(*clock);
+        }
+        writer.finish()
+    }
+}
+
+impl Facts {
+    /// Writes them with what is not at rest; partial ones without.
+    pub(super) fn write(&self, channels: &Unsettled) -> Bytes {
+        let head = self.head();
+        if self.partial {
+            return head;
+        }
+        if head.len() + channels.bytes > FACTS_BYTES {
+            return Self { partial: true, ..self.clone() }.head();
+        }
+        let mut writer = Writer::with_capacity(head.len() + channels.bytes);
+        writer.raw(&head);
+        channels.written.values().for_each(|channel| writer.raw(channel));
+        writer.finish()
+    }
+
+    fn head(&self) -> Bytes {
         let mut writer = Writer::default();
         writer.u8(FACTS_VERSION);
         writer.u8(u8::from(self.partial) | u8::from(self.modern) << 1);
@@ -88,26 +158,21 @@ impl Facts {
         writer.var(self.greeted_at.unwrap_or_default());
         writer.var(self.asked_at.unwrap_or_default());
         writer.text(self.token.as_deref().unwrap_or_default());
-        for (index, facts) in &self.channels {
-            writer.var((*index).into());
-            writer.var(u64::from(facts.owed) << 1 | u64::from(facts.unanswered));
-            writer.var(facts.clients.len() as u64);
-            for (client, clock) in &facts.clients {
-                writer.var(*client);
-                writer.var(*clock);
-            }
-        }
         writer.finish()
     }
 
-    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+    /// Reads them, and what was not at rest by the index of the channel.
+    pub(super) fn read(bytes: &[u8]) -> Option<(Self, BTreeMap<u16, ChannelFacts>)> {
         let mut reader = Reader::new(bytes);
         let version = reader.u8().ok()?;
         (1..=FACTS_VERSION).contains(&version).then_some(())?;
         Self::read_rest(&mut reader, version).ok()
     }
 
-    fn read_rest(reader: &mut Reader<'_>, version: u8) -> Result<Self, ReadError> {
+    fn read_rest(
+        reader: &mut Reader<'_>,
+        version: u8,
+    ) -> Result<(Self, BTreeMap<u16, ChannelFacts>), ReadError> {
         let flags = reader.u8()?;
         let dialect = match reader.u8()? {
             0 => Dialect::Hocuspocus,
@@ -137,7 +202,8 @@ impl Facts {
             channels.insert(index, facts);
         }
         let (modern, partial) = (flags & 2 != 0, flags & 1 != 0);
-        Ok(Self { dialect, grant, token, modern, next_index, greeted_at, asked_at, partial, channels })
+        let facts = Self { dialect, grant, token, modern, next_index, greeted_at, asked_at, partial };
+        Ok((facts, channels))
     }
 }
 
@@ -186,53 +252,44 @@ impl Hub {
         self.effects.push(Effect::SaveChannel { channel: id, row });
     }
 
-    /// Saves the facts of every session for which they are not what was saved last.
-    pub(super) fn save_facts(&mut self) {
-        let touched: Vec<SessionId> =
-            self.sessions.iter().filter(|(_, session)| session.touched).map(|(id, _)| *id).collect();
-        for id in touched {
-            let Some(facts) = self.sessions.get(&id).map(|session| self.facts_of(session).write()) else {
+    /// Saves the facts of those of these sessions for which they are not what was saved last; these channels have
+    /// changed.
+    pub(super) fn save_facts(&mut self, sessions: BTreeSet<SessionId>, channels: BTreeSet<ChannelId>) {
+        for id in channels {
+            if let Some(session) = self.sessions.get_mut(&id.session()) {
+                session.unsettled.note(id.index(), self.channels.get(&id));
+            }
+        }
+        for id in sessions {
+            // One that is borrowed counts as changed again.
+            if self.sessions.get(&id).is_none_or(|session| !session.touched) {
                 continue;
-            };
+            }
             let Some(session) = self.sessions.get_mut(&id) else { continue };
             session.touched = false;
+            let facts = session.facts();
             if session.saved != facts {
                 session.saved = facts.clone();
                 self.effects.push(Effect::SaveSession { session: id, facts });
             }
         }
     }
+}
 
-    fn facts_of(&self, session: &Session) -> Facts {
-        // A verdict to come would find nobody.
-        let mut partial = session.admission.verifying.is_some();
-        let mut channels = BTreeMap::new();
-        for id in session.keys.values() {
-            let Some(channel) = self.channels.get(id) else { continue };
-            if !matches!(channel.stage, Stage::Open(_)) {
-                partial |= channel.stage != Stage::Closed;
-                continue;
-            }
-            let facts = ChannelFacts {
-                owed: channel.receipts.owed(),
-                unanswered: channel.step1.is_some(),
-                clients: channel.clients.clone(),
-            };
-            if facts != ChannelFacts::default() {
-                channels.insert(id.index(), facts);
-            }
-        }
-        Facts {
-            dialect: session.dialect.clone(),
-            grant: session.admission.grant.clone(),
-            token: session.admission.kept_token().cloned(),
-            modern: session.modern,
-            next_index: session.next_index,
-            greeted_at: Some(session.liveness.greeted_at),
-            asked_at: session.liveness.asked_at,
-            partial,
-            channels,
-        }
+impl Session {
+    fn facts(&self) -> Bytes {
+        let facts = Facts {
+            dialect: self.dialect.clone(),
+            grant: self.admission.grant.clone(),
+            token: self.admission.kept_token().cloned(),
+            modern: self.modern,
+            next_index: self.next_index,
+            greeted_at: Some(self.liveness.greeted_at),
+            asked_at: self.liveness.asked_at,
+            // A verdict to come would find nobody.
+            partial: self.admission.verifying.is_some() || !self.unsettled.opening.is_empty(),
+        };
+        facts.write(&self.unsettled)
     }
 }
 
@@ -244,12 +301,14 @@ mod tests {
     fn facts_of_version_1_are_read_and_those_of_this_version_come_back() {
         // Version, modern, Hocuspocus, no grant, next index 3; channel 2 owes 5 and speaks for client 7 at clock 9.
         let first = [1, 2, 0, 0, 3, 2, 10, 1, 7, 9];
-        let mut facts = Facts::read(&first).unwrap();
+        let (mut facts, channels) = Facts::read(&first).unwrap();
         assert_eq!((facts.modern, facts.next_index, facts.greeted_at, facts.asked_at), (true, 3, None, None));
-        assert_eq!(facts.channels[&2], ChannelFacts { owed: 5, unanswered: false, clients: [(7, 9)].into() });
+        assert_eq!(channels[&2], ChannelFacts { owed: 5, unanswered: false, clients: [(7, 9)].into() });
         facts.greeted_at = Some(1_700_000_000_000);
         facts.asked_at = Some(1_700_000_020_000);
-        assert_eq!(Facts::read(&facts.write()), Some(facts));
+        let mut unsettled = Unsettled::default();
+        channels.iter().for_each(|(index, facts)| unsettled.write(*index, facts));
+        assert_eq!(Facts::read(&facts.write(&unsettled)), Some((facts, channels)));
         assert_eq!(Facts::read(&[FACTS_VERSION + 1]), None, "a newer one is not guessed at");
     }
 }

@@ -68,7 +68,8 @@ impl Liveness {
         }
     }
 
-    fn gives_up_at(&self) -> Option<Millis> {
+    /// When it is given up.
+    pub(super) fn gives_up_at(&self) -> Option<Millis> {
         self.asked_at.map(|at| at + limits::ANSWER_MS)
     }
 }
@@ -127,29 +128,22 @@ impl Hub {
         }
     }
 
-    /// When the first client that does not answer is given up.
-    pub(super) fn silent_at(&self) -> Option<Millis> {
-        self.sessions.values().filter_map(|session| session.liveness.gives_up_at()).min()
-    }
-
-    /// Closes the sessions of clients that do not answer. One that still takes what was sent before the question has
-    /// not come to it yet.
-    pub(super) fn close_silent(&mut self, now: Millis) {
-        let mut silent = Vec::new();
-        for (id, session) in &mut self.sessions {
-            if session.liveness.gives_up_at().is_none_or(|at| at > now) {
+    /// Closes those of these sessions whose clients do not answer. One that still takes what was sent before the
+    /// question has not come to it yet.
+    pub(super) fn close_silent(&mut self, due: &[SessionId], now: Millis) {
+        for id in due {
+            let gives_up_at = self.sessions.get(id).and_then(|session| session.liveness.gives_up_at());
+            if gives_up_at.is_none_or(|at| at > now) {
                 continue;
             }
+            let Some(session) = self.sessions.get_mut(id) else { continue };
             let backlog = session.backlog.bytes();
             if backlog < session.liveness.backlog {
                 session.liveness.asked_at = None;
                 session.liveness.asked(backlog, now);
             } else {
-                silent.push(*id);
+                self.close(*id, CloseCode::Restart, NO_ANSWER, now);
             }
-        }
-        for session in silent {
-            self.close(session, CloseCode::Restart, NO_ANSWER, now);
         }
     }
 

@@ -10,8 +10,10 @@
 
 mod effect;
 mod session;
+mod sessions;
 mod admission;
 mod channel;
+mod channels;
 mod receipts;
 mod clocks;
 mod document;
@@ -30,23 +32,24 @@ mod pace;
 mod facts;
 mod rebuild;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
 pub use self::effect::{Dialect, Effect, Frame, Persisted, Visitor};
 use self::{
-    channel::Channel,
+    channels::Channels,
     document::Document,
     link::Link,
     outbox::Outbox,
     pace::{Pace, Payer},
     session::Session,
+    sessions::Sessions,
 };
 use crate::{
     Millis,
     close::CloseCode,
-    id::{ChannelId, FileId, SessionId},
+    id::{FileId, SessionId},
     limits,
     wire::link::HubMessage,
 };
@@ -76,9 +79,11 @@ pub struct Denial {
 #[derive(Debug)]
 pub struct Hub {
     settings: Settings,
-    sessions: BTreeMap<SessionId, Session>,
-    channels: BTreeMap<ChannelId, Channel>,
+    sessions: Sessions,
+    channels: Channels,
     documents: BTreeMap<FileId, Document>,
+    /// Those whose writers are to be asked again.
+    asking: BTreeSet<FileId>,
     outbox: Outbox,
     link: Link,
     keepalive_at: Millis,
@@ -149,9 +154,10 @@ impl Hub {
     pub fn new(settings: Settings, now: Millis) -> Self {
         Self {
             settings,
-            sessions: BTreeMap::new(),
-            channels: BTreeMap::new(),
+            sessions: Sessions::default(),
+            channels: Channels::default(),
             documents: BTreeMap::new(),
+            asking: BTreeSet::new(),
             outbox: Outbox::new(now),
             link: Link::new(now),
             keepalive_at: now + limits::KEEPALIVE_MS,
@@ -172,8 +178,9 @@ impl Hub {
             }
         }
         self.leave_idle_link();
+        let changed = (self.sessions.take_changed(), self.channels.take_changed());
         if self.settings.durable {
-            self.save_facts();
+            self.save_facts(changed.0, changed.1);
             self.link.save_ping(&mut self.effects);
         }
         std::mem::take(&mut self.effects)
@@ -216,9 +223,10 @@ impl Hub {
             self.forget_rested(now);
         }
         self.watch_link(now);
-        self.watch_admissions(now);
-        self.close_stuck(now);
-        self.close_silent(now);
+        let due = self.sessions.due(now);
+        self.watch_admissions(&due, now);
+        self.close_stuck(&due, now);
+        self.close_silent(&due, now);
         self.link.save_due_position(now, &mut self.effects);
         self.ask_again(now);
     }
@@ -230,9 +238,7 @@ impl Hub {
             keepalive,
             self.outbox.late_at(),
             self.link_watch_at(),
-            self.admission_at(),
-            self.stuck_at(),
-            self.silent_at(),
+            self.sessions.due_at(),
             self.link.save_at(),
             self.ask_again_at(),
         ]

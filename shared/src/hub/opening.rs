@@ -49,6 +49,11 @@ impl Hub {
             _ => return,
         }
         channel.stage = Stage::Open(file.clone());
+        if file.is_room()
+            && let Some(session) = self.sessions.get_mut(&id.session())
+        {
+            session.rooms.insert(channel.key.clone(), id);
+        }
         channel.path = path;
         channel.role = role.unwrap_or(channel.role);
         if channel.is_text() && !file.is_room() {
@@ -219,30 +224,30 @@ impl Hub {
         let Some(document) = self.documents.get_mut(file) else { return };
         if document.asked_at.is_some_and(|at| now < at + ASK_AGAIN_MS) {
             document.ask_with = Some(state_vector);
+            self.asking.insert(file.clone());
             return;
         }
         document.asked_at = Some(now);
         document.ask_with = None;
+        self.asking.remove(file);
         self.ask_writers(file, &state_vector);
     }
 
     /// When writers are to be asked again.
     pub(super) fn ask_again_at(&self) -> Option<Millis> {
-        let waiting = self.documents.values().filter(|document| document.ask_with.is_some());
-        waiting.filter_map(|document| document.asked_at).map(|at| at + ASK_AGAIN_MS).min()
+        let waiting = self.asking.iter().filter_map(|file| self.documents.get(file)?.asked_at);
+        waiting.map(|at| at + ASK_AGAIN_MS).min()
     }
 
     pub(super) fn ask_again(&mut self, now: Millis) {
         if self.ask_again_at().is_none_or(|at| at > now) {
             return;
         }
-        let due: Vec<(FileId, Bytes)> = self
-            .documents
-            .iter()
-            .filter_map(|(file, document)| Some((file.clone(), document.ask_with.clone()?)))
-            .collect();
-        for (file, state_vector) in due {
-            self.ask_writers_soon(&file, state_vector, now);
+        for file in std::mem::take(&mut self.asking) {
+            let asked_with = self.documents.get_mut(&file).and_then(|document| document.ask_with.take());
+            if let Some(state_vector) = asked_with {
+                self.ask_writers_soon(&file, state_vector, now);
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 //! Lazy: a change is stored only when it is late or when there is no link, many changes to a row. A row is
 //! forgotten when all its changes are settled.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 
@@ -44,6 +44,10 @@ pub(super) struct Outbox {
     bytes: usize,
     live: usize,
     unsaved: usize,
+    /// The number from which on changes are in no row.
+    unsaved_from: u64,
+    /// The unsettled updates of each file, by number.
+    updates: BTreeMap<FileId, BTreeSet<u64>>,
     /// How many unsettled changes each stored row still has.
     rows: BTreeMap<u64, usize>,
 }
@@ -51,12 +55,15 @@ pub(super) struct Outbox {
 impl Outbox {
     /// Numbers begin with the time, so that they rise over losses of memory without a write.
     pub(super) fn new(now: Millis) -> Self {
+        let next = now.max(1) << 9;
         Self {
             entries: VecDeque::new(),
-            next: now.max(1) << 9,
+            next,
             bytes: 0,
             live: 0,
             unsaved: 0,
+            unsaved_from: next,
+            updates: BTreeMap::new(),
             rows: BTreeMap::new(),
         }
     }
@@ -72,8 +79,7 @@ impl Outbox {
             for message in messages {
                 let Some(hub_seq) = number(&message) else { continue };
                 self.next = self.next.max(hub_seq + 1);
-                self.bytes += size(&message);
-                self.live += 1;
+                self.enter(hub_seq, &message);
                 *self.rows.entry(row).or_default() += 1;
                 // Who has seen it is lost with the memory: the origin sends it to everybody here.
                 let message = held(message);
@@ -88,6 +94,7 @@ impl Outbox {
             }
         }
         self.entries.make_contiguous().sort_by_key(|entry| entry.hub_seq);
+        self.unsaved_from = self.next;
         unreadable
     }
 
@@ -122,8 +129,7 @@ impl Outbox {
         let hub_seq = self.next;
         self.next += 1;
         let message = make(hub_seq);
-        self.bytes += size(&message);
-        self.live += 1;
+        self.enter(hub_seq, &message);
         self.unsaved += 1;
         self.entries.push_back(Entry {
             hub_seq,
@@ -143,7 +149,9 @@ impl Outbox {
             (None, showing) => showing != Showing::Now,
             (Some(_), _) => false,
         };
-        let due = self.entries.iter_mut().filter(|entry| {
+        // Nothing waits for what came after it.
+        let from = behind.map_or(0, |number| self.entries.partition_point(|entry| entry.hub_seq <= number));
+        let due = self.entries.range_mut(from..).filter(|entry| {
             let is_typed = matches!(
                 entry.message,
                 HubMessage::Update { kind: link::ChangeKind::Update | link::ChangeKind::Held, .. }
@@ -165,6 +173,14 @@ impl Outbox {
         self.live -= 1;
         self.bytes -= size(&entry.message);
         let settled = Settled { message: entry.message.clone(), shown: entry.showing == Showing::Now };
+        if let Some(file) = updated(&entry.message)
+            && let Some(numbers) = self.updates.get_mut(file)
+        {
+            numbers.remove(&hub_seq);
+            if numbers.is_empty() {
+                self.updates.remove(file);
+            }
+        }
         match entry.row {
             None => self.unsaved -= 1,
             Some(row) => {
@@ -198,13 +214,28 @@ impl Outbox {
         file: &'a FileId,
         except: ChannelId,
     ) -> impl Iterator<Item = &'a Bytes> {
-        let shown = self.entries.iter().filter(|entry| !entry.settled && entry.showing == Showing::Now);
-        shown.filter_map(move |entry| match &entry.message {
-            HubMessage::Update { channel, file: of, bytes, .. } if of == file && *channel != except => {
-                Some(bytes)
+        let numbers = self.updates.get(file).into_iter().flatten();
+        numbers.filter_map(move |number| {
+            let at = self.entries.binary_search_by_key(number, |entry| entry.hub_seq).ok()?;
+            let entry = self.entries.get(at).filter(|entry| entry.showing == Showing::Now)?;
+            match &entry.message {
+                HubMessage::Update { channel, bytes, .. } if *channel != except => Some(bytes),
+                _ => None,
             }
-            _ => None,
         })
+    }
+
+    fn enter(&mut self, hub_seq: u64, message: &HubMessage) {
+        self.bytes += size(message);
+        self.live += 1;
+        if let Some(file) = updated(message) {
+            self.updates.entry(file.clone()).or_default().insert(hub_seq);
+        }
+    }
+
+    /// Where those begin that are in no row.
+    fn first_unsaved(&self) -> usize {
+        self.entries.partition_point(|entry| entry.hub_seq < self.unsaved_from)
     }
 
     /// Stores everything that is not in a row yet.
@@ -214,7 +245,8 @@ impl Outbox {
         }
         let mut row = None;
         let mut buffer = BytesMut::new();
-        for entry in self.entries.iter_mut().filter(|entry| !entry.settled && entry.row.is_none()) {
+        let from = self.first_unsaved();
+        for entry in self.entries.range_mut(from..).filter(|entry| !entry.settled) {
             let frame = link::encode_hub(std::slice::from_ref(&entry.message));
             if let Some(full) = row
                 && buffer.len() + frame.len() > limits::OUTBOX_ROW_BYTES
@@ -232,6 +264,7 @@ impl Outbox {
             effects.push(Effect::SaveOutbox { row, bytes: buffer.freeze() });
         }
         self.unsaved = 0;
+        self.unsaved_from = self.next;
     }
 
     /// When the oldest change that is in no row becomes late.
@@ -239,7 +272,7 @@ impl Outbox {
         if self.unsaved == 0 {
             return None;
         }
-        let oldest = self.entries.iter().find(|entry| !entry.settled && entry.row.is_none())?;
+        let oldest = self.entries.range(self.first_unsaved()..).find(|entry| !entry.settled)?;
         Some(oldest.at + limits::OUTBOX_LATE_MS)
     }
 
@@ -265,28 +298,21 @@ impl Outbox {
     }
 }
 
-fn held(message: HubMessage) -> HubMessage {
+/// An update that is not known to have been shown.
+fn held(mut message: HubMessage) -> HubMessage {
+    if let HubMessage::Update { kind, .. } = &mut message
+        && *kind == link::ChangeKind::Update
+    {
+        *kind = link::ChangeKind::Held;
+    }
+    message
+}
+
+/// The file that is changed by an update.
+fn updated(message: &HubMessage) -> Option<&FileId> {
     match message {
-        HubMessage::Update {
-            kind: link::ChangeKind::Update,
-            channel,
-            file,
-            hub_seq,
-            grant_version,
-            may_edit,
-            author,
-            bytes,
-        } => HubMessage::Update {
-            kind: link::ChangeKind::Held,
-            channel,
-            file,
-            hub_seq,
-            grant_version,
-            may_edit,
-            author,
-            bytes,
-        },
-        other => other,
+        HubMessage::Update { file, .. } => Some(file),
+        _ => None,
     }
 }
 
@@ -320,4 +346,44 @@ fn read_row(bytes: &Bytes) -> Option<Vec<HubMessage>> {
         messages.extend(link::decode_hub(&rest.split_to(length)).ok()?);
     }
     Some(messages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn update(file: &FileId, channel: u64) -> impl FnOnce(u64) -> HubMessage {
+        let (channel, file) = (ChannelId(channel), file.clone());
+        let (kind, bytes) = (link::ChangeKind::Update, Bytes::from_static(b"u"));
+        move |hub_seq| HubMessage::Update {
+            channel,
+            file,
+            hub_seq,
+            kind,
+            grant_version: 0,
+            may_edit: true,
+            author: "".into(),
+            bytes,
+        }
+    }
+
+    #[test]
+    fn what_is_in_a_row_is_not_looked_at_again_and_a_file_has_its_own_updates() {
+        let [one, two] = [1, 2].map(FileId::from_random);
+        let (mut outbox, mut effects) = (Outbox::new(1), Vec::new());
+        for channel in 1..=100 {
+            outbox.push_showing(1, Showing::Now, update(&one, channel));
+        }
+        outbox.store(&mut effects);
+        assert_eq!((effects.len(), outbox.first_unsaved(), outbox.late_at()), (1, 100, None));
+        outbox.push_showing(50, Showing::Now, update(&two, 7));
+        let last = outbox.next() - 1;
+        assert_eq!((outbox.first_unsaved(), outbox.late_at()), (100, Some(50 + limits::OUTBOX_LATE_MS)));
+        outbox.store(&mut effects);
+        assert!(matches!(effects[1], Effect::SaveOutbox { row, .. } if row == last));
+        assert_eq!(outbox.updates_of(&one, ChannelId(3)).count(), 99);
+        assert_eq!(outbox.updates_of(&two, ChannelId(3)).count(), 1);
+        outbox.settle(last, &mut effects);
+        assert_eq!(outbox.updates_of(&two, ChannelId(3)).count(), 0);
+    }
 }

@@ -3,6 +3,8 @@
 //! Nothing else is trusted. A document with acknowledgements owed is asked with Step1: when the Step2 that answers
 //! is logged, that many go out. A session of which too little is known is closed with 1012 and comes back.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use super::{
@@ -32,13 +34,15 @@ impl Hub {
         for row in hub.outbox.restore(persisted.outbox, now) {
             hub.effects.push(Effect::ForgetOutbox { row });
         }
-        let mut rows: Vec<(ChannelId, Bytes)> = persisted.channels;
+        let mut rows: BTreeMap<SessionId, Vec<(ChannelId, Bytes)>> = BTreeMap::new();
+        for (channel, row) in persisted.channels {
+            rows.entry(channel.session()).or_default().push((channel, row));
+        }
         for (id, saved) in persisted.sessions {
-            let (own, others) = rows.into_iter().partition(|(channel, _)| channel.session() == id);
-            rows = others;
+            let own = rows.remove(&id).unwrap_or_default();
             hub.restore_session(id, saved, own, now);
         }
-        for (channel, _) in rows {
+        for (channel, _) in rows.into_values().flatten() {
             hub.forget_channel(channel);
         }
         hub.restore_keepalive();
@@ -54,8 +58,8 @@ impl Hub {
     }
 
     fn restore_session(&mut self, id: SessionId, saved: Bytes, rows: Vec<(ChannelId, Bytes)>, now: Millis) {
-        let facts = Facts::read(&saved).filter(|facts| !facts.partial);
-        let Some(facts) = facts else {
+        let facts = Facts::read(&saved).filter(|(facts, _)| !facts.partial);
+        let Some((facts, channels)) = facts else {
             for (channel, _) in rows {
                 self.forget_channel(channel);
             }
@@ -75,7 +79,7 @@ impl Hub {
         for (channel, row) in rows {
             match ChannelRow::read(&row) {
                 Some(row) => {
-                    let unsettled = facts.channels.get(&channel.index()).cloned().unwrap_or_default();
+                    let unsettled = channels.get(&channel.index()).cloned().unwrap_or_default();
                     self.restore_channel(channel, row, unsettled);
                 }
                 None => self.forget_channel(channel),
@@ -87,6 +91,9 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(&id.session()) else { return };
         let mut channel = Channel::new(row.key.into(), !session.is_hocuspocus());
         session.keys.insert(channel.key.clone(), id);
+        if row.file.is_room() {
+            session.rooms.insert(channel.key.clone(), id);
+        }
         session.visible = row.visible.or(session.visible.take());
         let grant = session.admission.grant.as_ref();
         channel.role = grant.map_or(channel.role, |grant| grant.role_at(row.path.as_ref()));

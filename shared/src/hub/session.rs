@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 
 use super::{
-    Dialect, Effect, Frame, Hub, Visitor, admission::Admission, channel::Channel, liveness::Liveness,
-    pace::Fare, text,
+    Dialect, Effect, Frame, Hub, Visitor, admission::Admission, channel::Channel, facts::Unsettled,
+    liveness::Liveness, pace::Fare, text,
 };
 use crate::{
     Millis,
@@ -29,6 +29,8 @@ pub(super) struct Session {
     pub(super) modern: bool,
     /// The channels by routing key.
     pub(super) keys: BTreeMap<Arc<str>, ChannelId>,
+    /// Those of them that have the room's document open.
+    pub(super) rooms: BTreeMap<Arc<str>, ChannelId>,
     pub(super) next_index: u16,
     /// When it came.
     pub(super) since: Millis,
@@ -41,6 +43,8 @@ pub(super) struct Session {
     pub(super) distrusted: bool,
     /// The files that the member looks at, as the room event that said so.
     pub(super) visible: Option<Bytes>,
+    /// What of its channels goes into its facts.
+    pub(super) unsettled: Unsettled,
     /// The facts that were saved last.
     pub(super) saved: Bytes,
     /// Whether its facts may have changed since.
@@ -54,6 +58,7 @@ impl Session {
             admission: Admission::beginning(visitor.token),
             modern: false,
             keys: BTreeMap::new(),
+            rooms: BTreeMap::new(),
             next_index: 1,
             since: now,
             pending_bytes: 0,
@@ -62,9 +67,16 @@ impl Session {
             liveness: Liveness::new(now),
             distrusted: false,
             visible: None,
+            unsettled: Unsettled::default(),
             saved: Bytes::new(),
             touched: true,
         }
+    }
+
+    /// When something is to be done about it unless it changes: its token, its answer, its socket.
+    pub(super) fn due_at(&self) -> Option<Millis> {
+        let due = [self.admission_at(), self.liveness.gives_up_at(), self.backlog.gives_up_at()];
+        due.into_iter().flatten().min()
     }
 
     pub(super) fn is_hocuspocus(&self) -> bool {

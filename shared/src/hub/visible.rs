@@ -39,9 +39,10 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(&id.session()) else { return };
         let Some(was) = session.visible.take() else { return };
         let Ok(Attributed { member, .. }) = event::read_attributed(&was) else { return };
-        let others = self.sessions.values().filter_map(|session| session.visible.as_ref());
+        let others = self.sessions.looking(&member.id).into_iter();
+        let others = others.filter_map(|other| self.sessions.get(&other)?.visible.as_ref());
         let mut others = others.filter_map(|json| event::read_attributed(json).ok());
-        let files = match others.find(|other| other.member.id == member.id).map(|other| other.event) {
+        let files = match others.next().map(|other| other.event) {
             Some(EventIn::VisibleFiles { files }) => files,
             _ => Vec::new(),
         };
