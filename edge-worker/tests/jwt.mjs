@@ -42,6 +42,7 @@ export function badTokens({ ed, hs }) {
   const nothing = { ...ed, alg: 'none', sign: () => Buffer.alloc(0) };
   return [
     ['any', 'bad-token', 4401],
+    [makeToken(ed, { rules: [{ paths: 'docs/{a', role: 'viewer' }] }), 'bad-token', 4401],
     [`${header}.${owner}.${signature}`, 'wrong-signature', 4401],
     [`${header}.${claims}.`, 'wrong-signature', 4401],
     [makeToken({ ...makeKey('EdDSA', ed.kid) }), 'wrong-signature', 4401],

@@ -125,6 +125,18 @@ for (const place of ['edge', 'origin']) {
       assert.deepEqual(seen.filter((text) => text.includes('by')), []);
     });
 
+    test('with a rule keep their bearer from the file that it names and from no other', async (t) => {
+      const shown = (changes) => ({ token: token({ room: 'ruled', ...changes }) });
+      const ann = new Page(at, 'ruled');
+      const ben = new Page(at, 'ruled');
+      closing(t, ann, ben);
+      await ann.opened('pages/[id].tsx', shown());
+      const rules = [{ paths: 'pages/[id].tsx', role: 'viewer' }];
+      const kept = await ben.opened('pages/[id].tsx', shown({ sub: 'ben', rules }));
+      const free = await ben.opened('pages/i.tsx', shown({ sub: 'ben', rules }));
+      assert.deepEqual([kept.authorizedScope, free.authorizedScope], ['readonly', 'read-write']);
+    });
+
     test('that end close with 4401, and one that a provider gets in time prolongs', async (t) => {
       const page = new Page(at, 'demo');
       closing(t, page);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{id::FilePath, limits};
+use crate::{id::FilePath, path_pattern::PathPattern};
 
 /// What a member may do in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ fn no_rules(rules: &Arc<[Rule]>) -> bool {
 impl Grant {
     /// The role for the file of this path; for the room itself, which has none, that of the member.
     pub fn role_at(&self, path: Option<&FilePath>) -> Role {
-        let rule = path.and_then(|path| self.rules.iter().find(|rule| rule.fits_path(path)));
+        let rule = path.and_then(|path| self.rules.iter().find(|rule| rule.paths.fits(path)));
         rule.map_or(self.role, |rule| rule.role)
     }
 }
@@ -70,20 +70,8 @@ impl Grant {
 /// A role for the files of some paths.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
-    /// Which paths: `*` is any part of a segment, `**` any number of segments, `?` one character, `{a,b}` one of
-    /// several.
-    pub paths: String,
+    /// Which paths.
+    pub paths: PathPattern,
     /// What the member may do there.
     pub role: Role,
-}
-
-impl Rule {
-    /// Whether it is short enough to be looked at for every file.
-    pub fn fits(&self) -> bool {
-        (1..=limits::PATH_BYTES).contains(&self.paths.len())
-    }
-
-    fn fits_path(&self, path: &FilePath) -> bool {
-        fast_glob::glob_match(&self.paths, path.as_str())
-    }
 }

@@ -29,6 +29,8 @@ pub const KEY_BYTES: usize = 1024;
 pub const TOKEN_BYTES: usize = 4 << 10;
 /// Rules of one token.
 pub const TOKEN_RULES: usize = 64;
+/// Alternatives in the braces of one path pattern.
+pub const PATTERN_ALTERNATIVES: usize = 64;
 /// Keys of tokens.
 pub const TOKEN_KEYS: usize = 64;
 /// Shortest secret of HS256.

@@ -6,6 +6,7 @@ use shared::{
     Millis,
     grant::{Role, Rule},
     id::RoomId,
+    path_pattern::PathPattern,
     token::{AUDIENCE, Audience, Claims, EVERY_ROOM},
 };
 
@@ -66,12 +67,8 @@ fn role(text: &str) -> Result<Role, String> {
 
 fn rule(text: &str) -> Result<Rule, String> {
     let (paths, of) = text.rsplit_once('=').ok_or("a rule is PATHS=ROLE")?;
-    let rule = Rule { paths: paths.to_owned(), role: role(of)? };
-    if rule.fits() {
-        Ok(rule)
-    } else {
-        Err("the paths of a rule are not that long, and not empty".to_owned())
-    }
+    let paths = PathPattern::parse(paths).map_err(|error| error.to_string())?;
+    Ok(Rule { paths, role: role(of)? })
 }
 
 fn time(text: &str) -> Result<Duration, String> {

@@ -66,7 +66,10 @@ fn part(json: &Value) -> String {
 /// The claims of a good token under another header, signed by whoever knows `secret`.
 fn with_header(header: &Value, secret: &[u8]) -> String {
     let good = token(&json!({}));
-    let claims = good.split('.').nth(1).unwrap();
+    signed_by(header, good.split('.').nth(1).unwrap(), secret)
+}
+
+fn signed_by(header: &Value, claims: &str, secret: &[u8]) -> String {
     let draft = format!("{}.{claims}", part(header));
     let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), draft.as_bytes());
     format!("{draft}.{}", URL_SAFE_NO_PAD.encode(signature))
@@ -79,11 +82,15 @@ fn bad_tokens() -> Vec<(String, &'static str, u16)> {
     let (header, _) = signed.split_once('.').unwrap();
     let raised =
         json!({ "sub": "ann", "aud": "edgeroom", "room": "demo", "role": "owner", "exp": in_s(3600) });
+    let mut unread = raised.clone();
+    unread["rules"] = json!([{ "paths": "docs/{a", "role": "viewer" }]);
+    let unread = signed_by(&json!({ "alg": "HS256", "kid": "hs" }), &part(&unread), &[5; 32]);
     let public = URL_SAFE_NO_PAD.decode(ED25519_PUBLIC).unwrap();
     let cut = URL_SAFE_NO_PAD.encode(&URL_SAFE_NO_PAD.decode(signature).unwrap()[1..]);
     vec![
         (String::new(), "no-token", 4401),
         ("any".to_owned(), "bad-token", 4401),
+        (unread, "bad-token", 4401),
         (format!("{header}.{}.{signature}", part(&raised)), "wrong-signature", 4401),
         (format!("{signed}.{cut}"), "wrong-signature", 4401),
         (format!("{signed}."), "wrong-signature", 4401),
@@ -130,7 +137,9 @@ fn nothing_is_printed_without_a_private_key_or_for_what_cannot_be() {
     let order = ["token", "--room=demo", "--role=viewer", "--sub=ops"];
     assert!(Process::refused(&[("JWT_KEYS", &public)], &order).contains("private"));
     assert!(Process::refused(&[], &order).contains("JWT_KEYS"));
-    for bad in ["--role=admin", "--ttl=soon", "--ttl=0s", "--room=a/b", "--rule=docs"] {
+    for bad in
+        ["--role=admin", "--ttl=soon", "--ttl=0s", "--room=a/b", "--rule=docs", "--rule=/docs/**=viewer"]
+    {
         assert!(Cli::read(["origin", "--jwt-keys={}"].iter().chain(&order).chain([&bad])).is_err(), "{bad}");
     }
 }

@@ -178,7 +178,13 @@ impl Facts {
             0 => Dialect::Hocuspocus,
             _ => Dialect::YWebsocket { document: reader.text()?.to_owned() },
         };
-        let grant = serde_json::from_slice(reader.bytes()?).ok();
+        let grant = match reader.bytes()? {
+            [] => Ok(None),
+            grant => serde_json::from_slice(grant).map(Some),
+        };
+        // Rights that cannot be read are not guessed at: the session shows its token again.
+        let unreadable = grant.is_err();
+        let grant = grant.unwrap_or_default();
         let next_index = reader.var(u16::MAX.into())? as u16;
         let mut time = || match version {
             1 => Ok(None),
@@ -201,7 +207,7 @@ impl Facts {
             }
             channels.insert(index, facts);
         }
-        let (modern, partial) = (flags & 2 != 0, flags & 1 != 0);
+        let (modern, partial) = (flags & 2 != 0, flags & 1 != 0 || unreadable);
         let facts = Self { dialect, grant, token, modern, next_index, greeted_at, asked_at, partial };
         Ok((facts, channels))
     }
@@ -310,5 +316,27 @@ mod tests {
         channels.iter().for_each(|(index, facts)| unsettled.write(*index, facts));
         assert_eq!(Facts::read(&facts.write(&unsettled)), Some((facts, channels)));
         assert_eq!(Facts::read(&[FACTS_VERSION + 1]), None, "a newer one is not guessed at");
+    }
+
+    #[test]
+    fn rights_that_cannot_be_read_make_the_facts_partial() {
+        let known = |grant: &[u8]| {
+            let mut writer = Writer::default();
+            [FACTS_VERSION, 2, 0].into_iter().for_each(|byte| writer.u8(byte));
+            writer.bytes(grant);
+            [3, 0, 0, 0].into_iter().for_each(|byte| writer.u8(byte));
+            Facts::read(&writer.finish()).unwrap().0
+        };
+        let grant = |paths: &str| {
+            let rules = format!(r#"[{{"paths":"{paths}","role":"viewer"}}]"#);
+            format!(
+                r#"{{"member":{{"id":"a","name":"A"}},"role":"owner","expires":null,"version":0,"rules":{rules}}}"#
+            )
+        };
+        let good = known(grant("docs/**").as_bytes());
+        assert_eq!((good.grant.is_some(), good.partial), (true, false));
+        let bad = known(grant("docs/{a").as_bytes());
+        assert_eq!((bad.grant, bad.partial), (None, true));
+        assert!(!known(b"").partial, "nobody yet");
     }
 }

@@ -9,6 +9,7 @@ use shared::{
     grant::{Grant, Member, Role, Rule},
     hub::{Denial, Dialect, Effect, Frame, Hub, Persisted},
     limits,
+    path_pattern::PathPattern,
     token::TokenError,
     wire::{
         hocuspocus::ClientMessage,
@@ -230,7 +231,7 @@ fn a_rule_for_its_path_makes_one_document_read_only() {
     for key in ["docs/a.md", "src/a.rs"] {
         door.show(key, "t");
     }
-    let rules = [Rule { paths: "docs/**".into(), role: Role::Viewer }].into();
+    let rules = [Rule { paths: PathPattern::parse("docs/**").unwrap(), role: Role::Viewer }].into();
     door.judge(Ok(Grant { rules, ..grant(Role::Editor, T0 + 60_000) }));
     door.link();
     let told = door.told();
@@ -255,7 +256,7 @@ fn a_y_websocket_that_may_not_write_is_closed_with_4403_when_it_does() {
 fn rights_and_their_end_survive_the_loss_of_the_memory() {
     let mut door = Door::hocuspocus();
     door.show("docs/a.md", "t");
-    let rules = [Rule { paths: "docs/**".into(), role: Role::Viewer }].into();
+    let rules = [Rule { paths: PathPattern::parse("docs/**").unwrap(), role: Role::Viewer }].into();
     door.judge(Ok(Grant { rules, ..grant(Role::Editor, T0 + 60_000) }));
     door.link();
     let mut kept = Persisted::default();

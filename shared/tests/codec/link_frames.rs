@@ -5,6 +5,7 @@ use shared::{
     close::CloseCode,
     grant::{Grant, Member, Role, Rule},
     id::{ChannelId, FileId, FilePath},
+    path_pattern::PathPattern,
     position::{Epoch, Position},
     wire::link::{
         ChangeKind, FileUpdate, HubMessage, LinkError, OriginMessage, decode_hub, decode_origin, encode_hub,
@@ -51,7 +52,7 @@ fn hub_samples() -> Vec<(&'static str, HubMessage)> {
         bytes: Bytes::from_static(&[0, 0]),
     };
     let update = |kind, may_edit| update_of(kind, may_edit, "");
-    let rules = [Rule { paths: "docs/**".into(), role: Role::Viewer }].into();
+    let rules = [Rule { paths: PathPattern::parse("docs/**").unwrap(), role: Role::Viewer }].into();
     let with_rules = Grant { rules, ..grant(Role::Editor, None) };
     let open = |name: &str, grant| HubMessage::Open { channel, name: name.into(), grant };
     let open_text = |told: &str| HubMessage::OpenText {
@@ -233,4 +234,18 @@ fn a_file_on_the_link_is_a_file_id() {
     let mut frame = encode_hub(&[HubMessage::Awareness { file: file(), bytes: Bytes::new() }]).to_vec();
     frame[4] = b'/';
     assert_eq!(decode_hub(&frame.into()), Err(LinkError::Malformed(6)));
+}
+
+#[test]
+fn a_rule_whose_pattern_is_not_known_here_gives_nobody_more_rights() {
+    let rules = [Rule { paths: PathPattern::parse("docs/**").unwrap(), role: Role::Owner }].into();
+    let grant = Grant { rules, ..grant(Role::Editor, None) };
+    let open = HubMessage::Open { channel: ChannelId(1), name: "a.txt".into(), grant };
+    let mut frame = encode_hub(&[open]).to_vec();
+    let at = frame.windows(7).position(|part| part == b"docs/**").unwrap();
+    frame[at..at + 7].copy_from_slice(b"docs/{*");
+    let read = decode_hub(&frame.into()).unwrap();
+    let [HubMessage::Open { grant, .. }] = &read[..] else { panic!("{read:?}") };
+    assert_eq!(grant.role_at(Some(&FilePath::parse("docs/a.md").unwrap())), Role::Viewer);
+    assert_eq!(grant.role_at(Some(&FilePath::parse("a.md").unwrap())), Role::Viewer);
 }

@@ -12,5 +12,6 @@ mod events;
 mod gate;
 mod golden_frames;
 mod link_frames;
+mod path_patterns;
 mod signature;
 mod tokens;

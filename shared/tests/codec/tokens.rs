@@ -180,6 +180,8 @@ fn claims_that_are_missing_or_of_another_kind_are_refused() {
         json!({ "nbf": -1 }),
         json!({ "rules": "all" }),
         json!({ "rules": [{ "paths": "", "role": "editor" }] }),
+        json!({ "rules": [{ "paths": "docs/{a", "role": "viewer" }] }),
+        json!({ "rules": [{ "paths": "/docs/**", "role": "viewer" }] }),
         json!({ "rules": vec![json!({ "paths": "a", "role": "editor" }); limits::TOKEN_RULES + 1] }),
     ] {
         assert_eq!(admit(&changes), Err(TokenError::Malformed), "{changes}");
@@ -200,6 +202,21 @@ fn the_first_rule_that_fits_a_path_decides_on_it() {
     assert_eq!(role("README.md"), Role::Editor);
     assert_eq!(role("src/README.md"), Role::Viewer, "one star stays within a segment");
     assert_eq!(grant.role_at(None), Role::Viewer);
+}
+
+#[test]
+fn a_rule_keeps_its_file_from_being_edited_whatever_its_name_is_made_of() {
+    for (paths, path, other) in [
+        ("pages/[id].tsx", "pages/[id].tsx", "pages/i.tsx"),
+        ("!secret.md", "!secret.md", "other.md"),
+        ("cafe\u{301}/**", "caf\u{e9}/menu.md", "cafe/menu.md"),
+        ("?.md", "\u{1f600}.md", "ab.md"),
+    ] {
+        let rules = json!([{ "paths": paths, "role": "viewer" }]);
+        let grant = admit(&json!({ "rules": rules })).unwrap().grant;
+        let role = |path: &str| grant.role_at(Some(&FilePath::parse(path).unwrap()));
+        assert_eq!((role(path), role(other)), (Role::Viewer, Role::Editor), "{paths}");
+    }
 }
 
 #[test]

@@ -179,6 +179,30 @@ async fn rules_decide_by_path_where_a_member_writes_and_makes_files() {
 }
 
 #[tokio::test]
+async fn a_rule_keeps_its_bearer_from_the_file_that_it_names_and_from_no_other() {
+    let origin = origin(&[]).await;
+    let mut ann = Client::connect(room(&origin, &token(&json!({})))).await;
+    let names = ["pages/[id].tsx", "caf\u{e9}/menu.md", "\u{1f600}.md", "!secret.md"];
+    for name in names {
+        ann.open(name).await;
+    }
+    let rules: Vec<_> = ["pages/[id].tsx", "cafe\u{301}/**", "?.md", "!secret.md"]
+        .map(|paths| json!({ "paths": paths, "role": "viewer" }))
+        .into();
+    let mut ben = Client::connect(room(&origin, &token(&json!({ "sub": "ben", "rules": rules })))).await;
+    for name in names {
+        show(&mut ben, name, "").await;
+        assert_eq!(scope(&mut ben, name).await, "readonly");
+    }
+    for name in ["pages/i.tsx", "other.md"] {
+        show(&mut ben, name, "").await;
+        assert_eq!(scope(&mut ben, name).await, "read-write");
+    }
+    drop((ann, ben));
+    origin.stop().await;
+}
+
+#[tokio::test]
 async fn the_end_of_a_token_closes_with_4401_and_a_refreshed_one_prolongs() {
     let origin = origin(&[]).await;
     let short = || token(&json!({ "exp": in_s(2) }));

@@ -9,6 +9,7 @@ use crate::{
     close::CloseCode,
     grant::{Grant, Member, Role, Rule},
     id::{ChannelId, FileId, FilePath, SessionId},
+    path_pattern::PathPattern,
     position::{Epoch, Position},
     wire::varint::{ReadError, Reader, Writer},
 };
@@ -135,7 +136,12 @@ impl Body<'_> {
         }
         let mut rules = Vec::new();
         for _ in 0..self.count(2)? {
-            rules.push(Rule { paths: self.text()?, role: self.role()? });
+            let (paths, role) = (PathPattern::parse(self.reader.text()?), self.role()?);
+            // A peer of another version may know patterns that this one does not: nobody has more rights for it.
+            rules.push(match paths {
+                Ok(paths) => Rule { paths, role },
+                Err(_) => Rule { paths: PathPattern::everything(), role: Role::Viewer },
+            });
         }
         Ok(Grant { rules: rules.into(), ..grant })
     }
@@ -181,7 +187,7 @@ pub(super) fn write_rules(writer: &mut Writer, grant: &Grant) {
     if !grant.rules.is_empty() {
         writer.var(grant.rules.len() as u64);
         for rule in grant.rules.iter() {
-            writer.text(&rule.paths);
+            writer.text(rule.paths.as_str());
             write_role(writer, rule.role);
         }
     }
