@@ -147,6 +147,41 @@ impl FilePath {
     }
 }
 
+/// What somebody calls a file: a file id, which counts first, or a path. The only way from a text that comes from
+/// outside to a file that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileName {
+    id: Option<FileId>,
+    path: FilePath,
+}
+
+impl FileName {
+    /// Checks and normalises the name like a path, which the spelling of a file id is too.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        Ok(Self { id: FileId::parse(text).ok(), path: FilePath::parse(text)? })
+    }
+
+    /// The file of this id, else the one at this path.
+    pub fn find<T>(
+        &self,
+        by_id: impl FnOnce(&FileId) -> Option<T>,
+        by_path: impl FnOnce(&FilePath) -> Option<T>,
+    ) -> Option<T> {
+        self.id.as_ref().and_then(by_id).or_else(|| by_path(&self.path))
+    }
+
+    /// The name as a path, for a file that does not exist yet.
+    pub fn into_path(self) -> FilePath {
+        self.path
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.fmt(f)
+    }
+}
+
 /// One WebSocket of one member. The low 16 bits are zero: they count the channels of the session.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct SessionId(u64);
@@ -202,6 +237,22 @@ mod tests {
         assert_eq!(FilePath::parse("src/e\u{301}.js").map(String::from), Ok("src/\u{e9}.js".to_owned()));
         assert!(FilePath::parse(&"a/".repeat(40)).is_err());
         assert!(FilePath::parse(&"x".repeat(256)).is_err());
+    }
+
+    #[test]
+    fn a_file_is_found_by_its_id_first_and_by_its_path_however_that_is_spelled() {
+        let id = FileId::from_random(7);
+        let path = FilePath::parse("caf\u{e9}.md").unwrap();
+        let files = [(id.clone(), path), (FileId::from_random(8), FilePath::parse(id.as_str()).unwrap())];
+        let find = |name: &str| {
+            let name = FileName::parse(name).unwrap();
+            let by_id = |id: &FileId| files.iter().position(|(known, _)| known == id);
+            name.find(by_id, |path| files.iter().position(|(_, known)| known == path))
+        };
+        assert_eq!(find("cafe\u{301}.md"), Some(0));
+        assert_eq!(find(id.as_str()), Some(0));
+        assert_eq!(find("other.md"), None);
+        assert!(FileName::parse("../a").is_err());
     }
 
     #[test]

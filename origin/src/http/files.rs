@@ -9,12 +9,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
-use shared::id::{FileId, FilePath, RoomId};
+use shared::id::{FileId, FileName, RoomId};
 
 use super::access;
 use crate::{
     app::App,
-    archive::{Eol, Shard, StoredFile},
+    archive::{Eol, FileEntry, Shard, StoredFile},
     error::Refusal,
     project::text,
 };
@@ -62,6 +62,7 @@ pub(super) async fn read(
         wish.map_err(|_| Refusal::Invalid("unknown query: from=archive or eol=original".into()))?;
     let room = RoomId::parse(&id).map_err(|error| Refusal::BadName { text: id, error })?;
     app.access.allow(&headers, access::Wish::Read(&room))?;
+    let file = FileName::parse(&file).map_err(|_| Refusal::NoFile(file))?;
     let live = match wish.from {
         Source::Latest => live(&app, &room, &file).await?,
         Source::Archive => None,
@@ -75,7 +76,7 @@ pub(super) async fn read(
         LineEnds::Original => (text::export(&version.text, version.eol), "-o"),
     };
     let etag = HeaderValue::from_str(&format!("\"{}{suffix}\"", version.etag))
-        .map_err(|error| Refusal::Failed(format!("the etag of {file:?} in {room}: {error}")))?;
+        .map_err(|error| Refusal::Failed(format!("the etag of {file} in {room}: {error}")))?;
     let fresh = (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     if is_known(&headers, &etag) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag), fresh]).into_response());
@@ -86,16 +87,17 @@ pub(super) async fn read(
     Ok(([plain, (header::ETAG, etag), fresh, no_sniff], body).into_response())
 }
 
-async fn live(app: &App, room: &RoomId, file: &str) -> Result<Option<Version>, Refusal> {
-    let live = app.rooms.text(room, file).await.map_err(|error| Refusal::of_room(room, file, error))?;
+async fn live(app: &App, room: &RoomId, file: &FileName) -> Result<Option<Version>, Refusal> {
+    let of_room = |error| Refusal::of_room(room, &file.to_string(), error);
+    let live = app.rooms.text(room, file).await.map_err(of_room)?;
     Ok(live.map(|live| Version { text: live.text, etag: live.etag, eol: live.eol }))
 }
 
-async fn stored(app: &App, room: &RoomId, file: &str) -> Result<Version, Refusal> {
+async fn stored(app: &App, room: &RoomId, file: &FileName) -> Result<Version, Refusal> {
     let of_archive = |error| Refusal::of_archive(room, &error);
     let shard = app.archive.find_by_id(room).await.map_err(of_archive)?;
     let shard = shard.ok_or_else(|| Refusal::NoShard(room.to_string()))?;
-    let no_file = || Refusal::NoFile(file.to_owned());
+    let no_file = || Refusal::NoFile(file.to_string());
     let id = named(&shard, file).ok_or_else(no_file)?;
     let StoredFile { text, version, write_id, eol, .. } =
         app.archive.file(room, &id).await.map_err(of_archive)?.ok_or_else(no_file)?;
@@ -103,15 +105,11 @@ async fn stored(app: &App, room: &RoomId, file: &str) -> Result<Version, Refusal
     Ok(Version { text, etag: format!("s{version}-{write_id}"), eol })
 }
 
-/// A file by its id, else by its path.
-fn named(shard: &Shard, name: &str) -> Option<FileId> {
-    let by_id = FileId::parse(name).ok();
-    let by_id = by_id.and_then(|id| shard.files.iter().find(|entry| entry.id == id));
-    let by_path = || {
-        let path = FilePath::parse(name).ok()?;
-        shard.files.iter().find(|entry| entry.path == path)
+fn named(shard: &Shard, name: &FileName) -> Option<FileId> {
+    let id = |fits: &dyn Fn(&FileEntry) -> bool| {
+        shard.files.iter().find(|entry| fits(entry)).map(|entry| entry.id.clone())
     };
-    by_id.or_else(by_path).map(|entry| entry.id.clone())
+    name.find(|asked| id(&|entry| entry.id == *asked), |asked| id(&|entry| entry.path == *asked))
 }
 
 /// Whether `If-None-Match` names this version (RFC 9110: weakly compared, `*` for any).

@@ -11,7 +11,7 @@ use std::{
 
 use shared::{
     Millis,
-    id::{FileId, FilePath, RoomId},
+    id::{FileId, FileName, FilePath, RoomId},
     limits,
     wire::link::{HubMessage, OriginMessage},
 };
@@ -155,15 +155,18 @@ impl Rooms {
         }
     }
 
-    /// The text of a file (by path or id) of a room that the room store holds; `None` if it holds no such room.
-    pub async fn text(&self, room: &RoomId, file: &str) -> Result<Option<LiveText>, RoomError> {
+    /// The text of a file of a room that the room store holds; `None` if it holds no such room.
+    pub async fn text(&self, room: &RoomId, file: &FileName) -> Result<Option<LiveText>, RoomError> {
         let store = &*self.0.parts.store;
         let Some(names) = self.names(room).await? else { return Ok(None) };
-        let named = |(id, path): &&(FileId, FilePath)| id.as_str() == file || path.as_str() == file;
-        let Some((id, _)) = names.iter().find(named) else { return Err(RoomError::NoFile) };
-        match store.read(room, id).await {
+        let id = |fits: &dyn Fn(&FileId, &FilePath) -> bool| {
+            names.iter().find(|(id, path)| fits(id, path)).map(|(id, _)| id.clone())
+        };
+        let found = file.find(|asked| id(&|id, _| id == asked), |asked| id(&|_, path| path == asked));
+        let Some(id) = found else { return Err(RoomError::NoFile) };
+        match store.read(room, &id).await {
             Ok(log) => {
-                let eol = report::eol_of(&*self.0.parts.archive, room, id).await;
+                let eol = report::eol_of(&*self.0.parts.archive, room, &id).await;
                 report::text_of(&log, eol).map(Some)
             }
             Err(StoreError::Cold) => Ok(None),

@@ -45,6 +45,30 @@ async fn a_shard_is_made_described_read_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_path_is_the_same_file_however_its_accents_are_spelled_open_or_not() {
+    let origin = with_shard(json!([{ "path": "cafe\u{301}.md", "text": "menu" }])).await;
+    let spelled = ["caf%C3%A9.md", "cafe%CC%81.md"];
+    for name in spelled {
+        assert_eq!(origin.get(&format!("/api/v1/shards/demo/files/{name}")).await.text, "menu", "{name}");
+    }
+    let mut ada = origin.client("demo").await;
+    ada.open("caf\u{e9}.md").await;
+    ada.open("cafe\u{301}.md").await;
+    ada.append("cafe\u{301}.md", "!").await;
+    ada.saved("cafe\u{301}.md").await;
+    for name in spelled {
+        assert_eq!(origin.get(&format!("/api/v1/shards/demo/files/{name}")).await.text, "menu!", "{name}");
+    }
+    let files = origin.get("/api/v1/shards/demo").await.json()["files"].clone();
+    assert_eq!(files.as_array().map(Vec::len), Some(1), "{files}");
+    for name in ["..%2Fa", "%00", ".room"] {
+        assert_eq!(origin.get(&format!("/api/v1/shards/demo/files/{name}")).await.code(), "no-such-file");
+    }
+    drop(ada);
+    origin.stop().await;
+}
+
+#[tokio::test]
 async fn line_ends_are_lf_inside_and_original_where_that_is_asked_for() {
     let origin = with_shard(json!([{ "path": "a.txt", "text": "one\r\ntwo\r\n" }])).await;
     let plain = origin.get("/api/v1/shards/demo/files/a.txt").await;

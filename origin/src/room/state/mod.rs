@@ -31,7 +31,7 @@ use bytes::Bytes;
 use shared::{
     Millis,
     close::CloseCode,
-    id::{ChannelId, FileId, FilePath},
+    id::{ChannelId, FileId, FileName, FilePath},
     position::Position,
     wire::link::{ChangeKind, HubMessage, OriginMessage},
 };
@@ -325,15 +325,10 @@ impl Room {
         self.catch_up();
     }
 
-    /// The file that a name (file id or path) stands for.
-    pub fn file_named(&self, name: &str) -> Option<FileId> {
-        if let Ok(id) = FileId::parse(name)
-            && self.names.has(&id)
-        {
-            return Some(id);
-        }
-        let path = FilePath::parse(name).ok()?;
-        self.names.file_at(&path).cloned()
+    /// The file that a name stands for.
+    pub fn file_named(&self, name: &FileName) -> Option<FileId> {
+        let by_id = |id: &FileId| self.names.has(id).then(|| id.clone());
+        name.find(by_id, |path| self.names.file_at(path).cloned())
     }
 
     /// The room's files.

@@ -5,7 +5,7 @@ use shared::{
     Millis,
     close::CloseCode,
     grant::Grant,
-    id::{ChannelId, FileId, FilePath},
+    id::{ChannelId, FileId, FileName, FilePath},
     limits,
     wire::{event::EventOut, link::OriginMessage},
 };
@@ -28,18 +28,20 @@ impl Room {
         if name == limits::ROOM_DOCUMENT {
             return self.opened(link, channel, FileId::room(), grant, text);
         }
-        if let Some(file) = self.file_named(name) {
+        let Ok(name) = FileName::parse(name) else {
+            return self.refuse_open(link, channel, CloseCode::NotFound, "bad-path");
+        };
+        if let Some(file) = self.file_named(&name) {
             return self.opened(link, channel, file, grant, text);
         }
-        if let Some(path) = self.returning.path_of(name) {
+        if let Some(path) = self.returning.path_of(&name) {
             return self.wait_for(path, link, channel, grant, text);
         }
-        match FilePath::parse(name) {
-            Ok(path) if self.settings.create_on_open && grant.role_at(Some(&path)).may_edit() => {
-                self.create(link, channel, path, grant, text);
-            }
-            Ok(_) => self.refuse_open(link, channel, CloseCode::NotFound, "no-file"),
-            Err(_) => self.refuse_open(link, channel, CloseCode::NotFound, "bad-path"),
+        let path = name.into_path();
+        if self.settings.create_on_open && grant.role_at(Some(&path)).may_edit() {
+            self.create(link, channel, path, grant, text);
+        } else {
+            self.refuse_open(link, channel, CloseCode::NotFound, "no-file");
         }
     }
 

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 use shared::{
     Millis,
-    id::{ChannelId, FileId, FilePath},
+    id::{ChannelId, FileId, FileName, FilePath},
 };
 
 use super::{
@@ -87,11 +87,10 @@ impl Returning {
         *self = Self::default();
     }
 
-    /// The path of a file that is to come back under this name (id or path).
-    pub(super) fn path_of(&self, name: &str) -> Option<FilePath> {
-        let by_id = FileId::parse(name).ok().and_then(|id| self.files.get(&id));
-        let by_path = || FilePath::parse(name).ok().filter(|path| self.paths.contains_key(path));
-        by_id.map(|back| back.path.clone()).or_else(by_path)
+    /// The path of a file that is to come back under this name.
+    pub(super) fn path_of(&self, name: &FileName) -> Option<FilePath> {
+        let by_id = |id: &FileId| self.files.get(id).map(|back| back.path.clone());
+        name.find(by_id, |path| self.file_at(path).map(|_| path.clone()))
     }
 
     /// The file that is to come back to this path.
