@@ -88,6 +88,15 @@ for (const place of ['edge', 'origin']) {
       assert.ok(logged.every(({ seq }, at) => at === 0 || seq > logged[at - 1].seq), 'and each has its place');
     });
 
+    test('have the same name in a room whichever door they come by', async () => {
+      for (const [name, shown] of [['a'.repeat(65), 'a'.repeat(64)], [' A\0da\n', 'Ada'], ['\0 ', 'Guest']]) {
+        const one = page(`names?name=${encodeURIComponent(name)}`);
+        await one.settled();
+        const { member } = await one.event('chat');
+        assert.equal(member.name, shown);
+      }
+    });
+
     test('are told once for a batch of flushDelay', async () => {
       const author = page('batches');
       const file = await author.opened('a.txt', { flushDelay: 20 });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{id::FilePath, path_pattern::PathPattern};
+use crate::{id::FilePath, limits, path_pattern::PathPattern};
 
 /// What a member may do in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -36,7 +36,52 @@ pub struct Member {
     /// The token's subject.
     pub id: Arc<str>,
     /// The name that others see.
-    pub name: Arc<str>,
+    pub name: MemberName,
+}
+
+/// The name that others see of a member: made of whatever somebody calls themselves, the same at every door. Without
+/// control characters and blanks around it, cut to [`limits::NAME_CHARS`]; [`Self::default`] if nothing is left.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct MemberName(Arc<str>);
+
+impl MemberName {
+    /// What can be shown of a text, if anything can.
+    pub fn given(text: &str) -> Option<Self> {
+        let clean: String = text.chars().filter(|c| !c.is_control()).collect();
+        let cut: String = clean.trim().chars().take(limits::NAME_CHARS).collect();
+        Some(cut.trim_end()).filter(|name| !name.is_empty()).map(|name| Self(name.into()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for MemberName {
+    /// Of somebody who gives none.
+    fn default() -> Self {
+        Self("Guest".into())
+    }
+}
+
+impl From<&str> for MemberName {
+    fn from(text: &str) -> Self {
+        Self::given(text).unwrap_or_default()
+    }
+}
+
+impl From<String> for MemberName {
+    fn from(text: String) -> Self {
+        text.as_str().into()
+    }
+}
+
+impl From<MemberName> for String {
+    fn from(name: MemberName) -> String {
+        name.0.to_string()
+    }
 }
 
 /// What admission allows a session.
@@ -74,4 +119,28 @@ pub struct Rule {
     pub paths: PathPattern,
     /// What the member may do there.
     pub role: Role,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_what_can_be_shown_of_it() {
+        let name = |text: &str| String::from(MemberName::from(text));
+        for (text, shown) in [
+            (" Ada\n ", "Ada"),
+            ("a\0b", "ab"),
+            ("\u{1b}[31m", "[31m"),
+            ("", "Guest"),
+            (" \n\u{7f} ", "Guest"),
+            ("\n \u{e4}", "\u{e4}"),
+        ] {
+            assert_eq!(name(text), shown, "{text:?}");
+        }
+        assert_eq!(name(&"\u{e4}".repeat(64)), "\u{e4}".repeat(64));
+        assert_eq!(name(&"a".repeat(65)), "a".repeat(64));
+        assert_eq!(name(&format!("{} b", "a".repeat(63))), "a".repeat(63));
+        assert_eq!(serde_json::from_str(r#""a\u0000b""#).ok(), MemberName::given("ab"));
+    }
 }

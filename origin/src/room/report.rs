@@ -61,7 +61,7 @@ fn member(hub: &str, grant: &Grant) -> ListedMember {
     };
     ListedMember {
         id: grant.member.id.to_string(),
-        name: grant.member.name.to_string(),
+        name: grant.member.name.as_str().to_owned(),
         role: grant.role,
         region: region.to_owned(),
     }

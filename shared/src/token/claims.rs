@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::TokenError;
 use crate::{
     Millis,
-    grant::{Grant, Member, Role, Rule},
+    grant::{Grant, Member, MemberName, Role, Rule},
     id::RoomId,
     limits,
 };
@@ -95,23 +95,16 @@ impl Claims {
         if !fits {
             return Err(TokenError::Malformed);
         }
-        let named = self.name.as_deref().map(shown).filter(|name| !name.is_empty());
-        let name = named.unwrap_or_else(|| shown(&self.sub));
+        let name = self.name.as_deref().and_then(MemberName::given);
+        let name = name.unwrap_or_else(|| self.sub.as_str().into());
         Ok(Grant {
-            member: Member { id: self.sub.into(), name: name.into() },
+            member: Member { id: self.sub.into(), name },
             role: self.role,
             expires: Some(expires),
             version: 0,
             rules: Arc::from(self.rules),
         })
     }
-}
-
-/// A name that can be shown: without control characters, not too long.
-fn shown(name: &str) -> String {
-    let clean: String = name.chars().filter(|c| !c.is_control()).collect();
-    let cut: String = clean.trim().chars().take(limits::NAME_CHARS).collect();
-    cut.trim_end().to_owned()
 }
 
 /// Whole seconds are written as others expect to read them.

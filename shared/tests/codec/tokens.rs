@@ -126,7 +126,7 @@ fn good_claims_give_the_member_and_the_rights() {
     let pass = admit(&json!({})).unwrap();
     assert!(!pass.every_room);
     let grant = pass.grant;
-    assert_eq!((&*grant.member.id, &*grant.member.name, grant.role), ("ann", "Ann", Role::Editor));
+    assert_eq!((&*grant.member.id, grant.member.name.as_str(), grant.role), ("ann", "Ann", Role::Editor));
     assert_eq!(grant.expires, Some(NOW + 60_000));
     assert!(admit(&json!({ "room": "*" })).unwrap().every_room);
     assert!(admit(&json!({ "aud": ["other", "edgeroom"] })).is_ok());
@@ -135,7 +135,7 @@ fn good_claims_give_the_member_and_the_rights() {
 
 #[test]
 fn a_name_can_be_shown_and_without_one_the_id_is() {
-    let name = |changes: Value| admit(&changes).unwrap().grant.member.name.to_string();
+    let name = |changes: Value| admit(&changes).unwrap().grant.member.name.as_str().to_owned();
     assert_eq!(name(json!({ "name": null })), "ann");
     assert_eq!(name(json!({ "name": "\u{1b}[31m" })), "[31m");
     assert_eq!(name(json!({ "name": "  \n" })), "ann");

@@ -176,7 +176,7 @@ pub(super) fn write_role(writer: &mut Writer, role: Role) {
 
 pub(super) fn write_grant(writer: &mut Writer, grant: &Grant) {
     writer.text(&grant.member.id);
-    writer.text(&grant.member.name);
+    writer.text(grant.member.name.as_str());
     write_role(writer, grant.role);
     write_option(writer, grant.expires, Writer::var);
     writer.var(grant.version.into());
