@@ -1,8 +1,11 @@
 //! Room events: JSON with a `type`, the same for every kind of client.
 
+mod read;
+
 use serde::{Deserialize, Serialize};
 
-use super::json;
+pub use self::read::{read, read_attributed, stored_files, tree_changes, visible_files};
+pub use super::json::RawJson;
 use crate::{
     grant::{Member, Role},
     id::{FileId, FilePath},
@@ -10,7 +13,7 @@ use crate::{
 };
 
 /// An event from a member.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum EventIn {
     /// Says something to everybody in the room; logged.
@@ -21,12 +24,12 @@ pub enum EventIn {
     /// Which files the member looks at, by path.
     VisibleFiles {
         /// The paths.
-        files: Vec<String>,
+        files: Vec<FilePath>,
     },
     /// Anything, to everybody who is here at the moment; not logged.
     Broadcast {
         /// What the application makes of it.
-        data: serde_json::Value,
+        data: RawJson,
     },
 }
 
@@ -45,8 +48,8 @@ pub enum EventError {
     /// A chat text longer than [`limits::CHAT_BYTES`].
     #[error("a chat message has at most {} bytes", limits::CHAT_BYTES)]
     ChatTooLong,
-    /// More visible files than a room has, or a path that is too long.
-    #[error("visible files are at most {} paths of at most {} bytes", limits::FILES, limits::PATH_BYTES)]
+    /// More visible files than a room has, or something that is no path.
+    #[error("visible files are at most {} file paths", limits::FILES)]
     Files,
 }
 
@@ -63,28 +66,8 @@ impl EventError {
     }
 }
 
-/// Reads an event of a member, bounded before it is parsed.
-pub fn read(json: &str) -> Result<EventIn, EventError> {
-    if json.len() > limits::EVENT_BYTES {
-        return Err(EventError::TooLong);
-    }
-    if !json::nests_within(json, limits::JSON_DEPTH) {
-        return Err(EventError::TooDeep);
-    }
-    let event = serde_json::from_str(json).map_err(|_| EventError::Malformed)?;
-    match &event {
-        EventIn::Chat { text } if text.len() > limits::CHAT_BYTES => Err(EventError::ChatTooLong),
-        EventIn::VisibleFiles { files } if !are_visible_files(files) => Err(EventError::Files),
-        _ => Ok(event),
-    }
-}
-
-fn are_visible_files(files: &[String]) -> bool {
-    files.len() <= limits::FILES && files.iter().all(|path| path.len() <= limits::PATH_BYTES)
-}
-
 /// An event with its author, as a hub passes it on: the author may be gone when it arrives.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Attributed {
     /// Whose it is.
     pub member: Member,
@@ -99,32 +82,8 @@ impl Attributed {
     }
 }
 
-/// Reads what [`Attributed::to_json`] wrote; a hub has bounded the event already.
-pub fn read_attributed(json: &[u8]) -> Result<Attributed, EventError> {
-    if json.len() > 2 * limits::EVENT_BYTES {
-        return Err(EventError::TooLong);
-    }
-    serde_json::from_slice(json).map_err(|_| EventError::Malformed)
-}
-
-/// The changes of the file tree that a logged event brings; none, if it is another event.
-pub fn tree_changes(json: &[u8]) -> Vec<FileChange> {
-    match serde_json::from_slice(json) {
-        Ok(EventOut::Files { changes }) => changes,
-        _ => Vec::new(),
-    }
-}
-
-/// Who looks at which files, if that is what the event says.
-pub fn visible_files(json: &[u8]) -> Option<(Member, Vec<String>)> {
-    match serde_json::from_slice(json) {
-        Ok(EventOut::VisibleFiles { member, files }) => Some((member, files)),
-        _ => None,
-    }
-}
-
 /// An event for members.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum EventOut {
     /// A member says something.
@@ -143,14 +102,14 @@ pub enum EventOut {
         /// Who looks.
         member: Member,
         /// The paths.
-        files: Vec<String>,
+        files: Vec<FilePath>,
     },
     /// Anything from a member's application.
     Broadcast {
         /// Who sends it.
         member: Member,
         /// What the application makes of it.
-        data: serde_json::Value,
+        data: RawJson,
     },
     /// The file tree has changed.
     Files {
@@ -198,7 +157,7 @@ pub enum EventOut {
         /// Why, for people.
         reason: String,
         /// The file, if it is about one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         file: Option<FileId>,
     },
 }
@@ -253,7 +212,7 @@ pub struct StoredFile {
 }
 
 /// Whether the archive keeps up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StoringState {
     /// Changes wait longer than they should.
@@ -263,7 +222,7 @@ pub enum StoringState {
 }
 
 /// Whether a region reaches the origin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LinkState {
     /// It does.

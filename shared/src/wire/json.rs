@@ -1,5 +1,26 @@
 //! JSON that comes from clients, looked at before any parser recurses into it.
 
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// JSON of an application: checked, and passed on byte for byte.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RawJson(Box<RawValue>);
+
+impl RawJson {
+    /// As it came.
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl PartialEq for RawJson {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
 /// Whether arrays and objects nest at most `most` deep. Says nothing else about the text.
 pub(super) fn nests_within(json: &str, most: usize) -> bool {
     let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
@@ -17,6 +38,11 @@ pub(super) fn nests_within(json: &str, most: usize) -> bool {
         }
     }
     true
+}
+
+/// Whether it can only be an object: serde would take a list for the fields of a struct, too.
+pub(super) fn is_object(json: &str) -> bool {
+    json.trim_start().starts_with('{')
 }
 
 /// Whether it is one JSON value, as `JSON.parse` would take it, that nests at most `most` deep.

@@ -177,6 +177,9 @@ pub fn read(frame: &str) -> Result<TextIn, Refused> {
     if !json::nests_within(frame, limits::JSON_DEPTH) {
         return Err(refused(TextError::TooDeep));
     }
+    if !json::is_object(frame) {
+        return Err(refused(TextError::Malformed));
+    }
     let head: Head<'_> = serde_json::from_str(frame).map_err(|_| refused(TextError::Malformed))?;
     let is_change = matches!(&*head.kind, "edit" | "code-change");
     if !is_change && !matches!(&*head.kind, "open" | "close") {
@@ -281,6 +284,7 @@ mod tests {
         for (frame, word, file) in [
             ("", "bad-event", None),
             ("[]", "bad-event", None),
+            (r#"["open","a.js"]"#, "bad-event", None),
             (r#"{"type":7}"#, "bad-event", None),
             (r#"{"type":"open"}"#, "bad-event", None),
             (r#"{"type":"open","file":"a\u0000b"}"#, "bad-event", None),

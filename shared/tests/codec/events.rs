@@ -4,9 +4,14 @@ use shared::{
     grant::{Member, Role},
     id::{FileId, FilePath},
     wire::event::{
-        self, EventError, EventIn, EventOut, FileChange, FileOp, LinkState, StoredFile, StoringState,
+        self, Attributed, EventError, EventIn, EventOut, FileChange, FileOp, LinkState, RawJson, StoredFile,
+        StoringState,
     },
 };
+
+fn raw(json: &str) -> RawJson {
+    serde_json::from_str(json).unwrap()
+}
 
 fn member() -> Member {
     Member { id: "u1".into(), name: "Ann".into() }
@@ -19,7 +24,7 @@ fn every_event_for_members_has_its_one_spelling() {
     let change = |op| FileChange { op, id: id.clone(), path: path.clone() };
     let stored = StoredFile { id: id.clone(), path: path.clone(), seq: 4, at: 5 };
     let error = |file| EventOut::Error { code: "stale".into(), reason: "why".into(), file };
-    let data = serde_json::json!({"any": [1, null]});
+    let data = raw(r#"{"z": 3.9285714285714293, "a":[1e400,"\ud83d"]}"#);
     let spelled = [
         (
             EventOut::Chat {
@@ -31,12 +36,12 @@ fn every_event_for_members_has_its_one_spelling() {
             r#"{"type":"chat","id":"3:7","member":{"id":"u1","name":"Ann"},"text":"hé","at":1700000000000000}"#,
         ),
         (
-            EventOut::VisibleFiles { member: member(), files: vec!["src/a.ts".into()] },
+            EventOut::VisibleFiles { member: member(), files: vec![path.clone()] },
             r#"{"type":"visible-files","member":{"id":"u1","name":"Ann"},"files":["src/a.ts"]}"#,
         ),
         (
             EventOut::Broadcast { member: member(), data },
-            r#"{"type":"broadcast","member":{"id":"u1","name":"Ann"},"data":{"any":[1,null]}}"#,
+            r#"{"type":"broadcast","member":{"id":"u1","name":"Ann"},"data":{"z": 3.9285714285714293, "a":[1e400,"\ud83d"]}}"#,
         ),
         (
             EventOut::Files {
@@ -67,7 +72,14 @@ fn every_event_for_members_has_its_one_spelling() {
     ];
     for (event, json) in spelled {
         assert_eq!(event.to_json(), json);
-        assert_eq!(serde_json::from_str::<EventOut>(json).unwrap(), event);
+        assert_eq!(event::tree_changes(json.as_bytes()).len(), if json.contains("rename") { 3 } else { 0 });
+        let stored = event::stored_files(json.as_bytes());
+        assert_eq!(
+            stored.map(|(epoch, files)| (epoch, files.len())),
+            json.contains("epoch").then_some((3, 1))
+        );
+        let looks = event::visible_files(json.as_bytes());
+        assert_eq!(looks, json.contains("visible-files").then(|| (member(), 1)));
     }
 }
 
@@ -75,14 +87,45 @@ fn every_event_for_members_has_its_one_spelling() {
 fn an_event_of_a_member_is_read() {
     assert_eq!(event::read(r#"{"type":"chat","text":"hi"}"#), Ok(EventIn::Chat { text: "hi".into() }));
     assert_eq!(
-        event::read(r#"{"files":["a","b/c"],"type":"visible-files","more":1}"#),
-        Ok(EventIn::VisibleFiles { files: vec!["a".into(), "b/c".into()] })
+        event::read(r#"{"files":["a","e\u0301/c"],"type":"visible-files","more":1}"#),
+        Ok(EventIn::VisibleFiles {
+            files: ["a", "\u{e9}/c"].map(|path| FilePath::parse(path).unwrap()).into()
+        })
     );
-    let data = serde_json::json!({"x": [1.5, "é"]});
     assert_eq!(
-        event::read(r#"{"type":"broadcast","data":{"x":[1.5,"é"]}}"#),
-        Ok(EventIn::Broadcast { data })
+        event::read(r#"{"type":"\u0062roadcast","data": {"z":1.50, "a":"\u00e9"} }"#),
+        Ok(EventIn::Broadcast { data: raw(r#"{"z":1.50, "a":"\u00e9"}"#) })
     );
+}
+
+#[test]
+fn the_data_of_a_broadcast_stays_as_it_came() {
+    for data in [
+        "3.9285714285714293",
+        "-0.0",
+        "1E+2",
+        "12345678901234567890123",
+        r#"{"z":1,"a":2,"z":3}"#,
+        r#"{ "a" :[ ] }"#,
+        r#""\ud800 \/ \u0000 é""#,
+        "null",
+    ] {
+        let event = event::read(&format!(r#"{{"data":{data},"type":"broadcast"}}"#)).unwrap();
+        let sent = Attributed { member: member(), event }.to_json();
+        let EventIn::Broadcast { data: read } = event::read_attributed(sent.as_bytes()).unwrap().event else {
+            panic!("{sent}");
+        };
+        let told = EventOut::Broadcast { member: member(), data: read }.to_json();
+        let member = r#"{"id":"u1","name":"Ann"}"#;
+        assert_eq!(told, format!(r#"{{"type":"broadcast","member":{member},"data":{data}}}"#));
+    }
+}
+
+#[test]
+fn what_an_earlier_hub_took_for_paths_is_no_file() {
+    let json = br#"{"member":{"id":"u1","name":"Ann"},"event":{"type":"visible-files","files":["/a"]}}"#;
+    let event = EventIn::VisibleFiles { files: Vec::new() };
+    assert_eq!(event::read_attributed(json), Ok(Attributed { member: member(), event }));
 }
 
 #[test]
@@ -94,6 +137,11 @@ fn an_event_that_is_none_is_refused() {
         r#"{"type":"chat"}"#,
         r#"{"type":"role","role":"owner"}"#,
         r#"{"type":"chat","text":7}"#,
+        r#"{"type":"broadcast"}"#,
+        r#"{"type":"broadcast","data":nul}"#,
+        r#"{"type":"broadcast","data":1,"data":2}"#,
+        r#"{"type":"broadcast","data":01}"#,
+        r#"["chat"]"#,
     ];
     for json in malformed {
         assert_eq!(event::read(json), Err(EventError::Malformed), "{json}");
@@ -111,6 +159,8 @@ fn an_event_is_bounded_before_it_is_parsed() {
     assert!(event::read(&nested(31)).is_ok());
     assert_eq!(event::read(&nested(32)), Err(EventError::TooDeep));
     assert_eq!(event::read(&"[".repeat(60_000)), Err(EventError::TooDeep));
-    let path = format!(r#"{{"type":"visible-files","files":["{}"]}}"#, "p".repeat(513));
-    assert_eq!(event::read(&path), Err(EventError::Files));
+    for path in [&*"p".repeat(513), "/a", "", "a//b"] {
+        let path = format!(r#"{{"type":"visible-files","files":["{path}"]}}"#);
+        assert_eq!(event::read(&path), Err(EventError::Files));
+    }
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use shared::{
     Millis,
     id::FileId,
-    wire::event::{EventOut, StoringState},
+    wire::event::{self, EventOut, StoringState},
 };
 
 use super::{Effect, Room, notes::event};
@@ -138,7 +138,7 @@ impl Room {
 
     /// A flush says what it has stored.
     pub(super) fn take_stored(&mut self, json: &[u8], now: Millis) {
-        if let Ok(EventOut::Stored { epoch, files }) = serde_json::from_slice(json)
+        if let Some((epoch, files)) = event::stored_files(json)
             && epoch == self.position.epoch.0
         {
             for file in files {

@@ -88,5 +88,5 @@ impl Room {
 }
 
 fn looks_at_nothing(json: &[u8]) -> bool {
-    event::visible_files(json).is_none_or(|(_, files)| files.is_empty())
+    event::visible_files(json).is_none_or(|(_, files)| files == 0)
 }

@@ -82,7 +82,8 @@ fn visible_files_and_broadcasts_reach_the_others(mut world: World) {
         [world.join(0, ".room", false), world.join(0, ".room", false), world.join(1, ".room", false)];
     world.run();
     world.clients[members[0]].stateless(r#"{"type":"visible-files","files":["src/main.js"]}"#);
-    world.clients[members[0]].stateless(r#"{"type":"broadcast","data":{"n":1}}"#);
+    let data = r#"{ "z":3.9285714285714293, "a":[1e400,"\ud800"] }"#;
+    world.clients[members[0]].stateless(&format!(r#"{{"data":{data},"type":"broadcast"}}"#));
     world.run();
     let seen = |world: &World, member: usize, what: &str| {
         world.clients[member].events.iter().filter(|event| event.contains(what)).count()
@@ -90,6 +91,7 @@ fn visible_files_and_broadcasts_reach_the_others(mut world: World) {
     for other in &members[1..] {
         assert_eq!(seen(&world, *other, "visible-files"), 1);
         assert_eq!(seen(&world, *other, "broadcast"), 1);
+        assert_eq!(seen(&world, *other, data), 1, "byte for byte");
     }
     assert_eq!(seen(&world, members[0], "broadcast"), 0, "no echo");
     assert!(world.store.log.is_empty(), "neither is logged");
