@@ -16,7 +16,7 @@ use crate::{
     app::App,
     archive::{Eol, FileEntry, Shard, StoredFile},
     error::Refusal,
-    project::text,
+    project::lines,
 };
 
 /// How the text is asked for.
@@ -73,7 +73,7 @@ pub(super) async fn read(
     };
     let (body, suffix) = match wish.eol {
         LineEnds::Lf => (version.text, ""),
-        LineEnds::Original => (text::export(&version.text, version.eol), "-o"),
+        LineEnds::Original => (lines::export(&version.text, version.eol), "-o"),
     };
     let etag = HeaderValue::from_str(&format!("\"{}{suffix}\"", version.etag))
         .map_err(|error| Refusal::Failed(format!("the etag of {file} in {room}: {error}")))?;

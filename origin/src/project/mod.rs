@@ -3,5 +3,6 @@
 pub mod text;
 pub(crate) mod document;
 pub mod edits;
+pub mod lines;
 pub mod templates;
 pub mod shards;

@@ -9,7 +9,7 @@ use shared::{
     limits,
 };
 
-use super::{templates, text};
+use super::{lines, templates, text};
 use crate::{
     archive::{FileWrite, NewShard},
     error::Refusal,
@@ -100,7 +100,7 @@ fn refuse_conflicts(texts: &BTreeMap<FilePath, String>) -> Result<(), Refusal> {
 }
 
 fn new_file(path: FilePath, outside: &str, now: u64) -> Result<FileWrite, Refusal> {
-    let (text, eol) = text::import(outside);
+    let (text, eol) = lines::import(outside);
     let state = text::state_of(&text, rand::random());
     if state.len() > limits::FILE_BYTES {
         return Err(Refusal::FileTooLarge(path.to_string()));

@@ -1,7 +1,7 @@
 //! Text and its CRDT state: the only place where the one becomes the other.
 //!
 //! Promise: a document that misses updates it depends on is never encoded, and a panic of the CRDT library
-//! ends as an error. Inside, lines end in LF; [`Eol`] remembers how they ended outside.
+//! ends as an error.
 
 use bytes::Bytes;
 use shared::{limits, wire::text::TextChange};
@@ -10,31 +10,8 @@ use yrs::{ClientID, Doc, GetString, ReadTxn, Snapshot, StateVector, Text, Transa
 pub use super::document::TextError;
 use super::{
     document::{apply, caught, damaged, new_document},
-    edits,
+    edits, lines,
 };
-use crate::archive::Eol;
-
-/// Reads a text from outside: every line end becomes LF; the most frequent one is its style (LF on a tie).
-pub fn import(text: &str) -> (String, Eol) {
-    let crlf = text.matches("\r\n").count();
-    let lf = text.matches('\n').count() - crlf;
-    let cr = text.matches('\r').count() - crlf;
-    let eol = match lf.max(crlf).max(cr) {
-        most if most == lf => Eol::Lf,
-        most if most == crlf => Eol::Crlf,
-        _ => Eol::Cr,
-    };
-    (text.replace("\r\n", "\n").replace('\r', "\n"), eol)
-}
-
-/// Writes a text for outside: LF becomes the style's line end.
-pub fn export(text: &str, eol: Eol) -> String {
-    match eol {
-        Eol::Lf => text.to_owned(),
-        Eol::Crlf => text.replace('\n', "\r\n"),
-        Eol::Cr => text.replace('\n', "\r"),
-    }
-}
 
 /// The state of a new file with this text: a Yjs v1 update by `client` (below 2^53), to be made exactly once.
 pub fn state_of(text: &str, client: u64) -> Bytes {
@@ -50,23 +27,34 @@ pub fn state_of(text: &str, client: u64) -> Bytes {
 pub struct Typed {
     /// The Yjs v1 update; it holds nothing if nothing was changed.
     pub update: Bytes,
-    /// The text that its author has now.
+    /// The text that comes of it.
     pub text: String,
+    /// The text that its author has now: line ends may differ.
+    pub has: String,
 }
 
-/// Changes the text that `updates` make together. `client` is an id below 2^53 that nothing else was made with. `None`
-/// if edits do not fit.
+/// Changes the text that `updates` make together. `had` is the text that the author had, if other line ends of its own
+/// changes are in it. `client` is an id below 2^53 that nothing else was made with. `None` if edits do not fit.
 pub fn type_into<'a>(
     updates: impl IntoIterator<Item = &'a [u8]>,
     client: u64,
     change: &TextChange,
+    had: Option<&str>,
 ) -> Result<Option<Typed>, TextError> {
     let based = Merged::of_client(ClientID::new(client & ((1 << 53) - 1)), updates)?;
     let before = based.text();
-    let (text, edits) = match change {
-        TextChange::Whole(text) => (text.clone(), edits::between(&before, text)),
-        TextChange::Edits(edits) => match edits::apply(&before, edits) {
-            Some(text) => (text, edits.clone()),
+    let had = had.unwrap_or(&before);
+    let (has, edits) = match change {
+        TextChange::Whole(text) => (text.clone(), lines::between(&before, text)),
+        TextChange::Edits(edits) => match edits::apply(had, edits) {
+            Some(has) if *had == before && !edits.iter().any(|edit| edit.insert.contains('\r')) => {
+                (has, edits.clone())
+            }
+            // Its offsets are of another text than this one.
+            Some(has) => {
+                let edits = lines::between(&before, &has);
+                (has, edits)
+            }
             None => return Ok(None),
         },
     };
@@ -84,8 +72,9 @@ pub fn type_into<'a>(
         }
         Ok(Bytes::from(typing.encode_update_v1()))
     })?;
-    if based.text() == text {
-        Ok(Some(Typed { update, text }))
+    let text = based.text();
+    if lines::in_lf(&text) == lines::in_lf(&has) {
+        Ok(Some(Typed { update, text, has }))
     } else {
         Err(damaged("it says something else"))
     }
@@ -159,17 +148,7 @@ impl Merged {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    #[test]
-    fn the_most_frequent_line_end_is_the_style() {
-        assert_eq!(import("a\r\nb\r\nc\nd"), ("a\nb\nc\nd".to_owned(), Eol::Crlf));
-        assert_eq!(import("a\rb\rc\n"), ("a\nb\nc\n".to_owned(), Eol::Cr));
-        assert_eq!(import("a\nb\r\n"), ("a\nb\n".to_owned(), Eol::Lf));
-        assert_eq!(import("none"), ("none".to_owned(), Eol::Lf));
-    }
 
     #[test]
     fn a_state_gives_its_text_back() {
@@ -224,24 +203,13 @@ mod tests {
     fn a_change_is_the_same_update_whenever_it_is_made_and_keeps_what_it_does_not_know() {
         let base = state_of("one\ntwo\n", 1);
         let change = TextChange::Whole("one\ntwo!\n".to_owned());
-        let typed = type_into([&*base], 7, &change).unwrap().unwrap();
-        assert_eq!(type_into([&*base], 7, &change), Ok(Some(typed.clone())));
-        let other = type_into([&*base], 8, &TextChange::Whole("zero\none\n".to_owned())).unwrap().unwrap();
+        let typed = type_into([&*base], 7, &change, None).unwrap().unwrap();
+        assert_eq!(type_into([&*base], 7, &change, None), Ok(Some(typed.clone())));
+        let other =
+            type_into([&*base], 8, &TextChange::Whole("zero\none\n".to_owned()), None).unwrap().unwrap();
         let both = Merged::of([&*base, &typed.update, &other.update]).unwrap();
         assert_eq!(both.text(), "zero\none\n!");
         let far = TextChange::Edits(vec![shared::wire::text::Edit { at: 9, delete: 0, insert: "x".into() }]);
-        assert_eq!(type_into([&*base], 9, &far), Ok(None));
-    }
-
-    proptest! {
-        #[test]
-        fn an_even_style_survives_the_round_trip(lines in prop::collection::vec("[^\r\n]{0,8}", 1..9)) {
-            for style in ["\n", "\r\n", "\r"] {
-                let text = lines.join(style);
-                let (inside, eol) = import(&text);
-                prop_assert_eq!(&inside, &lines.join("\n"));
-                prop_assert_eq!(export(&inside, eol), text);
-            }
-        }
+        assert_eq!(type_into([&*base], 9, &far, None), Ok(None));
     }
 }

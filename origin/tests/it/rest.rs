@@ -76,6 +76,16 @@ async fn line_ends_are_lf_inside_and_original_where_that_is_asked_for() {
     assert_eq!((plain.text.as_str(), original.text.as_str()), ("one\ntwo\n", "one\r\ntwo\r\n"));
     assert_ne!(plain.header("etag"), original.header("etag"));
     assert_eq!(origin.get("/api/v1/shards/demo/files/a.txt?eol=mac").await.code(), "invalid");
+    let mut ada = origin.client("demo").await;
+    ada.open("a.txt").await;
+    ada.append("a.txt", "three\r\nfour\n").await;
+    ada.saved("a.txt").await;
+    for from in ["", "&from=archive"] {
+        origin.until_stored("/api/v1/shards/demo/files/a.txt", "one\ntwo\nthree\r\nfour\n").await;
+        let original = origin.get(&format!("/api/v1/shards/demo/files/a.txt?eol=original{from}")).await;
+        assert_eq!(original.text, "one\r\ntwo\r\nthree\r\nfour\r\n");
+    }
+    drop(ada);
     origin.stop().await;
 }
 

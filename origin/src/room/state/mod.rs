@@ -19,6 +19,7 @@ mod presence;
 mod events;
 mod past;
 mod text;
+mod own_texts;
 mod visible;
 mod notes;
 mod storing;

@@ -13,7 +13,7 @@ use shared::{
     limits,
     wire::{
         link::OriginMessage,
-        text::{BAD_EDIT, Edit, STALE, TEXT_TOO_LARGE, TextOut, TextPosition, read_change},
+        text::{BAD_EDIT, Edit, STALE, TEXT_TOO_LARGE, TextChange, TextOut, TextPosition, read_change},
     },
 };
 
@@ -22,6 +22,8 @@ use super::{
     change::{Change, What},
     commit::Pending,
     judge::Verdict,
+    opens::Opens,
+    own_texts::{OwnText, OwnTexts},
 };
 use crate::project::{edits, text as project};
 
@@ -35,6 +37,7 @@ pub(super) struct TextView {
     round: u64,
     /// A change of it was refused: what other channels had is no base for it any more.
     refused: bool,
+    own: OwnTexts,
 }
 
 /// The text that the client has.
@@ -84,7 +87,8 @@ impl TextView {
     pub(super) fn new(name: &str, told: &str, round: u64) -> Self {
         let at = TextPosition::parse(told);
         let round = at.map_or(round, |at| at.round);
-        Self { name: name.to_owned(), seen: at.map_or(Seen::Nothing, Seen::At), round, refused: false }
+        let seen = at.map_or(Seen::Nothing, Seen::At);
+        Self { name: name.to_owned(), seen, round, refused: false, own: OwnTexts::default() }
     }
 }
 
@@ -152,6 +156,9 @@ impl Room {
         let named = base.map_or(channel, |base| base.channel);
         if past.has(channel, hub_seq) || past.has(named, hub_seq) || live.history.state_vector.get(client) > 0
         {
+            if let Some(base) = base.filter(|_| brings_carriage_returns(&change.bytes)) {
+                self.author_has(change, base, OwnText::Unknown);
+            }
             return Verdict::Known;
         }
         let Some(base) = base else { return Verdict::Refuse(STALE) };
@@ -161,7 +168,15 @@ impl Room {
         }
         let Some(updates) = past.updates_for(&base, channel, hub_seq) else { return Verdict::Refuse(STALE) };
         let Ok(asked) = read_change(&change.bytes) else { return Verdict::Refuse(BAD_EDIT) };
-        let typed = match project::type_into(updates, client, &asked) {
+        let had = match (
+            view_at(&self.opens, change.link, channel).map(|view| view.own.before(hub_seq, &base)),
+            &asked,
+        ) {
+            (Some(OwnText::Unknown), TextChange::Edits(_)) => return Verdict::Refuse(STALE),
+            (Some(OwnText::Other(text)), _) => Some(text),
+            _ => None,
+        };
+        let typed = match project::type_into(updates, client, &asked, had.as_deref()) {
             Ok(Some(typed)) => typed,
             Ok(None) => return Verdict::Refuse(BAD_EDIT),
             Err(error) => {
@@ -172,9 +187,11 @@ impl Room {
         if live.size + typed.update.len() > limits::FILE_BYTES {
             return Verdict::Refuse(TEXT_TOO_LARGE);
         }
+        let text: Arc<str> = typed.has.into();
+        let own = if *text == *typed.text { OwnText::AsLogged } else { OwnText::Other(text.clone()) };
         let frame = std::mem::replace(&mut change.bytes, typed.update);
         if let What::Text(typing) = &mut change.what {
-            typing.made = Some(MadeOf { base, text: typed.text.into(), frame });
+            typing.made = Some(MadeOf { base, text, frame });
         }
         let verdict = live.judge(change, true);
         if verdict == Verdict::Log
@@ -182,13 +199,19 @@ impl Room {
         {
             past.make(base.channel, hub_seq, change.bytes.clone());
         }
+        self.author_has(change, base, own);
         verdict
+    }
+
+    fn author_has(&mut self, change: &Change, base: TextPosition, text: OwnText) {
+        if let Some((_, view)) = self.view(change.link, change.channel) {
+            view.own.add(change.hub_seq, base, text);
+        }
     }
 
     /// The position that a change is based on, if it can count.
     fn base_of(&self, link: LinkId, channel: ChannelId, base: &str) -> Option<TextPosition> {
-        let open = self.opens.get(link, channel);
-        let view = open.and_then(|open| open.text.as_ref());
+        let view = view_at(&self.opens, link, channel);
         let last = || match view?.seen {
             Seen::Text { seq, .. } => Some(self.text_position(seq, channel, view?.round)),
             Seen::At(at) => Some(at),
@@ -216,6 +239,7 @@ impl Room {
         }
         let made = typing.made.clone();
         let Some((file, view)) = self.view(change.link, change.channel) else { return };
+        view.own.answered(change.hub_seq);
         view.seen = made.map_or(Seen::Nothing, |made| Seen::Text { seq: made.base.seq, text: made.text });
         self.due_texts.insert(file);
     }
@@ -292,6 +316,18 @@ impl Room {
             let json = Bytes::from(json);
             state.out.push(OriginMessage::Text { channel, position, whole, json });
         }
+    }
+}
+
+fn view_at(opens: &Opens, link: LinkId, channel: ChannelId) -> Option<&TextView> {
+    opens.get(link, channel)?.text.as_ref()
+}
+
+fn brings_carriage_returns(frame: &[u8]) -> bool {
+    match read_change(frame) {
+        Ok(TextChange::Edits(edits)) => edits.iter().any(|edit| edit.insert.contains('\r')),
+        Ok(TextChange::Whole(text)) => text.contains('\r'),
+        Err(_) => false,
     }
 }
 

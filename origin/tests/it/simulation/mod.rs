@@ -15,6 +15,7 @@ mod seeded;
 mod sessions;
 mod text_client;
 mod text_frames;
+mod line_ends;
 
 pub(crate) use seeded::Dice;
 pub(crate) use world::World;

@@ -188,3 +188,22 @@ impl World {
         }
     }
 }
+
+/// A Yjs client and a client of text frames in different regions, both with the same text.
+pub(super) fn a_pair(text: &str) -> (World, usize, usize) {
+    let mut world = World::new(&["src/main.js"], 2, 1);
+    let yjs = world.join(0, "src/main.js", false);
+    let plain = world.join_text(1, "src/main.js");
+    world.run();
+    world.clients[yjs].edit(0, Some(text));
+    world.run();
+    assert_eq!(world.texts[plain].text, text);
+    (world, yjs, plain)
+}
+
+pub(super) fn converged(world: &mut World) -> String {
+    world.run();
+    world.assert_converged("src/main.js");
+    world.assert_texts_converged("src/main.js");
+    world.logged_text("src/main.js")
+}

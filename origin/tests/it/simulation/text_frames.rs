@@ -6,28 +6,14 @@ use shared::{
     wire::link::{HubMessage, OriginMessage},
 };
 
-use super::{World, seeded::Dice, store::Fault};
+use super::{
+    World,
+    seeded::Dice,
+    store::Fault,
+    text_client::{a_pair, converged},
+};
 
 const FILE: &str = "src/main.js";
-
-/// A Yjs client and a client of text frames in different regions, both with the same text.
-fn a_pair(text: &str) -> (World, usize, usize) {
-    let mut world = World::new(&[FILE], 2, 1);
-    let yjs = world.join(0, FILE, false);
-    let plain = world.join_text(1, FILE);
-    world.run();
-    world.clients[yjs].edit(0, Some(text));
-    world.run();
-    assert_eq!(world.texts[plain].text, text);
-    (world, yjs, plain)
-}
-
-fn converged(world: &mut World) -> String {
-    world.run();
-    world.assert_converged(FILE);
-    world.assert_texts_converged(FILE);
-    world.logged_text(FILE)
-}
 
 #[test]
 fn schedule_19_a_whole_text_that_does_not_know_of_others_keeps_what_they_typed() {
@@ -334,7 +320,7 @@ fn round(seed: u64) {
             71..75 => drop(world.take_published(host)),
             75..79 => drop(world.dial(hub)),
             79..83 => {
-                let letter = letters.next().to_string();
+                let letter = line_end(&mut dice) + &letters.next().to_string();
                 let insert = !deletes || dice.roll(4) > 0;
                 world.clients[yjs].edit(dice.roll(1000), insert.then_some(letter.as_str()));
             }
@@ -365,7 +351,7 @@ fn round(seed: u64) {
     world.assert_converged(FILE);
     world.assert_texts_converged(FILE);
     let text = world.logged_text(FILE);
-    for letter in text.chars() {
+    for letter in text.chars().filter(|letter| !letter.is_control()) {
         assert_eq!(text.matches(letter).count(), 1, "{letter} stands there twice");
     }
     for (one, typed) in typed.iter().enumerate() {
@@ -378,6 +364,11 @@ fn round(seed: u64) {
     }
 }
 
+/// One of those that there are, or mostly none.
+fn line_end(dice: &mut Dice) -> String {
+    ["\n", "\r\n", "\r"].get(dice.roll(12)).copied().unwrap_or_default().to_owned()
+}
+
 fn type_something(
     client: &mut super::text_client::TextClient,
     dice: &mut Dice,
@@ -386,14 +377,15 @@ fn type_something(
     deletes: bool,
 ) {
     let letter = letters.next();
+    let insert = line_end(dice) + &letter.to_string();
     let mut chars: Vec<char> = client.text.chars().collect();
     let at = dice.roll(chars.len() + 1);
     let begins: usize = chars[..at].iter().map(|c| c.len_utf16()).sum();
     let gone = deletes.then(|| chars.get(at).copied()).flatten().filter(|_| dice.roll(3) == 0);
     if dice.roll(2) == 0 {
-        client.edit(begins, gone.map_or(0, char::len_utf16), &letter.to_string());
+        client.edit(begins, gone.map_or(0, char::len_utf16), &insert);
     } else {
-        chars.splice(at..at + usize::from(gone.is_some()), [letter]);
+        chars.splice(at..at + usize::from(gone.is_some()), insert.chars());
         client.whole(&chars.into_iter().collect::<String>());
     }
     typed.push(letter);
