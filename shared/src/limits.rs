@@ -76,22 +76,27 @@ pub struct Rate {
 pub const RATE_FRAMES: Rate = Rate { burst: 20_000, per_second: 2_000 };
 /// Their bytes. Beyond it the session is closed with 4529.
 pub const RATE_BYTES: Rate = Rate { burst: 64 << 20, per_second: 4 << 20 };
-/// Documents opened. Beyond it a document is refused.
+/// Documents opened, each with its first Step1 and what it shows first, and Step1 after that. Beyond it a document is
+/// refused or closed.
 pub const RATE_OPENS: Rate = Rate { burst: 2_000, per_second: 100 };
 /// Room events. Beyond it an event is refused.
 pub const RATE_EVENTS: Rate = Rate { burst: 200, per_second: 20 };
 /// Awareness updates. Beyond it they are dropped; the next one that is not says the same and more.
 pub const RATE_PRESENCE: Rate = Rate { burst: 1_000, per_second: 100 };
-/// Channels (open documents) of one session.
+/// How long a document that was open when a socket ended is opened again for nothing.
+pub const REOPEN_MS: u64 = 60_000;
+/// Channels (open documents) of one session, beside one of the room itself.
 pub const CHANNELS: usize = 1000;
 /// Sessions of one hub.
 pub const SESSIONS: usize = 2000;
 /// Bytes that wait on one session until its documents are open.
 pub const PENDING_BYTES: usize = 5 << 20;
-/// Frames that wait on one session until its documents are open.
-pub const PENDING_FRAMES: usize = 1000;
+/// What each frame or token that waits counts beside its bytes, since keeping it costs memory too.
+pub const PENDING_FRAME_BYTES: usize = 64;
 /// Bytes that wait on a session that has not shown a valid token yet.
 pub const STRANGER_BYTES: usize = 64 << 10;
+/// The same while the first token of the session is being verified: stock providers do not wait for that.
+pub const VERIFYING_BYTES: usize = 1 << 20;
 /// How long a session may stay without a valid token.
 pub const STRANGER_MS: u64 = 10_000;
 /// Files of one room.

@@ -6,7 +6,7 @@ mod holding;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use shared::{
     Millis,
     id::RoomId,
@@ -30,7 +30,8 @@ use crate::{
     room_store::{Joined, Published},
 };
 
-/// Messages of hubs that are handled before effects are carried out, so that they can share a batch.
+/// Messages of hubs, or answers of the room store, that are handled before effects are carried out, so that they can
+/// share a batch.
 const AT_ONCE: usize = 64;
 /// How long a room that cannot be populated, or cannot be left yet, waits until it tries again.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
@@ -128,7 +129,14 @@ impl Task {
         let deadline = self.deadline();
         tokio::select! {
             biased;
-            Some(done) = self.jobs.next() => self.on_done(done),
+            Some(done) = self.jobs.next() => {
+                self.on_done(done);
+                // What else is answered already goes to the hubs in the same messages.
+                for _ in 0..AT_ONCE {
+                    let Some(Some(done)) = self.jobs.next().now_or_never() else { break };
+                    self.on_done(done);
+                }
+            }
             heard = self.hearing.next() => self.on_heard(heard),
             inbound = self.inbox.recv() => match inbound {
                 Some(inbound) => {

@@ -3,9 +3,9 @@
 //! A session is one member: its last good token counts for everything that it has open. One token at a time is
 //! verified for each session, and one that it has shown already is not verified again.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
-use super::{Denial, Effect, Hub, Session, channel::Stage};
+use super::{Denial, Effect, Hub, Session, channel::Stage, pending};
 use crate::{
     Millis,
     close::CloseCode,
@@ -32,7 +32,7 @@ pub(super) struct Admission {
     /// The token that is being verified, and the channel that has shown it.
     pub(super) verifying: Option<(ChannelId, Arc<str>)>,
     /// Those that wait for that, with the bytes that they count.
-    waiting: Vec<(ChannelId, Arc<str>, usize)>,
+    waiting: VecDeque<(ChannelId, Arc<str>, usize)>,
     /// When the client is asked for another token.
     refresh_at: Option<Millis>,
     /// Why the last token was refused.
@@ -56,6 +56,11 @@ impl Admission {
     /// What a token is kept for beyond this memory: to be shown to another origin, or to open other documents.
     pub(super) fn kept_token(&self) -> Option<&Arc<str>> {
         self.token.as_ref().or(self.upgrade.as_ref())
+    }
+
+    /// Whether its first token is being verified.
+    pub(super) fn is_first(&self) -> bool {
+        self.verifying.is_some() && self.grant.is_none() && self.denied.is_none()
     }
 
     fn expires(&self) -> Option<Millis> {
@@ -107,15 +112,14 @@ impl Hub {
             return self.let_in(id, now);
         }
         let Some((_, before)) = &admission.verifying else { return self.verify(id, token) };
-        let known = [Some(before), admission.waiting.last().map(|(_, token, _)| token)];
+        let known = [Some(before), admission.waiting.back().map(|(_, token, _)| token)];
         let known = known.into_iter().flatten().find(|known| **known == token).cloned();
-        let bytes = if known.is_some() { 0 } else { token.len() };
-        let most = if admission.grant.is_some() { limits::PENDING_BYTES } else { limits::STRANGER_BYTES };
-        if session.pending_bytes + bytes > most || admission.waiting.len() >= limits::PENDING_FRAMES {
+        let bytes = pending::weight(if known.is_some() { 0 } else { token.len() });
+        if session.pending_bytes + bytes > session.pending_most() {
             return self.close(id.session(), CloseCode::RateLimited, "too-much-before-open", now);
         }
         session.pending_bytes += bytes;
-        admission.waiting.push((id, known.unwrap_or(token), bytes));
+        session.admission.waiting.push_back((id, known.unwrap_or(token), bytes));
     }
 
     /// The verdict on a token that [`Effect::Admit`] has asked to be verified.
@@ -136,9 +140,8 @@ impl Hub {
     fn verify_next(&mut self, id: SessionId, now: Millis) {
         while let Some(session) = self.sessions.get_mut(&id)
             && session.admission.verifying.is_none()
-            && !session.admission.waiting.is_empty()
+            && let Some((channel, token, bytes)) = session.admission.waiting.pop_front()
         {
-            let (channel, token, bytes) = session.admission.waiting.remove(0);
             session.pending_bytes -= bytes;
             if !self.channels.contains_key(&channel) {
                 continue;
@@ -221,13 +224,32 @@ impl Hub {
         }
     }
 
-    /// The session may be here: the origin is asked for the document.
+    /// The session may be here: the origin is asked for the document, if the member can afford it.
     pub(super) fn let_in(&mut self, id: ChannelId, now: Millis) {
-        let Some(channel) = self.channels.get_mut(&id) else { return };
-        if channel.stage == Stage::Admitting {
+        if self.channels.get(&id).is_none_or(|channel| channel.stage != Stage::Admitting) {
+            return;
+        }
+        if !self.pays_opening(id, now) {
+            return self.refuse_opening(id, now);
+        }
+        if let Some(channel) = self.channels.get_mut(&id) {
             channel.stage = Stage::Opening;
             self.ask_open(id);
             self.watch_link(now);
+        }
+    }
+
+    /// Too many documents at once: only this one is refused.
+    fn refuse_opening(&mut self, id: ChannelId, now: Millis) {
+        let reason = CloseCode::RateLimited.word();
+        let Some(channel) = self.channels.get(&id) else { return };
+        if channel.bare {
+            self.close(id.session(), CloseCode::RateLimited, reason, now);
+        } else if channel.is_text() {
+            self.tell_text_error(id, reason, "too many documents at once");
+            self.leave(id, now);
+        } else {
+            self.deny_channel(id, &Denial { code: CloseCode::RateLimited, reason: reason.to_owned() }, now);
         }
     }
 
@@ -237,7 +259,13 @@ impl Hub {
         let comes_back = denial.code == CloseCode::RateLimited;
         if session.is_hocuspocus() && !comes_back {
             self.deny_channel(id, denial, now);
-        } else {
+        }
+        // What a stranger may leave waiting is less from now on.
+        let waits = |session: &Session| {
+            session.admission.grant.is_none() && session.pending_bytes > session.pending_most()
+        };
+        let session = self.sessions.get(&id.session());
+        if session.is_some_and(|session| !session.is_hocuspocus() || comes_back || waits(session)) {
             self.close(id.session(), denial.code, &denial.reason, now);
         }
     }

@@ -42,7 +42,8 @@ impl Hub {
                     return self.close_channel(id, CloseCode::BadFrame, "bad-state-vector", now);
                 }
                 // The answer may be the whole document.
-                if !self.pays(id.session(), Fare::Open, now) {
+                let is_first = self.channels.get_mut(&id).is_some_and(|channel| channel.paid.step1());
+                if !is_first && !self.pays(id.session(), Fare::Open, now) {
                     return self.close_channel(id, CloseCode::RateLimited, "rate-limited", now);
                 }
                 self.synchronise(id, file, state_vector);

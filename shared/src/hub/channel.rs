@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::{
     Denial, Effect, Hub,
     clocks::Clocks,
+    pace::Paid,
     receipts::Receipts,
     text::{self, Told},
 };
@@ -67,6 +68,8 @@ pub(super) struct Channel {
     pub(super) clients: BTreeMap<u64, u64>,
     /// The text that a channel of text frames has.
     pub(super) told: Told,
+    /// What of its opening is still to come, which was paid with it.
+    pub(super) paid: Paid,
 }
 
 /// A frame's message, whatever the dialect.
@@ -97,6 +100,7 @@ impl Channel {
             probing: false,
             clients: BTreeMap::new(),
             told: Told::Nothing,
+            paid: Paid::default(),
         }
     }
 
@@ -107,6 +111,11 @@ impl Channel {
             None if self.bare => &self.key,
             None => hocuspocus::document_name(&self.key),
         }
+    }
+
+    /// Whether it names the room itself.
+    pub(super) fn is_room(&self) -> bool {
+        self.name() == limits::ROOM_DOCUMENT
     }
 
     /// Whether it speaks text frames.
@@ -210,11 +219,10 @@ impl Hub {
         let Some(channel) = self.channels.get(&id) else { return };
         let known_to_origin = matches!(channel.stage, Stage::Opening | Stage::Open(_));
         self.withdraw(id, now);
+        self.drop_pending(id);
         let Some(channel) = self.channels.remove(&id) else { return };
         if let Some(session) = self.sessions.get_mut(&id.session()) {
-            session.keys.remove(&channel.key);
-            session.pending_bytes -= channel.pending.iter().map(Bytes::len).sum::<usize>();
-            session.pending_frames -= channel.pending.len();
+            session.forget_key(&channel);
             session.touched = true;
         }
         if known_to_origin {
@@ -283,34 +291,6 @@ impl Hub {
         );
         self.drop_pending(id);
         self.send(id.session(), frame);
-    }
-
-    pub(super) fn keep_pending(&mut self, id: ChannelId, frame: Bytes, now: Millis) {
-        let Some(session) = self.sessions.get_mut(&id.session()) else { return };
-        let most =
-            if session.admission.grant.is_some() { limits::PENDING_BYTES } else { limits::STRANGER_BYTES };
-        // One large Step2 of offline work may come before its document is open.
-        let alone = session.pending_bytes == 0 && session.admission.grant.is_some();
-        if session.pending_frames >= limits::PENDING_FRAMES
-            || (session.pending_bytes + frame.len() > most && !alone)
-        {
-            return self.close(id.session(), CloseCode::RateLimited, "too-much-before-open", now);
-        }
-        session.pending_bytes += frame.len();
-        session.pending_frames += 1;
-        session.touched = true;
-        if let Some(channel) = self.channels.get_mut(&id) {
-            channel.pending.push_back(frame);
-        }
-    }
-
-    pub(super) fn drop_pending(&mut self, id: ChannelId) {
-        let Some(channel) = self.channels.get_mut(&id) else { return };
-        let pending = std::mem::take(&mut channel.pending);
-        if let Some(session) = self.sessions.get_mut(&id.session()) {
-            session.pending_bytes -= pending.iter().map(Bytes::len).sum::<usize>();
-            session.pending_frames -= pending.len();
-        }
     }
 
     fn note_version(&mut self, id: ChannelId, version: Option<&str>) {

@@ -23,6 +23,7 @@ mod liveness;
 mod outbox;
 mod link;
 mod opening;
+mod pending;
 mod change;
 mod events;
 mod text;

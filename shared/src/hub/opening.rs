@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::{
     Hub,
     channel::{Channel, Stage},
+    pace::Paid,
 };
 use crate::{
     Millis,
@@ -56,6 +57,7 @@ impl Hub {
         }
         channel.path = path;
         channel.role = role.unwrap_or(channel.role);
+        channel.paid = Paid::opening();
         if channel.is_text() && !file.is_room() {
             return self.text_opened(id, now);
         }
@@ -69,18 +71,6 @@ impl Hub {
             self.join_audience(id, &file);
         }
         self.handle_pending(id, now);
-    }
-
-    /// What came before the document was open.
-    pub(super) fn handle_pending(&mut self, id: ChannelId, now: Millis) {
-        let pending = match self.channels.get(&id) {
-            Some(channel) => channel.pending.clone(),
-            None => return,
-        };
-        self.drop_pending(id);
-        for frame in pending {
-            self.receive_on(id, frame, now);
-        }
     }
 
     /// From now on the channel gets what happens in the document.

@@ -3,12 +3,12 @@
 //! What is beyond them costs its sender something and nobody else: presence is dropped, an event or a document is
 //! refused, and a flood of frames ends the session with 4529.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use super::Hub;
+use super::{Hub, channel::Stage};
 use crate::{
     Millis,
-    id::SessionId,
+    id::{ChannelId, SessionId},
     limits::{self, Rate},
 };
 
@@ -27,6 +27,67 @@ pub(super) struct Pace {
     opens: Bucket,
     events: Bucket,
     presence: Bucket,
+    left: Left,
+}
+
+/// The documents that were open on sockets that have ended, by name: opening them again is not paid twice.
+#[derive(Clone, Debug, Default)]
+struct Left {
+    names: BTreeMap<Arc<str>, u32>,
+    count: u64,
+    at: Millis,
+}
+
+/// What belongs to the opening of a document and was paid with it: its first Step1, and what it shows first.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Paid {
+    step1: bool,
+    presence: bool,
+}
+
+impl Paid {
+    pub(super) fn opening() -> Self {
+        Self { step1: true, presence: true }
+    }
+
+    /// Whether this is the Step1 of the opening.
+    pub(super) fn step1(&mut self) -> bool {
+        std::mem::take(&mut self.step1)
+    }
+
+    /// Whether this is what the channel shows first.
+    pub(super) fn presence(&mut self) -> bool {
+        std::mem::take(&mut self.presence)
+    }
+}
+
+impl Left {
+    fn add(&mut self, name: Arc<str>, now: Millis) {
+        self.forget_old(now);
+        self.at = now;
+        // More than could have been opened at once is not remembered.
+        if self.count < limits::RATE_OPENS.burst {
+            self.count += 1;
+            *self.names.entry(name).or_default() += 1;
+        }
+    }
+
+    fn take(&mut self, name: &str, now: Millis) -> bool {
+        self.forget_old(now);
+        let Some(count) = self.names.get_mut(name) else { return false };
+        *count -= 1;
+        self.count -= 1;
+        if *count == 0 {
+            self.names.remove(name);
+        }
+        true
+    }
+
+    fn forget_old(&mut self, now: Millis) {
+        if self.at + limits::REOPEN_MS < now {
+            *self = Self::default();
+        }
+    }
 }
 
 /// What is paid for.
@@ -34,7 +95,7 @@ pub(super) struct Pace {
 pub(super) enum Fare {
     /// A frame of so many bytes.
     Frame(usize),
-    /// A document.
+    /// A document, or its text once more.
     Open,
     /// A room event.
     Event,
@@ -85,6 +146,7 @@ impl Pace {
             opens: Bucket::full(limits::RATE_OPENS, now),
             events: Bucket::full(limits::RATE_EVENTS, now),
             presence: Bucket::full(limits::RATE_PRESENCE, now),
+            left: Left::default(),
         }
     }
 
@@ -110,13 +172,38 @@ impl Pace {
 impl Hub {
     /// Takes the fare from whoever is at the other end of the socket; `false` if it cannot be paid.
     pub(super) fn pays(&mut self, session: SessionId, fare: Fare, now: Millis) -> bool {
-        let grant = self.sessions.get(&session).and_then(|session| session.admission.grant.as_ref());
-        let payer = grant.map_or(Payer::Stranger(session), |grant| Payer::Member(grant.member.id.clone()));
-        let paid = self.paces.entry(payer).or_insert_with(|| Pace::new(now)).pay(fare, now);
+        let paid = self.pace_of(session, now).pay(fare, now);
         if !paid {
             self.counters.rate_limited += 1;
         }
         paid
+    }
+
+    /// Takes what opening the document of a channel costs: nothing if the member had it open when a socket ended.
+    pub(super) fn pays_opening(&mut self, id: ChannelId, now: Millis) -> bool {
+        let Some(name) = self.channels.get(&id).map(|channel| channel.name().to_owned()) else {
+            return false;
+        };
+        self.pace_of(id.session(), now).left.take(&name, now) || self.pays(id.session(), Fare::Open, now)
+    }
+
+    /// A socket ends: its member has paid for what these channels had open.
+    pub(super) fn may_come_back(&mut self, session: SessionId, channels: &[ChannelId], now: Millis) {
+        let paid = |id: &ChannelId| {
+            let channel = self.channels.get(id)?;
+            matches!(channel.stage, Stage::Opening | Stage::Open(_)).then(|| Arc::from(channel.name()))
+        };
+        let names: Vec<Arc<str>> = channels.iter().filter_map(paid).collect();
+        if !names.is_empty() {
+            let left = &mut self.pace_of(session, now).left;
+            names.into_iter().for_each(|name| left.add(name, now));
+        }
+    }
+
+    fn pace_of(&mut self, session: SessionId, now: Millis) -> &mut Pace {
+        let grant = self.sessions.get(&session).and_then(|session| session.admission.grant.as_ref());
+        let payer = grant.map_or(Payer::Stranger(session), |grant| Payer::Member(grant.member.id.clone()));
+        self.paces.entry(payer).or_insert_with(|| Pace::new(now))
     }
 
     /// Forgets those who have asked for nothing lately: theirs would start full again.

@@ -111,7 +111,8 @@ impl Hub {
         };
         // Whoever goes is let go, at any rate.
         let shows = entries.iter().any(|entry| entry.state != "null");
-        if shows && !self.pays(id.session(), Fare::Presence, now) {
+        let is_first = shows && self.channels.get_mut(&id).is_some_and(|channel| channel.paid.presence());
+        if shows && !is_first && !self.pays(id.session(), Fare::Presence, now) {
             return;
         }
         let (Some(document), Some(channel)) = (self.documents.get_mut(file), self.channels.get_mut(&id))

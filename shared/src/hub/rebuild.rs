@@ -90,7 +90,7 @@ impl Hub {
     fn restore_channel(&mut self, id: ChannelId, row: ChannelRow, facts: ChannelFacts) {
         let Some(session) = self.sessions.get_mut(&id.session()) else { return };
         let mut channel = Channel::new(row.key.into(), !session.is_hocuspocus());
-        session.keys.insert(channel.key.clone(), id);
+        session.add_key(id, &channel);
         if row.file.is_room() {
             session.rooms.insert(channel.key.clone(), id);
         }

@@ -34,9 +34,10 @@ pub(super) struct Session {
     pub(super) next_index: u16,
     /// When it came.
     pub(super) since: Millis,
+    /// How many of its channels name the room.
+    pub(super) room_keys: usize,
     /// What waits for its documents to open.
     pub(super) pending_bytes: usize,
-    pub(super) pending_frames: usize,
     pub(super) backlog: super::backlog::Backlog,
     pub(super) liveness: Liveness,
     /// Whether others have seen something of it that was refused: from then on they see what is logged.
@@ -61,8 +62,8 @@ impl Session {
             rooms: BTreeMap::new(),
             next_index: 1,
             since: now,
+            room_keys: 0,
             pending_bytes: 0,
-            pending_frames: 0,
             backlog: Default::default(),
             liveness: Liveness::new(now),
             distrusted: false,
@@ -71,6 +72,23 @@ impl Session {
             saved: Bytes::new(),
             touched: true,
         }
+    }
+
+    /// A channel of this routing key is another one of the session's.
+    pub(super) fn add_key(&mut self, id: ChannelId, channel: &Channel) {
+        self.keys.insert(channel.key.clone(), id);
+        self.room_keys += usize::from(channel.is_room());
+    }
+
+    pub(super) fn forget_key(&mut self, channel: &Channel) {
+        self.keys.remove(&channel.key);
+        self.room_keys -= usize::from(channel.is_room());
+    }
+
+    /// Whether it may have this channel too. The room does not count, once.
+    fn has_room_for(&self, channel: &Channel) -> bool {
+        let rooms = self.room_keys + usize::from(channel.is_room());
+        self.keys.len() + 1 - rooms.min(1) <= limits::CHANNELS
     }
 
     /// When something is to be done about it unless it changes: its token, its answer, its socket.
@@ -133,6 +151,7 @@ impl Hub {
     pub fn disconnect(&mut self, session: SessionId, now: Millis) {
         let Some(known) = self.sessions.get(&session) else { return };
         let channels: Vec<ChannelId> = known.keys.values().copied().collect();
+        self.may_come_back(session, &channels, now);
         for channel in channels {
             self.leave(channel, now);
         }
@@ -161,19 +180,14 @@ impl Hub {
             Err(_) => return self.close(session, CloseCode::BadFrame, "bad-frame", now),
         };
         let known = self.sessions.get(&session).and_then(|s| s.keys.get(&key)).copied();
-        let channel = match known {
-            Some(channel) => Ok(channel),
-            None if !self.pays(session, Fare::Open, now) => Err("rate-limited"),
-            None => self.new_channel(session, &key).ok_or("too-many-documents"),
-        };
-        match channel {
-            Ok(channel) => self.receive_on(channel, frame, now),
+        match known.or_else(|| self.new_channel(session, &key)) {
+            Some(channel) => self.receive_on(channel, frame, now),
             // Only the document: the stock provider would come back for all of them again.
-            Err(reason) if opens => {
-                let denied = ServerMessage::PermissionDenied { reason };
+            None if opens => {
+                let denied = ServerMessage::PermissionDenied { reason: "too-many-documents" };
                 self.send(session, hocuspocus::write_server(&key, &denied));
             }
-            Err(_) => {}
+            None => {}
         }
     }
 
@@ -221,7 +235,8 @@ impl Hub {
 
     pub(super) fn new_channel(&mut self, session: SessionId, key: &str) -> Option<ChannelId> {
         let known = self.sessions.get_mut(&session)?;
-        if known.keys.len() >= limits::CHANNELS {
+        let made = Channel::new(key.into(), !known.is_hocuspocus());
+        if !known.has_room_for(&made) {
             return None;
         }
         let channel = loop {
@@ -231,11 +246,9 @@ impl Hub {
                 break candidate;
             }
         };
-        let key: Arc<str> = key.into();
-        known.keys.insert(key.clone(), channel);
+        known.add_key(channel, &made);
         known.touched = true;
-        let bare = !known.is_hocuspocus();
-        self.channels.insert(channel, Channel::new(key, bare));
+        self.channels.insert(channel, made);
         Some(channel)
     }
 }

@@ -246,21 +246,13 @@ impl Hub {
         let key = format!("{MARK}{name}");
         let known = self.sessions.get(&session)?.keys.get(key.as_str()).copied();
         let channel = match known {
-            Some(channel) => Ok(channel),
-            None if !self.pays(session, Fare::Open, now) => {
-                Err(("rate-limited", "too many documents at once"))
-            }
-            None => {
-                let most = ("too-many-documents", "a session has no more documents");
-                self.new_channel(session, &key).ok_or(most)
-            }
+            Some(channel) => Some(channel),
+            None => self.new_channel(session, &key),
         };
-        let id = match channel {
-            Ok(id) => id,
-            Err((code, reason)) => {
-                self.send_text_error(session, code, reason, Some(name));
-                return None;
-            }
+        let Some(id) = channel else {
+            let reason = "a session has no more documents";
+            self.send_text_error(session, "too-many-documents", reason, Some(name));
+            return None;
         };
         let channel = self.channels.get_mut(&id)?;
         if matches!(channel.stage, Stage::Stranger | Stage::Closed) {
@@ -272,7 +264,7 @@ impl Hub {
                 self.show_token(id, "", now);
             }
         }
-        Some(id)
+        self.channels.contains_key(&id).then_some(id)
     }
 
     /// The channel of text frames that has a file by the name it was opened with, or by its id.

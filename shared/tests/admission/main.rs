@@ -67,10 +67,57 @@ fn who_shows_no_good_token_in_10_s_is_told_why_the_last_was_refused() {
 }
 
 #[test]
+fn a_stock_provider_may_send_all_of_a_thousand_documents_before_its_token_is_verified() {
+    let names = || (0..1000).map(|at| format!("src/components/{at}.tsx")).chain([".room".to_owned()]);
+    for token_for_each in [false, true] {
+        let mut door = Door::hocuspocus();
+        for name in names() {
+            let of = if token_for_each { name.as_str() } else { "" };
+            door.show(&name, &format!("{}{of}", "t".repeat(500)));
+        }
+        for name in names() {
+            door.say(&name, &ClientMessage::Sync(SyncMessage::Step1(&[0])));
+            door.say(&name, &ClientMessage::Awareness(&[0; 200]));
+        }
+        assert_eq!(door.closed(), None, "a token for each: {token_for_each}");
+        for _ in 0..if token_for_each { 1001 } else { 1 } {
+            door.judge(Ok(grant(Role::Editor, T0 + 60_000)));
+        }
+        door.link();
+        let scopes = door.told().iter().filter(|told| told.ends_with("read-write")).count();
+        assert_eq!((scopes, door.closed()), (1001, None));
+        door.show("one.txt", "");
+        assert_eq!(door.told(), ["one.txt denied too-many-documents"]);
+    }
+}
+
+#[test]
+fn who_leaves_more_waiting_than_a_stranger_may_is_closed_when_the_first_token_is_refused() {
+    let mut door = Door::hocuspocus();
+    door.show("a.txt", "bad");
+    for _ in 0..10 {
+        door.say("b.txt", &ClientMessage::Awareness(&[0; 10_000]));
+    }
+    assert_eq!(door.closed(), None);
+    door.judge(Err(TokenError::Signature.into()));
+    assert_eq!(door.closed(), Some((4401, "wrong-signature")));
+    assert!(costs_nothing(&door));
+    let mut door = Door::hocuspocus();
+    door.show("a.txt", "bad");
+    for _ in 0..110 {
+        door.say("b.txt", &ClientMessage::Awareness(&[0; 10_000]));
+    }
+    assert_eq!(door.closed(), Some((4529, "too-much-before-open")));
+}
+
+#[test]
 fn a_stranger_may_leave_64_kb_waiting_tokens_included() {
     let mut door = Door::hocuspocus();
+    door.show("a.txt", "bad");
+    door.judge(Err(TokenError::Signature.into()));
+    door.asked();
     door.show("a.txt", "first");
-    for at in 0..15 {
+    for at in 0..14 {
         door.show(&format!("{at}.txt"), &format!("{at}{}", "t".repeat(4_000)));
         door.say(&format!("{at}.txt"), &ClientMessage::Awareness(&[0; 200]));
     }
