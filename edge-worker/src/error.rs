@@ -94,7 +94,7 @@ impl Refusal {
     /// The code that the WebSocket of a browser is closed with; `None` where the upgrade itself is refused.
     fn close(&self) -> Option<CloseCode> {
         match self {
-            Self::NoRoute(NoRoute::Room | NoRoute::Document) => Some(CloseCode::NotFound),
+            Self::NoRoute(NoRoute::Socket(_)) => Some(CloseCode::NotFound),
             Self::Page => Some(CloseCode::Forbidden),
             Self::Denied(denial) => Some(denial.code),
             Self::TooOften => Some(CloseCode::RateLimited),

@@ -26,7 +26,7 @@ mod turn;
 
 use std::{cell::RefCell, rc::Rc};
 
-use shared::id::RoomId;
+use shared::{address::NoAddress, id::RoomId};
 use worker::{
     Context, Env, Request, Response, Result as WorkerResult, console_error, console_log, console_warn, event,
 };
@@ -37,7 +37,7 @@ use crate::{
     error::{Refusal, Upgrade},
     region::{Place, Region},
     request::{REQUEST_ID, base, query, request_id, signed_nonce},
-    route::Route,
+    route::{NoRoute, Route},
 };
 
 const OBJECTS: &str = "ROOM";
@@ -105,8 +105,9 @@ async fn answer(
             signed_nonce(&config, request.headers(), &url, &room, region)?;
             to_object(env, &room, region, request).await
         }
-        (Route::Api, _) => api::pass(&config, &request, &url, id).await,
-        (Route::Page | Route::Health, _) => Ok(env.assets(PAGE)?.fetch_request(request).await?),
+        (Route::Api, None) => api::pass(&config, &request, &url, id).await,
+        (Route::Api | Route::Page, Some(_)) => Err(NoRoute::Socket(NoAddress::Socket).into()),
+        (Route::Page, None) | (Route::Health, _) => Ok(env.assets(PAGE)?.fetch_request(request).await?),
         (Route::Room { .. } | Route::File { .. }, None) => Err(Refusal::NotAnUpgrade),
     }
 }

@@ -1,7 +1,9 @@
 //! Which resource a path names. Pure: a path goes in, a route or the reason why there is none comes out.
 
-use percent_encoding::percent_decode_str;
-use shared::{id::RoomId, limits};
+use shared::{
+    address::{NoAddress, SocketAddress},
+    id::RoomId,
+};
 
 use crate::region::Region;
 
@@ -52,14 +54,9 @@ pub(crate) enum Ask {
 /// Why a path names nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoRoute {
-    /// Not a room id.
-    #[error(
-        "no such room: a room id is 1 to 128 characters of A-Z a-z 0-9 . _ -, the first a letter or digit"
-    )]
-    Room,
-    /// Not a document name.
-    #[error("no such file: after the room comes a file path or file id in UTF-8")]
-    Document,
+    /// Not a socket's.
+    #[error(transparent)]
+    Socket(#[from] NoAddress),
     /// Not under `/internal`.
     #[error("no such hub: internal paths are /internal/rooms/{{room}}/{{region}}")]
     Hub,
@@ -72,29 +69,15 @@ impl Route {
             path.trim_start_matches('/').split_once('/').unwrap_or((path.trim_matches('/'), ""));
         match first {
             "healthz" if rest.is_empty() => Ok(Self::Health),
-            "rooms" => Ok(Self::Room { room: room(rest)? }),
-            "yjs" => {
-                let (name, document) = rest.split_once('/').ok_or(NoRoute::Document)?;
-                Ok(Self::File { room: room(name)?, document: document_name(document)? })
-            }
+            "rooms" | "yjs" => Ok(match SocketAddress::parse(path)? {
+                SocketAddress::Room(room) => Self::Room { room },
+                SocketAddress::File(room, document) => Self::File { room, document },
+            }),
             "internal" => internal(rest),
             "api" => Ok(Self::Api),
             _ => Ok(Self::Page),
         }
     }
-}
-
-fn room(text: &str) -> Result<RoomId, NoRoute> {
-    let text = percent_decode_str(text).decode_utf8().map_err(|_| NoRoute::Room)?;
-    RoomId::parse(&text).map_err(|_| NoRoute::Room)
-}
-
-fn document_name(text: &str) -> Result<String, NoRoute> {
-    let name = percent_decode_str(text).decode_utf8().map_err(|_| NoRoute::Document)?;
-    if name.is_empty() || name.len() > limits::KEY_BYTES {
-        return Err(NoRoute::Document);
-    }
-    Ok(name.into_owned())
 }
 
 fn internal(rest: &str) -> Result<Route, NoRoute> {
@@ -111,7 +94,8 @@ fn internal(rest: &str) -> Result<Route, NoRoute> {
         _ => return Err(NoRoute::Hub),
     };
     let region = Region::parse(region).ok_or(NoRoute::Hub)?;
-    Ok(Route::Internal { room: room(name)?, region, ask })
+    let room = RoomId::parse(name).map_err(|_| NoRoute::Hub)?;
+    Ok(Route::Internal { room, region, ask })
 }
 
 #[cfg(test)]
@@ -126,6 +110,8 @@ mod tests {
     fn a_path_names_its_resource() {
         assert_eq!(Route::parse("/healthz"), Ok(Route::Health));
         assert_eq!(Route::parse("/rooms/demo"), Ok(Route::Room { room: id("demo") }));
+        let document = "src/main.js".to_owned();
+        assert_eq!(Route::parse("/yjs/demo/src%2Fmain.js"), Ok(Route::File { room: id("demo"), document }));
         assert_eq!(Route::parse("/api/v1/shards"), Ok(Route::Api));
         for page in ["/", "", "/index.html", "/assets/rooms/x", "/healthz/x"] {
             assert_eq!(Route::parse(page), Ok(Route::Page), "{page}");
@@ -133,24 +119,20 @@ mod tests {
     }
 
     #[test]
-    fn a_file_path_is_decoded_once_and_keeps_its_slashes() {
-        let route = |document: &str| Ok(Route::File { room: id("demo"), document: document.to_owned() });
-        assert_eq!(Route::parse("/yjs/demo/src/main.js"), route("src/main.js"));
-        assert_eq!(Route::parse("/yjs/demo/src%2Fmain%20file.js"), route("src/main file.js"));
-        assert_eq!(Route::parse("/yjs/demo/100%2525"), route("100%25"));
-    }
-
-    #[test]
     fn a_bad_name_is_refused_before_an_object_is_touched() {
         for bad in ["/rooms/", "/rooms", "/rooms/a~b", "/rooms/demo/x", "/rooms/-x"] {
-            assert_eq!(Route::parse(bad), Err(NoRoute::Room), "{bad}");
+            assert_eq!(Route::parse(bad), Err(NoRoute::Socket(NoAddress::Room)), "{bad}");
         }
         for bad in ["/yjs/demo", "/yjs/demo/", "/yjs/demo/%FF"] {
-            assert_eq!(Route::parse(bad), Err(NoRoute::Document), "{bad}");
+            assert_eq!(Route::parse(bad), Err(NoRoute::Socket(NoAddress::Document)), "{bad}");
         }
-        for bad in
-            ["/internal", "/internal/rooms/demo", "/internal/rooms/demo/moon", "/internal/rooms/demo/weur/x"]
-        {
+        for bad in [
+            "/internal",
+            "/internal/rooms/demo",
+            "/internal/rooms/demo/moon",
+            "/internal/rooms/demo/weur/x",
+            "/internal/rooms/-/weur",
+        ] {
             assert_eq!(Route::parse(bad), Err(NoRoute::Hub), "{bad}");
         }
     }

@@ -127,7 +127,7 @@ impl Refusal {
             Self::Draining => CloseCode::Draining,
             Self::ForeignPage(_) | Self::NotAllowed => CloseCode::Forbidden,
             Self::Token(error) => error.close_code(),
-            Self::NoSuchRoom(_) | Self::NoShard(_) | Self::NoFile(_) => CloseCode::NotFound,
+            Self::NoRoute | Self::NoSuchRoom(_) | Self::NoShard(_) | Self::NoFile(_) => CloseCode::NotFound,
             Self::Overloaded => CloseCode::RateLimited,
             _ => CloseCode::Failed,
         }

@@ -8,6 +8,7 @@ pub mod position;
 pub mod limits;
 pub mod fingerprint;
 pub mod close;
+pub mod address;
 pub mod path_pattern;
 pub mod grant;
 pub mod token;

@@ -5,14 +5,16 @@ use std::time::Duration;
 use axum::{
     Router,
     error_handling::HandleErrorLayer,
-    extract::Request,
+    extract::{Request, State, ws::rejection::WebSocketUpgradeRejection},
     http::{HeaderValue, Method},
     middleware::map_response,
+    response::{IntoResponse, Response},
     routing::{any, get, post},
 };
 use shared::limits;
 use tower::{
-    ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer, timeout::TimeoutLayer,
+    ServiceBuilder, ServiceExt, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer,
+    timeout::TimeoutLayer,
 };
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -22,7 +24,7 @@ use tower_http::{
     trace::TraceLayer,
 };
 
-use super::{admin, dial, files, health, problem, rooms, shards, sockets, templates};
+use super::{admin, dial, files, health, problem, rooms, shards, sockets, sockets::Knock, templates};
 use crate::{app::App, error::Refusal};
 
 /// How long a request may take. A socket counts until it is accepted.
@@ -32,17 +34,17 @@ const REQUESTS: usize = 512;
 
 /// Everything that an origin with rooms serves.
 pub fn router(app: App) -> Router {
-    let page = ServeDir::new(&app.settings.service.page_dir);
-    let router = health()
-        .route("/rooms/{room}", any(sockets::room))
-        .route("/yjs/{room}/{*file}", any(sockets::file))
-        .route("/dial/{room}/{region}", post(dial::ask))
-        .nest("/api/v1", rest());
-    let router = match app.settings.service.page_dir.is_dir() {
-        true => router.fallback_service(page),
-        false => router.fallback(nothing_here),
+    let page_dir = &app.settings.service.page_dir;
+    let page = page_dir.is_dir().then(|| ServeDir::new(page_dir));
+    let mut router = health().route("/dial/{room}/{region}", post(dial::ask)).nest("/api/v1", rest());
+    for address in ["/rooms", "/rooms/", "/rooms/{*rest}", "/yjs", "/yjs/", "/yjs/{*rest}"] {
+        router = router.route(address, any(sockets::accept));
+    }
+    let elsewhere = async move |app, knock: Result<Knock, _>, request: Request| match page {
+        Some(page) if knock.is_err() => page.oneshot(request).await.into_response(),
+        _ => nothing_here(app, knock, request.method().clone()).await,
     };
-    in_layers(router, app)
+    in_layers(router.fallback(elsewhere), app)
 }
 
 /// What a process without rooms serves: how it is.
@@ -86,9 +88,17 @@ fn rest() -> Router<App> {
         .fallback(nothing_here)
 }
 
-async fn nothing_here(method: Method) -> Refusal {
+/// A socket is told so as at any other odd address.
+async fn nothing_here(
+    app: State<App>,
+    knock: Result<Knock, WebSocketUpgradeRejection>,
+    method: Method,
+) -> Response {
+    if let Ok(knock) = knock {
+        return sockets::accept(app, knock).await;
+    }
     tracing::debug!(%method, "no such address");
-    Refusal::NoRoute
+    Refusal::NoRoute.into_response()
 }
 
 /// The address without its query, which may hold a token.

@@ -4,13 +4,16 @@
 //! of a foreign origin is the exception, it has no right to a reason.
 
 use axum::{
-    extract::{Path, Query, State, rejection::QueryRejection, ws::WebSocketUpgrade},
-    http::{HeaderMap, header},
+    extract::{
+        FromRequestParts, Query, State,
+        ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+    },
+    http::{HeaderMap, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use shared::{
+    address::SocketAddress,
     hub::{Dialect, Visitor},
-    id::RoomId,
 };
 
 use super::access::Credentials;
@@ -19,66 +22,65 @@ use crate::{app::App, direct, error::Refusal};
 /// The subprotocol that a client names beside `bearer.TOKEN`.
 const SUBPROTOCOL: &str = "edgeroom.v1";
 
-/// Many documents on one socket, in the Hocuspocus envelope.
-pub(super) async fn room(
-    State(app): State<App>,
-    Path(room): Path<String>,
-    query: Result<Query<Credentials>, QueryRejection>,
-    headers: HeaderMap,
+/// An upgrade, under whatever address.
+pub(super) struct Knock {
     upgrade: WebSocketUpgrade,
-) -> Response {
-    accept(app, &room, Dialect::Hocuspocus, query, &headers, upgrade)
+    path: String,
+    credentials: Credentials,
+    headers: HeaderMap,
 }
 
-/// One document, in the y-websocket protocol.
-pub(super) async fn file(
-    State(app): State<App>,
-    Path((room, document)): Path<(String, String)>,
-    query: Result<Query<Credentials>, QueryRejection>,
-    headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
-) -> Response {
-    accept(app, &room, Dialect::YWebsocket { document }, query, &headers, upgrade)
+impl<S: Send + Sync> FromRequestParts<S> for Knock {
+    type Rejection = WebSocketUpgradeRejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let upgrade = WebSocketUpgrade::from_request_parts(parts, state).await?;
+        let credentials = Query::try_from_uri(&parts.uri).map(|Query(credentials)| credentials);
+        Ok(Self {
+            upgrade,
+            path: parts.uri.path().to_owned(),
+            credentials: credentials.unwrap_or_default(),
+            headers: parts.headers.clone(),
+        })
+    }
 }
 
-fn accept(
-    app: App,
-    room: &str,
-    dialect: Dialect,
-    query: Result<Query<Credentials>, QueryRejection>,
-    headers: &HeaderMap,
-    upgrade: WebSocketUpgrade,
-) -> Response {
-    if let Err(refusal) = app.pages.admit(headers) {
+/// Takes a socket.
+pub(super) async fn accept(State(app): State<App>, knock: Knock) -> Response {
+    let Knock { upgrade, path, credentials, headers } = knock;
+    if let Err(refusal) = app.pages.admit(&headers) {
         return refusal.into_response();
     }
-    let credentials = query.map(|Query(credentials)| credentials).unwrap_or_default();
-    let token = credentials.token.clone().or_else(|| bearer_of(headers));
+    let token = credentials.token.clone().or_else(|| bearer_of(&headers));
     let member = app.access.introduce(&credentials);
-    let visitor = Visitor { dialect, token };
     let upgrade = upgrade
         .protocols([SUBPROTOCOL])
         .read_buffer_size(direct::READ_BYTES)
         .max_message_size(direct::MESSAGE_BYTES)
         .max_frame_size(direct::MESSAGE_BYTES);
     let tracker = app.lifecycle.tracker().clone();
-    match room_of(&app, room) {
-        Ok(room) => upgrade.on_upgrade(move |socket| {
-            tracker.track_future(async move { app.direct.receive(room, visitor, member, socket).await })
-        }),
-        Err(refusal) => upgrade.on_upgrade(move |socket| {
-            tracker.track_future(async move {
-                direct::turn_away(socket, refusal.close_code(), refusal.code()).await;
-            })
-        }),
-    }
+    let (room, dialect) = match address_of(&app, &path) {
+        Ok(SocketAddress::Room(room)) => (room, Dialect::Hocuspocus),
+        Ok(SocketAddress::File(room, document)) => (room, Dialect::YWebsocket { document }),
+        Err(refusal) => {
+            return upgrade.on_upgrade(move |socket| {
+                tracker.track_future(async move {
+                    direct::turn_away(socket, refusal.close_code(), refusal.code()).await;
+                })
+            });
+        }
+    };
+    let visitor = Visitor { dialect, token };
+    upgrade.on_upgrade(move |socket| {
+        tracker.track_future(async move { app.direct.receive(room, visitor, member, socket).await })
+    })
 }
 
-fn room_of(app: &App, room: &str) -> Result<RoomId, Refusal> {
+fn address_of(app: &App, path: &str) -> Result<SocketAddress, Refusal> {
     if app.lifecycle.is_draining() {
         return Err(Refusal::Draining);
     }
-    RoomId::parse(room).map_err(|_| Refusal::NoSuchRoom(room.to_owned()))
+    SocketAddress::parse(path).map_err(|_| Refusal::NoRoute)
 }
 
 /// The token among the subprotocols: `edgeroom.v1, bearer.TOKEN`.
