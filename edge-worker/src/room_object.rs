@@ -219,8 +219,9 @@ impl Shared {
     pub(crate) fn panic_if_asked(&self) {}
 }
 
-/// The runtime does not always answer a close by itself, and without an answer the client waits. Codes that are never
-/// on the wire cannot be repeated.
+/// The runtime answers no close of a socket that may sleep, and without an answer the client waits. Codes that are never
+/// on the wire cannot be repeated. After a close of our own this does nothing: the runtime ends the connection when the
+/// client has answered, if a message has ever come from it, else when the object sleeps.
 fn reply_to_close(socket: &WebSocket, code: usize, reason: &str) {
     match u16::try_from(code) {
         Ok(code) if !matches!(code, 1004..=1006 | 1015) => shut(socket, code, reason),

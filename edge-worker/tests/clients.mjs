@@ -47,7 +47,7 @@ export async function startBoth({ env = {}, vars = {}, rates } = {}) {
 /** The WebSocket class of a client. */
 export class Socket extends WebSocket {
   constructor(url, protocols) {
-    // Locally, workerd keeps the connection after a close that comes from another event than the socket's own.
+    // workerd may keep the connection after a close, see closes.test.mjs.
     super(url, protocols, { closeTimeout: 200 });
     // A client that closes while it connects has no listener left for the error of that.
     this.on('error', () => {});

@@ -197,7 +197,7 @@ export async function startOrigin({ edge = '', dataDir, env = {}, port } = {}) {
  * promise of `{ code, reason }`.
  */
 export async function connect(url, { protocols = [], headers = {} } = {}) {
-  // Locally, workerd keeps the connection after a close that comes from another event than the socket's own.
+  // workerd may keep the connection after a close, see closes.test.mjs.
   const socket = new WebSocket(url, protocols, { headers, closeTimeout: 200 });
   const frames = [];
   let upgrade;
