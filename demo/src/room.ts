@@ -266,6 +266,8 @@ export class Room extends Emitter<RoomEvents> {
         this.#holding = true;
         return;
       case "error":
+        // The file says so itself, with what would be lost.
+        if (event.file && event.code.startsWith("update-")) return;
         return this.emit("notice", { text: event.reason || event.code });
     }
   }
