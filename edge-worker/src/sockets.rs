@@ -44,6 +44,8 @@ pub(crate) struct Sockets {
     open: BTreeMap<SessionId, Socket>,
     /// Who was sent something since the last look.
     receivers: BTreeSet<SessionId>,
+    /// What the hub wants to know of, whatever it is.
+    wanted: BTreeSet<SessionId>,
     /// Whose socket took no more.
     gone: Vec<SessionId>,
 }
@@ -147,10 +149,20 @@ impl Sockets {
         std::mem::take(&mut self.gone)
     }
 
+    /// The next look is also at this session, and tells of it if it has nothing to send, too.
+    pub(crate) fn look_at(&mut self, session: SessionId) {
+        self.wanted.insert(session);
+    }
+
     /// What sockets that were sent something since the last look still have to send, where it is worth telling.
     pub(crate) fn look(&mut self) -> Vec<(SessionId, usize)> {
-        let receivers = std::mem::take(&mut self.receivers);
-        receivers.into_iter().filter_map(|session| self.backlog(session)).collect()
+        let (mut receivers, wanted) = (std::mem::take(&mut self.receivers), std::mem::take(&mut self.wanted));
+        receivers.extend(&wanted);
+        let told = |session: SessionId| {
+            let told = self.backlog(session);
+            told.or_else(|| wanted.contains(&session).then_some((session, 0)))
+        };
+        receivers.into_iter().filter_map(told).collect()
     }
 
     /// The same for every socket that lagged at the last look, whether it was sent something or not.

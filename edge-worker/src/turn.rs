@@ -120,6 +120,7 @@ impl Shared {
         match effect {
             Effect::Send { to, frame } => sockets.send(&to, &frame),
             Effect::SendText { to, text } => sockets.send_text(to, &text),
+            Effect::Look { session } => sockets.look_at(session),
             Effect::Close { session, code, reason } => sockets.close(session, code, &reason),
             Effect::Admit { channel, .. } if self.config.auth == Auth::Open => {
                 let grant = sockets.stranger(channel.session()).map(welcome);

@@ -1,5 +1,5 @@
-// A whole project at once: a thousand files and the room on one socket of a stock provider, which sends everything for
-// all of them without waiting for an answer.
+// Much that is opened at once: a thousand files and the room on one socket of a stock provider, which sends everything
+// for all of them without waiting for an answer; and one large file by a hundred members.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -8,6 +8,8 @@ import { jwks, makeKey, makeToken } from './jwt.mjs';
 import { until } from './support.mjs';
 
 const FILES = 1000;
+const MEMBERS = 100;
+const LARGE = 2_450_000;
 /** Ends a hang only. */
 const HANG_MS = 240_000;
 const key = makeKey('EdDSA', 'ed');
@@ -74,5 +76,24 @@ for (const place of ['edge', 'origin']) {
       const answer = await fetch(`${both[place].url}/api/v1/shards/${room}/files/src/components/7.tsx`, { headers });
       assert.equal(await answer.text(), 'still here');
     });
+  });
+
+  test(`a hundred members open a large file at the ${place} at once, and none of them is closed`, async (t) => {
+    const room = `large-${place}`;
+    const headers = {
+      'content-type': 'application/json',
+      authorization: `Bearer ${makeToken(key, { room: '*' })}`,
+    };
+    const body = JSON.stringify({ id: room, files: [{ path: 'large.txt', text: 'x'.repeat(LARGE) }] });
+    const made = await fetch(`${both[place].url}/api/v1/shards`, { method: 'POST', headers, body });
+    assert.equal(made.status, 201, await made.text());
+    const pages = Array.from({ length: MEMBERS }, () => new Page(both[place].url, room));
+    t.after(() => pages.forEach((page) => page.close()));
+    const files = pages.map((page, at) => page.open('large.txt', { token: makeToken(key, { room, sub: `m${at}` }) }));
+    const have = () => files.filter((file) => file.synced && textOf(file).length === LARGE).length;
+    await until(() => have() === MEMBERS, HANG_MS, 'the text everywhere').catch((error) => {
+      throw new Error(`${error.message}: ${have()} have it`);
+    });
+    assert.deepEqual(pages.map((page) => page.wire.sockets.length), Array(MEMBERS).fill(1));
   });
 }

@@ -120,6 +120,19 @@ pub const BACKLOG_BYTES: usize = 4 << 20;
 /// What all sockets of a hub may have to send together.
 pub const BACKLOG_HUB_BYTES: usize = 32 << 20;
 
+/// First texts of documents that a hub asks for, and that its sockets have not sent yet; small ones may be as much again.
+pub const FIRST_TEXTS_BYTES: usize = 16 << 20;
+/// A document whose first text does not wait behind large ones.
+pub const FIRST_TEXT_SMALL_BYTES: usize = 64 << 10;
+/// What the first text of a document counts before any has come.
+pub const FIRST_TEXT_GUESS_BYTES: usize = 2 << 20;
+/// The least that it counts as long as its size is not known, however small others have been.
+pub const FIRST_TEXT_LEAST_GUESS_BYTES: usize = 256 << 10;
+/// How often sockets are looked at while first texts wait for them.
+pub const FIRST_TEXT_LOOK_MS: u64 = 100;
+/// After so long a question for a first text counts no more, answered or not.
+pub const FIRST_TEXT_ANSWER_MS: u64 = 10_000;
+
 /// How often a hub with sessions pings its link and its clients.
 pub const KEEPALIVE_MS: u64 = 20_000;
 /// How long a client, or a link, that was asked for a sign of life may be silent.

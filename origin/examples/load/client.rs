@@ -142,7 +142,8 @@ pub(crate) fn updates(author: u64, count: usize, keystroke: &str) -> Vec<Bytes> 
     (0..count).map(&mut press).collect()
 }
 
-async fn connect(url: &str) -> Result<Socket> {
+/// Connects to a room or to the raw broadcast.
+pub(crate) async fn connect(url: &str) -> Result<Socket> {
     let without_nagle = true;
     let connected = connect_async_with_config(url, None, without_nagle).await;
     Ok(connected.with_context(|| format!("connecting to {url}"))?.0)

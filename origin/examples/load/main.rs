@@ -11,6 +11,7 @@ mod latency;
 mod process;
 mod quantile;
 mod readers;
+mod openers;
 mod room;
 
 mod rooms;
@@ -40,6 +41,8 @@ enum Load {
     Far(far::Options),
     /// Many clients of one file, some of which stop reading.
     Readers(readers::Options),
+    /// Many clients who open a large file at once, and one who opens many files.
+    Openers(openers::Options),
     /// Many rooms of one origin, all of them busy.
     Appends(appends::Options),
     /// Rooms that are appended to while another is populated, and while none is.
@@ -59,6 +62,7 @@ async fn main() -> anyhow::Result<()> {
         Load::Latency(options) => latency::run(options).await?,
         Load::Far(options) => far::run(options).await?,
         Load::Readers(options) => readers::run(options).await?,
+        Load::Openers(options) => openers::run(options).await?,
         Load::Appends(options) => appends::run(options).await?,
         Load::Beside(options) => beside::run(options).await?,
         Load::Jobs(options) => jobs::run(options).await?,

@@ -217,7 +217,9 @@ impl Shell {
                 tracing::debug!(room.id = %self.room, reason, "the hub leaves its room");
                 self.link = Link::Down;
             }
-            Effect::SaveSession { .. }
+            // Whoever was sent something is looked at in a moment.
+            Effect::Look { .. }
+            | Effect::SaveSession { .. }
             | Effect::SaveChannel { .. }
             | Effect::DropChannel { .. }
             | Effect::SaveOutbox { .. }

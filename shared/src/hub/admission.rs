@@ -235,6 +235,7 @@ impl Hub {
         if let Some(channel) = self.channels.get_mut(&id) {
             channel.stage = Stage::Opening;
             self.ask_open(id);
+            self.ask_texts(now);
             self.watch_link(now);
         }
     }

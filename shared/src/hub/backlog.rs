@@ -11,6 +11,8 @@ pub(super) struct Backlog {
     opening: usize,
     /// The least it has been since it was too much, and since when there was no progress.
     stuck: Option<(usize, Millis)>,
+    /// When it was last less than before.
+    moved_at: Millis,
 }
 
 impl Backlog {
@@ -41,13 +43,27 @@ impl Backlog {
         self.stuck.map(|(_, since)| since + limits::BACKLOG_STUCK_MS)
     }
 
+    /// What of it is the first text of documents.
+    pub(super) fn opening(&self) -> usize {
+        self.opening
+    }
+
+    /// Whether nothing of the first texts that it has to send goes out.
+    pub(super) fn is_stalled(&self, now: Millis) -> bool {
+        self.bytes > 0 && self.opening > 0 && self.moved_at + limits::BACKLOG_STUCK_MS <= now
+    }
+
     /// What it has to send beyond what it has asked for.
-    fn excess(&self) -> usize {
+    pub(super) fn excess(&self) -> usize {
         self.bytes.saturating_sub(self.opening)
     }
 
     /// What the socket has to send, as the shell tells it.
     pub(super) fn told(&mut self, bytes: usize, now: Millis) {
+        // What has just been added was not there to be sent before.
+        if bytes < self.bytes || self.bytes == 0 {
+            self.moved_at = now;
+        }
         self.bytes = bytes;
         self.opening = self.opening.min(bytes);
         self.stuck = match self.stuck {
@@ -59,19 +75,19 @@ impl Backlog {
 }
 
 impl Hub {
-    /// What the socket still has to send, in bytes; told after sends. A session that lags too far behind is
+    /// What the socket still has to send, in bytes; told after sends, and when [`super::Effect::Look`] asks for it. A session that lags too far behind is
     /// closed with 4508: it comes back and synchronises by state vector.
     pub fn backlog(&mut self, session: SessionId, bytes: usize, now: Millis) {
         let Some(known) = self.sessions.get_mut(&session) else { return };
         known.backlog.told(bytes, now);
         if known.backlog.excess() >= limits::BACKLOG_BYTES {
-            return self.close_slow(session, now);
-        }
-        if self.sessions.unsent() > limits::BACKLOG_HUB_BYTES
+            self.close_slow(session, now);
+        } else if self.sessions.unsent() > limits::BACKLOG_HUB_BYTES
             && let Some(slowest) = self.slowest()
         {
             self.close_slow(slowest, now);
         }
+        self.ask_texts(now);
     }
 
     /// Closes those of these sessions whose sockets have been stuck for too long.
@@ -85,10 +101,10 @@ impl Hub {
     }
 
     fn slowest(&self) -> Option<SessionId> {
-        self.sessions.iter().max_by_key(|(_, session)| session.backlog.bytes).map(|(id, _)| *id)
+        self.sessions.iter().max_by_key(|(_, session)| session.backlog.excess()).map(|(id, _)| *id)
     }
 
-    fn close_slow(&mut self, session: SessionId, now: Millis) {
+    pub(super) fn close_slow(&mut self, session: SessionId, now: Millis) {
         self.counters.slow_consumers += 1;
         self.close(session, CloseCode::SlowConsumer, CloseCode::SlowConsumer.word(), now);
     }

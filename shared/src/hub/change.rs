@@ -46,7 +46,7 @@ impl Hub {
                 if !is_first && !self.pays(id.session(), Fare::Open, now) {
                     return self.close_channel(id, CloseCode::RateLimited, "rate-limited", now);
                 }
-                self.synchronise(id, file, state_vector);
+                self.synchronise(id, file, state_vector, now);
             }
             Message::Sync(SyncMessage::Step2(bytes)) if file.is_room() => {
                 self.answer_room_change(id, bytes == yjs::EMPTY_UPDATE);
@@ -212,6 +212,7 @@ impl Hub {
         }
         if let Some(document) = self.documents.get_mut(file) {
             document.size = usize::try_from(size).unwrap_or(usize::MAX);
+            document.sized = true;
         }
         let Some(channel) = self.channels.get_mut(&id) else { return };
         channel.clocks.logged(hub_seq);

@@ -18,6 +18,8 @@ pub(super) struct Document {
     pub(super) presence: Presence,
     /// The size of its state: as last told, plus what was taken since.
     pub(super) size: usize,
+    /// Whether the origin has told it: of a file that it has not read yet it cannot.
+    pub(super) sized: bool,
     /// When its writers were last asked with Step1.
     pub(super) asked_at: Option<Millis>,
     /// The state vector to ask them with again, once that is long enough ago.

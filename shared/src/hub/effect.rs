@@ -64,6 +64,11 @@ pub enum Effect {
         /// The JSON.
         text: String,
     },
+    /// Tell [`super::Hub::backlog`] what the socket still has to send after all that, also if it is nothing.
+    Look {
+        /// The session.
+        session: SessionId,
+    },
     /// Close the socket. The hub has already forgotten it.
     Close {
         /// The session.

@@ -169,6 +169,7 @@ impl Hub {
         self.link.next = None;
         self.link.whole.clear();
         self.link_out.clear();
+        self.forget_texts(now);
         if self.documents.is_empty() {
             // Whoever comes now gets the whole of what is opened: there is nothing to go on from.
             self.link.position = None;
@@ -183,7 +184,7 @@ impl Hub {
             self.ask_open(channel);
         }
         self.replay(now);
-        self.ask_diffs();
+        self.ask_diffs(now);
         if self.link.is_lost() {
             self.ask_whole_documents();
         }
@@ -201,6 +202,7 @@ impl Hub {
         }
         self.link.up = false;
         self.link_out.clear();
+        self.forget_texts(now);
         // One that ends soon, as when the two sides speak different versions, is not asked for in a storm.
         self.link.ask_at = self.link.ask_at.max(now);
         self.show_waiting(None);
@@ -235,11 +237,12 @@ impl Hub {
             OriginMessage::Resume => {
                 self.link.held = false;
                 self.replay(now);
-                self.ask_diffs();
+                self.ask_diffs(now);
                 self.tell_members(&EventOut::Link { state: LinkState::Up });
             }
             OriginMessage::Diff { channel, file, ask, bytes, state_vector, size, position: _ } => {
                 self.diff(channel, &file, ask, &bytes, &state_vector, size);
+                self.ask_texts(now);
                 self.asked_with_step1(channel, now);
             }
             OriginMessage::Updates { position, updates } => {
@@ -259,7 +262,7 @@ impl Hub {
                 }
             }
             OriginMessage::Text { channel, position, whole, json } => {
-                self.text(channel, position, whole, &json);
+                self.text(channel, position, whole, &json, now);
             }
             OriginMessage::Revoke { member, role, version } => self.revoke(&member, role, version, now),
             OriginMessage::Pong => {}
@@ -321,8 +324,8 @@ impl Hub {
         if !matches!(channel.stage, Stage::Opening | Stage::Open(_)) {
             return;
         }
-        if channel.is_text() && channel.name() != limits::ROOM_DOCUMENT {
-            return self.ask_text(id);
+        if channel.is_text() && !channel.is_room() {
+            return self.ask_text_in_turn(id);
         }
         let session = self.sessions.get(&id.session());
         if let Some(grant) = session.and_then(|session| session.admission.grant.clone()) {

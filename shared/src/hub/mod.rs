@@ -23,6 +23,7 @@ mod liveness;
 mod outbox;
 mod link;
 mod opening;
+mod first_texts;
 mod pending;
 mod change;
 mod events;
@@ -41,6 +42,7 @@ pub use self::effect::{Dialect, Effect, Frame, Persisted, Visitor};
 use self::{
     channels::Channels,
     document::Document,
+    first_texts::FirstTexts,
     link::Link,
     outbox::Outbox,
     pace::{Pace, Payer},
@@ -86,6 +88,7 @@ pub struct Hub {
     /// Those whose writers are to be asked again.
     asking: BTreeSet<FileId>,
     outbox: Outbox,
+    first_texts: FirstTexts,
     link: Link,
     keepalive_at: Millis,
     paces: BTreeMap<Payer, Pace>,
@@ -160,6 +163,7 @@ impl Hub {
             documents: BTreeMap::new(),
             asking: BTreeSet::new(),
             outbox: Outbox::new(now),
+            first_texts: FirstTexts::new(now),
             link: Link::new(now),
             keepalive_at: now + limits::KEEPALIVE_MS,
             paces: BTreeMap::new(),
@@ -228,6 +232,7 @@ impl Hub {
         self.watch_admissions(&due, now);
         self.close_stuck(&due, now);
         self.close_silent(&due, now);
+        self.look_at_texts(now);
         self.link.save_due_position(now, &mut self.effects);
         self.ask_again(now);
     }
@@ -242,6 +247,7 @@ impl Hub {
             self.sessions.due_at(),
             self.link.save_at(),
             self.ask_again_at(),
+            self.texts_at(),
         ]
         .into_iter()
         .flatten()

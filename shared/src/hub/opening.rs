@@ -64,6 +64,7 @@ impl Hub {
         let document = self.documents.entry(file.clone()).or_default();
         document.waiting.insert(id);
         document.size = size;
+        document.sized |= size > 0;
         self.touch(id.session());
         self.save_channel(id);
         self.tell_scope(id);
@@ -120,7 +121,7 @@ impl Hub {
     }
 
     /// A Step1 of the client. It begins the count of its changes anew.
-    pub(super) fn synchronise(&mut self, id: ChannelId, file: &FileId, state_vector: &[u8]) {
+    pub(super) fn synchronise(&mut self, id: ChannelId, file: &FileId, state_vector: &[u8], now: Millis) {
         let next = self.outbox.next();
         let Some(channel) = self.channels.get_mut(&id) else { return };
         channel.receipts.begin(next);
@@ -132,14 +133,16 @@ impl Hub {
             return;
         }
         self.ask_diff(id);
+        self.ask_texts(now);
     }
 
     /// Asks again for every answer that is due.
-    pub(super) fn ask_diffs(&mut self) {
+    pub(super) fn ask_diffs(&mut self, now: Millis) {
         let channels: Vec<ChannelId> = self.channels.keys().copied().collect();
         for channel in channels {
             self.ask_diff(channel);
         }
+        self.ask_texts(now);
     }
 
     /// How far this hub has read is lost: everybody gets every open document whole.
@@ -153,8 +156,33 @@ impl Hub {
         }
     }
 
-    /// Passes on a Step1 that waits for its answer, or asks for the state vector to ask the client with.
+    /// Has a Step1 passed on that waits for its answer, in its turn, or asks for the state vector to ask the client
+    /// with.
     pub(super) fn ask_diff(&mut self, id: ChannelId) {
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        let Some(file) = channel.file().cloned() else { return };
+        if channel.step1.is_none() {
+            return self.ask_now(id);
+        }
+        // An answer that is on its way answers another question.
+        channel.asked = 0;
+        let size = self.documents.get(&file).filter(|document| document.sized).map(|document| document.size);
+        self.want_text(id, file.as_str(), size);
+    }
+
+    /// The turn of a channel to get its first text has come.
+    pub(super) fn ask_text_of(&mut self, id: ChannelId) {
+        let Some(channel) = self.channels.get(&id) else { return self.forget_text(id) };
+        if channel.step1.is_some() {
+            self.ask_now(id);
+        } else if channel.is_text() && channel.stage == Stage::Opening {
+            self.ask_text(id);
+        } else {
+            self.forget_text(id);
+        }
+    }
+
+    fn ask_now(&mut self, id: ChannelId) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let Some(file) = channel.file().cloned() else { return };
         let state_vector = match &channel.step1 {
@@ -178,8 +206,10 @@ impl Hub {
         state_vector: &[u8],
         size: u64,
     ) {
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
         if let Some(document) = self.documents.get_mut(file) {
-            document.size = usize::try_from(size).unwrap_or(usize::MAX);
+            document.size = size;
+            document.sized = true;
         }
         if id == ChannelId(0) {
             if !bytes.is_empty() {
@@ -197,15 +227,15 @@ impl Hub {
         self.touch(id.session());
         self.sync_frame(id, SyncMessage::Step1(state_vector));
         if answers {
-            if let Some(session) = self.sessions.get_mut(&id.session()) {
-                session.backlog.opens(bytes.len());
-            }
             self.sync_frame(id, SyncMessage::Step2(bytes));
+            self.text_came(id, bytes.len(), size);
             let unlogged: Vec<Bytes> = self.outbox.updates_of(file, id).cloned().collect();
             for update in unlogged {
                 self.sync_frame(id, SyncMessage::Update(&update));
             }
             self.join_audience(id, file);
+        } else {
+            self.forget_text(id);
         }
     }
 

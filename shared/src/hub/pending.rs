@@ -38,8 +38,10 @@ impl Hub {
         }
     }
 
+    /// The channel gets no document: what has waited for it is given up, and its text is not asked for.
     pub(super) fn drop_pending(&mut self, id: ChannelId) {
         drop(self.take_pending(id));
+        self.forget_text(id);
     }
 
     /// Handles what has waited for its document.

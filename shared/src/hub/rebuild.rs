@@ -49,7 +49,7 @@ impl Hub {
         for message in hub.outbox.replay(now) {
             hub.say(message);
         }
-        hub.ask_diffs();
+        hub.ask_diffs(now);
         if hub.link.is_up() && hub.link.is_lost() {
             hub.ask_whole_documents();
         }

@@ -157,6 +157,7 @@ impl Hub {
         }
         self.forget_at_origin(session);
         self.sessions.remove(&session);
+        self.ask_texts(now);
     }
 
     /// Ends a session from this side.

@@ -25,6 +25,9 @@ pub(super) struct Sessions {
     looking: BTreeMap<Arc<str>, BTreeSet<SessionId>>,
     members: usize,
     unsent: usize,
+    opening: usize,
+    /// Those whose sockets have to send first texts.
+    openers: BTreeSet<SessionId>,
 }
 
 /// A session, and what was seen of it when it was last looked at.
@@ -39,6 +42,7 @@ struct Seen {
     due: Option<Millis>,
     is_member: bool,
     unsent: usize,
+    opening: usize,
     /// The member that looks at files.
     looking: Option<Arc<str>>,
 }
@@ -50,7 +54,8 @@ impl Seen {
         Self {
             due: session.due_at(),
             is_member: grant.is_some(),
-            unsent: session.backlog.bytes(),
+            unsent: session.backlog.excess(),
+            opening: session.backlog.opening(),
             looking: member.filter(|_| session.visible.is_some()),
         }
     }
@@ -133,7 +138,21 @@ impl Sessions {
         self.members > 0 || self.stirred.iter().any(is_member)
     }
 
-    /// What all their sockets have to send.
+    /// What all their sockets have to send of first texts.
+    pub(super) fn opening(&mut self) -> usize {
+        self.look();
+        self.opening
+    }
+
+    /// Those whose sockets take nothing of the first texts that they have to send.
+    pub(super) fn stalled(&mut self, now: Millis) -> Vec<SessionId> {
+        self.look();
+        let is_stalled =
+            |id: &&SessionId| self.get(id).is_some_and(|session| session.backlog.is_stalled(now));
+        self.openers.iter().filter(is_stalled).copied().collect()
+    }
+
+    /// What all their sockets have to send beside that.
     pub(super) fn unsent(&mut self) -> usize {
         self.look();
         self.unsent
@@ -163,6 +182,10 @@ impl Sessions {
         self.due.extend(seen.due.map(|at| (at, id)));
         self.members += usize::from(seen.is_member);
         self.unsent += seen.unsent;
+        self.opening += seen.opening;
+        if seen.opening > 0 {
+            self.openers.insert(id);
+        }
         if let Some(member) = seen.looking {
             self.looking.entry(member).or_default().insert(id);
         }
@@ -174,6 +197,8 @@ impl Sessions {
         }
         self.members -= usize::from(seen.is_member);
         self.unsent -= seen.unsent;
+        self.opening -= seen.opening;
+        self.openers.remove(&id);
         if let Some(member) = &seen.looking
             && let Some(sessions) = self.looking.get_mut(member)
         {
@@ -241,6 +266,7 @@ mod tests {
                     match step {
                         2 => session.admission.grant = Some(grant(value % 3)),
                         3 => session.backlog.told(value as usize * 100, value),
+                        5 => session.backlog.opens(value as usize),
                         4 => session.visible = (value % 2 == 0).then(bytes::Bytes::new),
                         _ => {}
                     }
@@ -249,8 +275,10 @@ mod tests {
                 prop_assert!(sessions.due_at() <= due || due.is_none());
                 prop_assert_eq!(sessions.due(u64::MAX).len(), sessions.values().filter(|s| s.due_at().is_some()).count());
                 prop_assert_eq!(sessions.due_at(), due);
-                let unsent: usize = sessions.values().map(|session| session.backlog.bytes()).sum();
+                let unsent: usize = sessions.values().map(|session| session.backlog.excess()).sum();
                 prop_assert_eq!(sessions.unsent(), unsent);
+                let opening: usize = sessions.values().map(|session| session.backlog.opening()).sum();
+                prop_assert_eq!(sessions.opening(), opening);
                 let is_member = |session: &Session| session.admission.grant.is_some();
                 prop_assert_eq!(sessions.has_members(), sessions.values().any(is_member));
                 for member in 0..3 {

@@ -163,6 +163,17 @@ impl Hub {
         self.send_text_error(id.session(), "rate-limited", "too many documents at once", None);
     }
 
+    /// The same, in its turn if it is the first text, before which the channel has said nothing to the origin.
+    pub(super) fn ask_text_in_turn(&mut self, id: ChannelId) {
+        match self.channels.get(&id) {
+            Some(channel) if channel.stage == Stage::Opening => {
+                let name = channel.name().to_owned();
+                self.want_text(id, &name, None);
+            }
+            _ => self.ask_text(id),
+        }
+    }
+
     /// Asks the origin for the text of a channel from what it was told on.
     pub(super) fn ask_text(&mut self, id: ChannelId) {
         let round = self.outbox.number();
@@ -185,7 +196,7 @@ impl Hub {
     }
 
     /// What the origin has for a channel of text frames.
-    pub(super) fn text(&mut self, id: ChannelId, position: String, whole: bool, json: &[u8]) {
+    pub(super) fn text(&mut self, id: ChannelId, position: String, whole: bool, json: &[u8], now: Millis) {
         let (Some(channel), Ok(text)) = (self.channels.get_mut(&id), std::str::from_utf8(json)) else {
             return;
         };
@@ -193,10 +204,11 @@ impl Hub {
             return;
         }
         channel.told = Told::At(position);
-        if let (true, Some(session)) = (whole, self.sessions.get_mut(&id.session())) {
-            session.backlog.opens(json.len());
-        }
         self.send_text(id.session(), text.to_owned());
+        if whole {
+            self.text_came(id, json.len(), json.len());
+            self.ask_texts(now);
+        }
     }
 
     /// A change of a text frame is in the log.

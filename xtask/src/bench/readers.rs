@@ -1,6 +1,7 @@
 //! Readers that stop: how far memory grows while five of a room of 50 do not read for 16 s, beside the same room
 //! where they do, at the origin's own sockets and through the Worker. Each run has servers of its own, so that what
-//! one leaves behind is not in the next.
+//! one leaves behind is not in the next. And at both doors what is opened at once: a large file by 100 members, of whom
+//! none is to be closed, and 1,000 files by one, three times in a row, of which none is to be refused.
 
 use std::path::{Path, PathBuf};
 
@@ -39,12 +40,18 @@ enum Door {
 #[derive(Debug)]
 struct Rounds(Vec<[Value; 2]>);
 
+/// What the load says of those who open much at once.
+#[derive(Debug)]
+struct Openers(Value);
+
 /// Builds everything for speed, measures, and prints the outcome.
 pub(super) fn run(tools: &Toolbox, json_only: bool) -> Result<()> {
     let programs = build::for_speed(tools)?;
     build::worker(tools, false)?;
     let bench = Bench { tools, programs };
-    let outcome = Outcome { origin: bench.rounds(Door::Origin)?, edge: bench.rounds(Door::Edge)? };
+    let (origin, edge) = (bench.rounds(Door::Origin)?, bench.rounds(Door::Edge)?);
+    let openers = [bench.openers(Door::Origin)?, bench.openers(Door::Edge)?];
+    let outcome = Outcome { origin, edge, openers };
     tell(&outcome, &outcome.to_json(), json_only)
 }
 
@@ -64,10 +71,28 @@ impl Bench<'_> {
     }
 
     fn one(&self, door: Door, stopped: u32) -> Result<Value> {
-        on_site(self.tools, &self.programs, None, |site, parts| self.measure(site, parts, door, stopped))
+        let load = |server: &Served| type_at(&self.programs, server, stopped);
+        on_site(self.tools, &self.programs, None, |site, parts| self.measure(site, parts, door, load))
     }
 
-    fn measure(&self, site: &Site, parts: &mut Parts, door: Door, stopped: u32) -> Result<Value> {
+    fn openers(&self, door: Door) -> Result<Openers> {
+        let load = |server: &Served| {
+            let mut load = load(&self.programs, "openers");
+            load.args(["--url", &format!("ws://{}/rooms/bench-openers", server.host)]);
+            numbers(&mut load, &[("--pid", server.process)]);
+            answer(&mut load)
+        };
+        let measure = |site: &Site, parts: &mut Parts| self.measure(site, parts, door, load);
+        on_site(self.tools, &self.programs, None, measure).map(Openers)
+    }
+
+    fn measure(
+        &self,
+        site: &Site,
+        parts: &mut Parts,
+        door: Door,
+        load: impl FnOnce(&Served) -> Result<Value>,
+    ) -> Result<Value> {
         if !parts.rise(self.tools, site)? {
             bail!("stopped");
         }
@@ -78,7 +103,7 @@ impl Bench<'_> {
             },
             Door::Edge => Served::worker(self.tools, site, parts)?,
         };
-        let measured = type_at(&self.programs, &server, stopped)?;
+        let measured = load(&server)?;
         parts.all_run()?;
         Ok(measured)
     }
@@ -116,6 +141,12 @@ impl Rounds {
     }
 }
 
+impl Openers {
+    fn met(&self) -> bool {
+        self.0["closed"] == 0 && self.0["refused"] == 0
+    }
+}
+
 fn grown(measured: &Value) -> Option<f64> {
     measured["grown_mib"].as_f64()
 }
@@ -128,6 +159,8 @@ fn middle(figures: impl Iterator<Item = Option<f64>>) -> Option<f64> {
 struct Outcome {
     origin: Rounds,
     edge: Rounds,
+    /// At the origin, and at the edge.
+    openers: [Openers; 2],
 }
 
 impl Outcome {
@@ -139,8 +172,17 @@ impl Outcome {
             "seconds": SECONDS,
             "origin": self.origin.to_json(),
             "workerd": self.edge.to_json(),
-            "wanted": { "origin_beyond_mib": MOST_MIB, "workerd_beyond_mib": MOST_MIB },
-            "met": { "origin_beyond_mib": self.origin.met(), "workerd_beyond_mib": self.edge.met() },
+            "openers": { "origin": self.openers[0].0, "workerd": self.openers[1].0 },
+            "wanted": {
+                "origin_beyond_mib": MOST_MIB,
+                "workerd_beyond_mib": MOST_MIB,
+                "openers_closed_or_refused": 0,
+            },
+            "met": {
+                "origin_beyond_mib": self.origin.met(),
+                "workerd_beyond_mib": self.edge.met(),
+                "openers_closed_or_refused": self.openers.iter().all(Openers::met),
+            },
         })
     }
 }
@@ -161,7 +203,23 @@ impl std::fmt::Display for Outcome {
                 _ => writeln!(f, "  {name}: memory is not told on this system")?,
             }
         }
-        write!(f, "everybody else got everything meanwhile, and all had the same text in the end")
+        writeln!(f, "everybody else got everything meanwhile, and all had the same text in the end")?;
+        for (name, Openers(measured)) in ["the origin", "workerd"].iter().zip(&self.openers) {
+            write!(
+                f,
+                "\n  {name}: {} members open a file of {} bytes at once in {} ms, {} are closed, memory grows by {} MiB; \
+                 {} files on one socket open in {} ms, one time after the other, {} are refused",
+                measured["members"],
+                measured["bytes"],
+                measured["opened_ms"],
+                measured["closed"],
+                measured["grown_mib"],
+                measured["documents"],
+                measured["each_ms"],
+                measured["refused"]
+            )?;
+        }
+        Ok(())
     }
 }
 

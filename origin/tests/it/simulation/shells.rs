@@ -38,6 +38,8 @@ impl World {
                     self.texts[*client].inbox.push_back(text);
                 }
             }
+            // Every socket takes everything at once.
+            Effect::Look { session } => shell.hub.backlog(session, 0, self.now),
             Effect::Close { session, .. } => {
                 shell.sessions.remove(&session);
                 if let Some(client) = shell.text_sockets.remove(&session) {
