@@ -84,7 +84,8 @@ impl Hub {
         let grant_version = grant.map_or(0, |grant| grant.version);
         let author = grant.map_or_else(|| "".into(), |grant| grant.member.id.clone());
         let counted = kind == ChangeKind::Update;
-        let (showing, spans) = if counted { self.showing(id, &bytes) } else { (Showing::Logged, Vec::new()) };
+        let (showing, spans) =
+            if counted { self.showing(id, file, &bytes) } else { (Showing::Logged, Vec::new()) };
         let number = self.outbox.next();
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let may_edit = channel.may_edit();
@@ -113,15 +114,16 @@ impl Hub {
             document.size += bytes.len();
         }
         if showing == Showing::Now {
-            self.fan_out(file, SyncMessage::Update(&bytes), id);
+            self.show(file, &bytes, id);
         }
         if self.link.flows() {
             self.say(message);
         }
     }
 
-    /// When an update is shown to the others here. Without an origin they go on without it, and may have to be healed.
-    fn showing(&self, id: ChannelId, bytes: &[u8]) -> (Showing, Vec<Span>) {
+    /// When an update is shown to the others here: not before all that it builds on, which they would wait for and tell
+    /// of. Without an origin they go on without it, and may have to be healed.
+    fn showing(&self, id: ChannelId, file: &FileId, bytes: &[u8]) -> (Showing, Vec<Span>) {
         let spans = update::spans(bytes).unwrap_or_default();
         let distrusted = self.sessions.get(&id.session()).is_some_and(|session| session.distrusted);
         let showing = match self.channels.get(&id) {
@@ -129,14 +131,26 @@ impl Hub {
             Some(channel) if !distrusted => channel.clocks.showing(&spans),
             _ => Showing::Logged,
         };
-        (showing, spans)
+        let fits = || self.documents.get(file).is_some_and(|one| update::builds_on(&one.known, bytes));
+        let early = showing == Showing::Now && self.link.flows() && !fits();
+        (if early { Showing::Logged } else { showing }, spans)
     }
 
-    /// Shows what waits for a change that is logged; without a number, everything that waits for the log.
+    fn show(&mut self, file: &FileId, bytes: &[u8], except: ChannelId) {
+        if let Some(document) = self.documents.get_mut(file) {
+            document.learn(bytes);
+        }
+        self.fan_out(file, SyncMessage::Update(bytes), except);
+    }
+
+    /// Shows what waits for a change that is logged, unless it builds on something else; without a number, everything
+    /// that waits for the log.
     pub(super) fn show_waiting(&mut self, behind: Option<u64>) {
-        for message in self.outbox.show(behind) {
-            if let HubMessage::Update { channel, file, bytes, .. } = message {
-                self.fan_out(&file, SyncMessage::Update(&bytes), channel);
+        for (number, channel, file, bytes) in self.outbox.waiting(behind) {
+            let fits = self.documents.get(&file).is_some_and(|one| update::builds_on(&one.known, &bytes));
+            if fits || behind.is_none() {
+                self.outbox.shown(number);
+                self.show(&file, &bytes, channel);
             }
         }
     }
@@ -203,7 +217,12 @@ impl Hub {
     pub(super) fn acknowledged(&mut self, id: ChannelId, file: &FileId, hub_seq: u64, seq: u64, size: u64) {
         let Some(settled) = self.outbox.settle(hub_seq, &mut self.effects) else { return };
         let kind = match settled.message {
-            HubMessage::Update { kind, .. } => kind,
+            HubMessage::Update { kind, bytes, .. } => {
+                if let Some(document) = self.documents.get_mut(file) {
+                    document.learn(&bytes);
+                }
+                kind
+            }
             HubMessage::Text { .. } => return self.text_logged(id, seq),
             _ => return,
         };
@@ -238,6 +257,9 @@ impl Hub {
                 }
                 self.touch(id.session());
                 self.refuse_read_only(id, now);
+            }
+            Some(HubMessage::Update { kind: ChangeKind::Step2, .. }) => {
+                self.refuse_author(id, file, reason, now);
             }
             Some(HubMessage::Update { .. }) if !shown => self.refuse_author(id, file, reason, now),
             Some(HubMessage::Text { .. }) => self.text_refused(id, reason),
@@ -305,7 +327,6 @@ impl Hub {
     ) {
         self.counters.missing += 1;
         self.outbox.settle(hub_seq, &mut self.effects);
-        self.show_waiting(Some(hub_seq));
         if let Some(channel) = self.channels.get_mut(&author).filter(|_| hub_seq > 0) {
             channel.clocks.forget();
         }

@@ -6,6 +6,7 @@ use super::{Effect, Hub, audience::Audience, presence::Presence};
 use crate::{
     Millis,
     id::{ChannelId, FileId, SessionId},
+    update::{self, StateVector},
     wire::{link::FileUpdate, yjs::SyncMessage},
 };
 
@@ -20,6 +21,8 @@ pub(super) struct Document {
     pub(super) size: usize,
     /// Whether the origin has told it: of a file that it has not read yet it cannot.
     pub(super) sized: bool,
+    /// What its sessions have, as far as the hub has seen: of each client at least up to this clock.
+    pub(super) known: StateVector,
     /// When its writers were last asked with Step1.
     pub(super) asked_at: Option<Millis>,
     /// The state vector to ask them with again, once that is long enough ago.
@@ -29,6 +32,11 @@ pub(super) struct Document {
 impl Document {
     pub(super) fn is_unused(&self) -> bool {
         self.audience.is_empty() && self.waiting.is_empty()
+    }
+
+    /// An update is logged or shown; it has passed the gate.
+    pub(super) fn learn(&mut self, update: &[u8]) {
+        let _ = update::learn(&mut self.known, update);
     }
 
     pub(super) fn remove(&mut self, channel: ChannelId) {
@@ -66,6 +74,9 @@ impl Hub {
     /// Logged updates of others.
     pub(super) fn deliver(&mut self, updates: Vec<FileUpdate>) {
         for update in updates {
+            if let Some(document) = self.documents.get_mut(&update.file) {
+                document.learn(&update.bytes);
+            }
             self.fan_out(&update.file, SyncMessage::Update(&update.bytes), update.except);
         }
     }

@@ -11,6 +11,7 @@ use crate::{
     Millis,
     close::CloseCode,
     id::{ChannelId, FileId, FilePath},
+    update,
     wire::{
         hocuspocus::{self, ServerMessage},
         link::HubMessage,
@@ -210,6 +211,12 @@ impl Hub {
         if let Some(document) = self.documents.get_mut(file) {
             document.size = size;
             document.sized = true;
+            if document.known.is_empty() {
+                document.learn(bytes);
+            }
+            for (client, clock) in update::StateVector::read(state_vector).unwrap_or_default().iter() {
+                document.known.advance(client, clock);
+            }
         }
         if id == ChannelId(0) {
             if !bytes.is_empty() {

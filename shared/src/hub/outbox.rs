@@ -26,13 +26,15 @@ pub(super) struct Entry {
     row: Option<u64>,
     settled: bool,
     showing: Showing,
+    /// Whether it was read from a row: who has seen it is not known.
+    restored: bool,
 }
 
 /// A change that needs no replay any more.
 #[derive(Clone, Debug)]
 pub(super) struct Settled {
     pub(super) message: HubMessage,
-    /// Whether other sessions of the hub have seen it before it was answered.
+    /// Whether other sessions of the hub may have seen it before it was answered.
     pub(super) shown: bool,
 }
 
@@ -90,6 +92,7 @@ impl Outbox {
                     row: Some(row),
                     settled: false,
                     showing: Showing::Logged,
+                    restored: true,
                 });
             }
         }
@@ -138,31 +141,38 @@ impl Outbox {
             row: None,
             settled: false,
             showing,
+            restored: false,
         });
         message
     }
 
-    /// Marks as shown what waits for the change with this number, or all of it, and gives it out to be shown.
-    pub(super) fn show(&mut self, behind: Option<u64>) -> Vec<HubMessage> {
-        let waits = |entry: &Entry| match (behind, entry.showing) {
+    /// The updates that wait for the change with this number, or for anything, to be shown: number, channel, file, bytes.
+    pub(super) fn waiting(&self, behind: Option<u64>) -> Vec<(u64, ChannelId, FileId, Bytes)> {
+        let waits = |entry: &&Entry| match (behind, entry.showing) {
             (Some(number), Showing::Behind(change)) => number == change,
             (None, showing) => showing != Showing::Now,
             (Some(_), _) => false,
         };
         // Nothing waits for what came after it.
         let from = behind.map_or(0, |number| self.entries.partition_point(|entry| entry.hub_seq <= number));
-        let due = self.entries.range_mut(from..).filter(|entry| {
-            let is_typed = matches!(
-                entry.message,
-                HubMessage::Update { kind: link::ChangeKind::Update | link::ChangeKind::Held, .. }
-            );
-            !entry.settled && is_typed && waits(entry)
+        let waiting = self.entries.range(from..).filter(|entry| !entry.settled).filter(waits);
+        let updates = waiting.filter_map(|entry| match &entry.message {
+            HubMessage::Update { kind: link::ChangeKind::Step2, .. } => None,
+            HubMessage::Update { channel, file, bytes, .. } => {
+                Some((entry.hub_seq, *channel, file.clone(), bytes.clone()))
+            }
+            _ => None,
         });
-        due.map(|entry| {
+        updates.collect()
+    }
+
+    /// An update was shown.
+    pub(super) fn shown(&mut self, hub_seq: u64) {
+        if let Ok(at) = self.entries.binary_search_by_key(&hub_seq, |entry| entry.hub_seq)
+            && let Some(entry) = self.entries.get_mut(at)
+        {
             entry.showing = Showing::Now;
-            entry.message.clone()
-        })
-        .collect()
+        }
     }
 
     /// A change is logged, refused or missing: it needs no replay. `None` if it is not known (any more).
@@ -172,7 +182,8 @@ impl Outbox {
         entry.settled = true;
         self.live -= 1;
         self.bytes -= size(&entry.message);
-        let settled = Settled { message: entry.message.clone(), shown: entry.showing == Showing::Now };
+        let may_be_shown = entry.showing == Showing::Now || entry.restored;
+        let settled = Settled { message: entry.message.clone(), shown: may_be_shown };
         if let Some(file) = updated(&entry.message)
             && let Some(numbers) = self.updates.get_mut(file)
         {

@@ -61,7 +61,9 @@ impl History {
                 }
             }
             Part::Range(client, range) => {
-                self.runs.delete(client, range.clone());
+                for gap in self.deleted.gaps(client, range.clone()) {
+                    self.runs.delete(client, gap);
+                }
                 self.deleted.insert(client, range);
             }
             _ => {}
@@ -76,7 +78,7 @@ impl History {
     /// new. Work is bounded by the size of the update and the number of runs that it overlaps.
     pub fn compare(&self, ahead: &Ahead, update: &[u8]) -> Result<Novelty, GateError> {
         let mut novelty = Novelty::default();
-        let mut comparison = Comparison::default();
+        let mut comparison = Comparison { lenient: !self.checks_places(), ..Comparison::default() };
         let mut outcome = Ok(());
         read::walk(update, |part| match part {
             Part::Struct(client, read) if read.content != Content::Skip && outcome.is_ok() => {
@@ -126,7 +128,7 @@ impl History {
         let Some(order) = &mut self.order.0 else {
             return causality::settle(known, update, |_, _, _| Ok(()));
         };
-        let mark = order.begin();
+        let mark = order.begin(update.len());
         let admitted = causality::settle(known, update, |client, read, from| {
             order.put(piece(client, read, from)).map_err(GateError::from)
         });

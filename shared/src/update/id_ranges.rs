@@ -25,6 +25,25 @@ impl IdRanges {
         ends.insert(start, end);
     }
 
+    /// What of a range is not in the set.
+    pub fn gaps(&self, client: u64, range: Range<u32>) -> Vec<Range<u32>> {
+        let mut gaps = Vec::new();
+        let mut from = range.start;
+        if let Some(ends) = self.0.get(&client) {
+            let first = ends.range(..=range.start).next_back().map_or(range.start, |(start, _)| *start);
+            for (start, end) in ends.range(first..range.end) {
+                if *start > from {
+                    gaps.push(from..*start);
+                }
+                from = from.max(*end);
+            }
+        }
+        if from < range.end {
+            gaps.push(from..range.end);
+        }
+        gaps
+    }
+
     /// Whether all of a range is in the set.
     pub fn contains_range(&self, client: u64, range: Range<u32>) -> bool {
         if range.is_empty() {
@@ -78,6 +97,8 @@ mod tests {
             for start in 0..75 {
                 let inside = (start..start + 3).all(|clock| members.contains(&clock));
                 prop_assert_eq!(set.contains_range(1, start..start + 3), inside);
+                let missing = (start..start + 3).filter(|clock| !members.contains(clock));
+                prop_assert!(set.gaps(1, start..start + 3).into_iter().flatten().eq(missing));
             }
         }
     }

@@ -20,7 +20,7 @@ pub use self::{
     check::{Shape, check, is_empty},
     history::{History, Novelty},
     id_ranges::IdRanges,
-    spans::{Span, spans},
+    spans::{Span, builds_on, learn, spans},
     state_vector::StateVector,
 };
 use crate::wire::varint::ReadError;

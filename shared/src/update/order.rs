@@ -16,11 +16,9 @@ use super::{
     read::Id,
 };
 
-/// Most runs that are looked at to find what an author has seen. What is not found is let pass, and found by whoever
-/// compares the text of an encoded state with that of the document.
-const SEARCH: u64 = 20_000;
-/// Most runs that are looked at for one update, beside those that it is divided into.
+/// Most runs that are looked at for one update, and how many more for each of its bytes.
 const BUDGET: u64 = 1_000_000;
+const BUDGET_PER_BYTE: u64 = 50;
 /// No run.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -127,8 +125,8 @@ impl Order {
     }
 
     /// Another update begins, to be undone to here if it does not fit.
-    pub(super) fn begin(&mut self) -> usize {
-        self.budget = BUDGET;
+    pub(super) fn begin(&mut self, bytes: usize) -> usize {
+        self.budget = BUDGET + BUDGET_PER_BYTE * bytes as u64;
         self.undo.len()
     }
 
@@ -180,7 +178,7 @@ impl Order {
         if count == 0 {
             return Ok(());
         }
-        let (seen, steps) = self.seen_by_author(piece, since);
+        let (seen, steps) = self.seen_by_author(piece, since)?;
         let has_seen = |run: &Placed, start| seen.get(&run.client).is_some_and(|until| *until > start);
         let misplaced = self.between(piece, left, right).any(|(run, start)| has_seen(run, start));
         self.spend(steps)?;
@@ -210,7 +208,7 @@ impl Order {
 
     /// What the author of new text has provably seen of what came with this arrival or later: of each client up to
     /// which clock.
-    fn seen_by_author(&self, piece: &Piece, since: u32) -> (HashMap<u64, u32>, u64) {
+    fn seen_by_author(&self, piece: &Piece, since: u32) -> Result<(HashMap<u64, u32>, u64), Misplaced> {
         let neighbours = [piece.origin, piece.right_origin].into_iter().flatten();
         let mut open: Vec<(u64, u32)> = neighbours.map(|id| (id.client, id.clock + 1)).collect();
         open.push((piece.client, piece.start));
@@ -229,14 +227,14 @@ impl Order {
                     break;
                 }
                 steps += 1;
+                if steps > self.budget {
+                    return Err(Misplaced::Conflicts);
+                }
                 let refers = [run.origin, run.right_origin].into_iter().flatten();
                 open.extend(refers.filter(|id| id.client != client).map(|id| (id.client, id.clock + 1)));
             }
-            if steps > SEARCH {
-                break;
-            }
         }
-        (seen, steps)
+        Ok((seen, steps))
     }
 
     /// What stands between the neighbours was typed at the same time: finds the run behind which new text stands, as

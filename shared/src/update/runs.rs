@@ -4,15 +4,15 @@
 //! forgotten, its place is not. Neighbouring runs are joined, so that what is kept depends on what the document has
 //! and not on how it came.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{borrow::Cow, collections::BTreeMap, ops::Range};
 
 use super::{
     GateError,
     read::{Content, Id, Struct},
 };
 
-/// Longest text of a run in UTF-16 units: what is done with a run is bounded by it.
-const RUN_UNITS: u32 = 4096;
+/// Longest text of a run in bytes, about: what is done with a run is bounded by it.
+const RUN_BYTES: usize = 512;
 /// What stands for half of a surrogate pair.
 const REPLACEMENT: u16 = 0xfffd;
 
@@ -42,6 +42,8 @@ enum Written {
 pub(super) struct Comparison {
     /// How many runs were looked at.
     pub(super) runs: usize,
+    /// Whether garbage may stand where text is known.
+    pub(super) lenient: bool,
     /// Half of a surrogate pair stood where the other side has a replacement character.
     pub(super) inexact: bool,
 }
@@ -60,15 +62,13 @@ impl Runs {
             Content::Garbage => Written::Unknown,
             Content::Text(text) => {
                 let mut clock = from;
-                let mut rest = behind(text, from - read.clock, read.end - read.clock);
-                while !rest.is_empty() {
-                    let units = read.end - clock;
-                    let (piece, behind) = split(&rest, units, RUN_UNITS.min(units));
-                    let end = if behind.is_empty() { read.end } else { clock + units_of(&piece) };
-                    let run = Run { end, origin, right_origin, text: Written::Text(piece) };
-                    self.put(Id { client, clock }, run);
+                let text = behind(text, from - read.clock, read.end - read.clock);
+                for piece in pieces(&text) {
+                    let end = clock + units_of(piece);
+                    let text = Written::Text(piece.to_owned());
+                    self.put(Id { client, clock }, Run { end, origin, right_origin, text });
                     origin = end.checked_sub(1).map(|clock| Id { client, clock });
-                    (clock, rest) = (end, behind);
+                    clock = end;
                 }
                 return;
             }
@@ -103,6 +103,10 @@ impl Runs {
         part: Range<u32>,
         comparison: &mut Comparison,
     ) -> Result<(), GateError> {
+        // What is stored may have become garbage in one replica and not in another.
+        if read.content == Content::Garbage && comparison.lenient {
+            return Ok(());
+        }
         let mut units = match read.content {
             Content::Text(text) => Some(units_from(text, read.end - read.clock, part.start - read.clock)),
             _ => None,
@@ -179,7 +183,7 @@ impl Runs {
             let behind_it = Some(Id { client: id.client, clock: before.end.saturating_sub(1) });
             follows && run.origin == behind_it && run.right_origin == before.right_origin
         }) {
-            let fits = |text: &str| text.len() < RUN_UNITS as usize;
+            let fits = |text: &str| text.len() < RUN_BYTES;
             match (&mut before.text, &run.text) {
                 (Written::Text(text), Written::Text(more)) if fits(text) && fits(more) => {
                     text.push_str(more);
@@ -238,8 +242,22 @@ fn units_of(text: &str) -> u32 {
     text.chars().map(|char| char.len_utf16() as u32).sum()
 }
 
-fn behind(text: &str, offset: u32, units: u32) -> String {
-    if offset == 0 { text.to_owned() } else { split(text, units, offset).1 }
+fn behind(text: &str, offset: u32, units: u32) -> Cow<'_, str> {
+    if offset == 0 { Cow::Borrowed(text) } else { Cow::Owned(split(text, units, offset).1) }
+}
+
+/// The text in pieces of at most [`RUN_BYTES`] bytes, and so no more units.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let mut at = rest.len().min(RUN_BYTES);
+        while !rest.is_char_boundary(at) {
+            at -= 1;
+        }
+        let (piece, behind) = rest.split_at(at);
+        rest = behind;
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 /// Splits a text of so many units. Of a pair that is cut in two, as in Yjs, each half becomes a replacement character.

@@ -1,7 +1,7 @@
 //! Which clocks of which clients an update has text for.
 
 use super::{
-    GateError,
+    Ahead, GateError, StateVector, causality,
     read::{self, Part},
 };
 
@@ -28,4 +28,24 @@ pub fn spans(update: &[u8]) -> Result<Vec<Span>, GateError> {
         }
     })?;
     Ok(spans)
+}
+
+/// Moves clocks on to what an update has text for, stands beside and deletes: all of that is there once it is logged.
+pub fn learn(known: &mut StateVector, update: &[u8]) -> Result<(), GateError> {
+    read::walk(update, |part| match part {
+        Part::Struct(client, read) => {
+            known.advance(client, read.end);
+            for id in [read.origin, read.right_origin].into_iter().flatten() {
+                known.advance(id.client, id.clock + 1);
+            }
+        }
+        Part::Range(client, range) => known.advance(client, range.end),
+        Part::Author(_) | Part::Deleter(_) => {}
+    })
+}
+
+/// Whether an update builds only on what is known to be there, and on itself.
+pub fn builds_on(known: &StateVector, update: &[u8]) -> bool {
+    let known = causality::Known { logged: known, ahead: &Ahead::default() };
+    causality::settle(known, update, |_, _, _| Ok(())).is_ok()
 }

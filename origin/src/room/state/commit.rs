@@ -21,9 +21,6 @@ use super::{
 };
 use crate::room_store::{Batch, Entry, LogEntry, Logged, StoreError};
 
-/// How often in a row a batch is judged again before its failure counts as one of the store.
-const OVERTAKEN_IN_A_ROW: u32 = 8;
-
 /// What waits for the log, and what is on its way there.
 #[derive(Debug, Default)]
 pub(super) struct Commit {
@@ -31,9 +28,11 @@ pub(super) struct Commit {
     /// How many changes of text frames wait in it, by file.
     texts: BTreeMap<FileId, usize>,
     pub(super) queued_bytes: usize,
-    in_flight: Option<Vec<(Change, Verdict)>>,
+    pub(super) in_flight: Option<Vec<(Change, Verdict)>>,
     /// How often in a row an append was refused because the log had more than was judged by.
-    overtaken: u32,
+    pub(super) overtaken: u32,
+    /// Channels with a change that contradicts the log: what follows on it has no meaning, until they are opened again.
+    pub(super) contradicting: BTreeSet<(LinkId, ChannelId)>,
     pub(super) hold: super::hold::Hold,
 }
 
@@ -96,7 +95,7 @@ impl Commit {
         Some(pending)
     }
 
-    fn put_back(&mut self, change: Change) {
+    pub(super) fn put_back(&mut self, change: Change) {
         self.enter(&change);
         self.queue.push_front(Pending::Change(change));
     }
@@ -106,6 +105,16 @@ impl Commit {
         if matches!(change.what, What::Text(_)) {
             *self.texts.entry(change.file.clone()).or_default() += 1;
         }
+    }
+
+    /// A channel opens a document, perhaps again.
+    pub(super) fn forget_channel(&mut self, link: LinkId, channel: ChannelId) {
+        self.contradicting.remove(&(link, channel));
+    }
+
+    /// A link is gone.
+    pub(super) fn forget_link(&mut self, link: LinkId) {
+        self.contradicting.retain(|(of, _)| *of != link);
     }
 
     /// Gives up everything that was to be logged: the hubs will send it again.
@@ -215,7 +224,9 @@ impl Room {
                 self.want(&file);
                 return (judged, true);
             }
-            let full = judged.len() >= limits::BATCH_CHANGES || bytes + size > limits::BATCH_BYTES;
+            // One that is overtaken again and again keeps no others from the log.
+            let most = if self.commit.overtaken > 0 { 1 } else { limits::BATCH_CHANGES };
+            let full = judged.len() >= most || bytes + size > limits::BATCH_BYTES;
             if full && !judged.is_empty() {
                 return (judged, false);
             }
@@ -234,7 +245,7 @@ impl Room {
                     }
                 }
                 Some(Pending::Change(mut change)) => {
-                    let verdict = self.judge(&mut change);
+                    let verdict = self.judge_in_turn(&mut change);
                     if verdict == Verdict::Missing && !std::mem::replace(&mut change.looked, true) {
                         // Another origin may have logged what it depends on: the log is read before it is a miss.
                         self.commit.put_back(change);
@@ -279,8 +290,8 @@ impl Room {
                 self.commit.overtaken = 0;
                 self.settle_batch(&logged, now);
             }
-            Err(StoreError::Overtaken) if self.commit.overtaken < OVERTAKEN_IN_A_ROW => self.judge_again(),
-            Err(StoreError::Owned { file, client, owner }) if self.commit.overtaken < OVERTAKEN_IN_A_ROW => {
+            Err(StoreError::Overtaken) => self.judge_again(),
+            Err(StoreError::Owned { file, client, owner }) => {
                 if let Some(live) = self.live.get_mut(&file) {
                     live.owners.insert(client, owner.into());
                 }
@@ -289,20 +300,6 @@ impl Room {
             Err(error) => self.hold(error.word(), now),
         }
         self.commit_next();
-    }
-
-    /// Another origin was first with text of the same client, and nothing was logged: the batch is judged again by all
-    /// that the log has.
-    fn judge_again(&mut self) {
-        self.commit.overtaken += 1;
-        let judged = self.commit.in_flight.take().unwrap_or_default();
-        self.settle_files(judged.iter().map(|(change, _)| &change.file));
-        for (mut change, _) in judged.into_iter().rev() {
-            change.extensions.clear();
-            change.unmake();
-            self.commit.put_back(change);
-        }
-        self.catch_up();
     }
 
     fn settle_batch(&mut self, logged: &[Logged], now: shared::Millis) {
@@ -350,7 +347,7 @@ impl Room {
         self.text_answered(&change, Verdict::Log);
     }
 
-    fn answer(&mut self, change: Change, verdict: Verdict) {
+    pub(super) fn answer(&mut self, change: Change, verdict: Verdict) {
         if change.what == What::Returned {
             return self.returned(&change.file, verdict);
         }

@@ -19,6 +19,8 @@ use crate::{
     room_store::{FileLog, LogEntry},
 };
 
+/// From here on client ids are made by the server.
+const SERVER_MADE: u64 = 1 << 52;
 /// Of how many clients the end of the text is asked for again.
 const OVERLAPPING: usize = 64;
 
@@ -71,6 +73,7 @@ impl LiveFile {
         document::apply(&file.doc, all.clone().map(|(bytes, _)| &**bytes))?;
         for (bytes, seq) in all {
             file.applied(bytes, seq)?;
+            file.note_recent(bytes);
         }
         Ok(file)
     }
@@ -78,13 +81,14 @@ impl LiveFile {
     /// Applies a logged update. After an error the file must be read anew.
     pub(super) fn apply(&mut self, bytes: &Bytes, seq: u64) -> Result<(), Broken> {
         document::apply(&self.doc, [&**bytes])?;
-        self.applied(bytes, seq)
+        self.applied(bytes, seq)?;
+        self.note_recent(bytes);
+        Ok(())
     }
 
     /// What the document holds is in the gate's view too.
     fn applied(&mut self, bytes: &Bytes, seq: u64) -> Result<(), Broken> {
         self.history.absorb(bytes)?;
-        self.note_recent(bytes);
         self.size += bytes.len();
         self.seq = self.seq.max(seq);
         Ok(())
@@ -129,8 +133,10 @@ impl LiveFile {
     /// more of than the log, it reaches back a little, so that the answer shows whether both have the same.
     pub(super) fn state_vector(&self, of_client: &[u8]) -> Bytes {
         let known = &self.history.state_vector;
-        if known.len() <= OVERLAPPING {
-            return self.history.overlapping(known.iter().map(|(client, _)| client)).write();
+        let mut authors = known.iter().map(|(client, _)| client).filter(|client| *client < SERVER_MADE);
+        let few: Vec<u64> = authors.by_ref().take(OVERLAPPING).collect();
+        if authors.next().is_none() {
+            return self.history.overlapping(few).write();
         }
         let theirs = shared::update::StateVector::read(of_client).unwrap_or_default();
         let more =
@@ -141,7 +147,9 @@ impl LiveFile {
 
     /// These clients have typed last.
     fn note_recent(&mut self, bytes: &[u8]) {
-        for span in update::spans(bytes).unwrap_or_default() {
+        let spans = update::spans(bytes).unwrap_or_default();
+        // What the server makes of a text change nobody goes on with.
+        for span in spans.iter().filter(|span| span.client < SERVER_MADE) {
             if self.recent.front() != Some(&span.client) {
                 self.recent.retain(|client| *client != span.client);
                 self.recent.push_front(span.client);

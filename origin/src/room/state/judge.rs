@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use shared::{
     limits,
-    update::{self, GateError, Span},
-    wire::link::OriginMessage,
+    update::{self, GateError, REUSE, Span},
+    wire::{link::OriginMessage, text::STALE},
 };
 
 use super::{
@@ -14,6 +14,9 @@ use super::{
     change::{Change, What},
     file::LiveFile,
 };
+
+/// How often in a row a change is judged again.
+const OVERTAKEN_IN_A_ROW: u32 = 8;
 
 /// What becomes of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +32,20 @@ pub(super) enum Verdict {
 }
 
 impl Room {
+    /// Judges a change, unless its channel has contradicted the log.
+    pub(super) fn judge_in_turn(&mut self, change: &mut Change) -> Verdict {
+        let place = (change.link, change.channel);
+        let of_document = matches!(change.what, What::Update | What::Held | What::Step2 { .. });
+        if of_document && self.commit.contradicting.contains(&place) {
+            return Verdict::Refuse(REUSE);
+        }
+        let verdict = self.judge(change);
+        if of_document && verdict == Verdict::Refuse(REUSE) {
+            self.commit.contradicting.insert(place);
+        }
+        verdict
+    }
+
     /// Judges one change against what is logged and what the batch before it adds.
     pub(super) fn judge(&mut self, change: &mut Change) -> Verdict {
         let may_edit = match change.what {
@@ -101,6 +118,30 @@ impl LiveFile {
 }
 
 impl Room {
+    /// Another origin was first with text of the same client, and nothing was logged: the batch is judged again by all
+    /// that the log has.
+    pub(super) fn judge_again(&mut self) {
+        self.commit.overtaken += 1;
+        let gives_up = self.commit.overtaken > OVERTAKEN_IN_A_ROW;
+        let judged = self.commit.in_flight.take().unwrap_or_default();
+        self.settle_files(judged.iter().map(|(change, _)| &change.file));
+        for (mut change, _) in judged.into_iter().rev() {
+            change.extensions.clear();
+            change.unmake();
+            if gives_up {
+                // Its author is asked for it again, which is judged by what the log has then.
+                let stale = matches!(change.what, What::Text(_));
+                self.answer(change, if stale { Verdict::Refuse(STALE) } else { Verdict::Missing });
+            } else {
+                self.commit.put_back(change);
+            }
+        }
+        if gives_up {
+            self.commit.overtaken = 0;
+        }
+        self.catch_up();
+    }
+
     /// Asks the members whose clients an update of somebody else extends for what they have in flight, so that it is
     /// logged first.
     pub(super) fn ask_owners(&mut self, change: &Change, state_vector: &Bytes) {

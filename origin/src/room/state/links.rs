@@ -64,6 +64,7 @@ impl Room {
         self.orphan_presence(&gone.hub, now);
         self.visible.orphan(&gone.hub, gone.visible);
         self.close_link(link);
+        self.commit.forget_link(link);
         self.forget_idle_files();
         self.commit_next();
     }

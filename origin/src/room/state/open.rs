@@ -57,6 +57,7 @@ impl Room {
         grant: Grant,
         text: Option<TextView>,
     ) {
+        self.commit.forget_channel(link, channel);
         let grant_version = grant.version;
         let size = self.live.get(&file).map_or(0, |live| live.size as u64);
         let path = self.names.path_of(&file).cloned();

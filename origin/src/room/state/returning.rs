@@ -11,6 +11,7 @@ use bytes::Bytes;
 use shared::{
     Millis,
     id::{ChannelId, FileId, FileName, FilePath},
+    update::Ahead,
 };
 
 use super::{
@@ -158,6 +159,14 @@ impl Room {
             self.returning.remove(file);
             return None;
         };
+        let compared = back
+            .updates
+            .iter()
+            .try_for_each(|update| live.history.compare(&Ahead::default(), update).map(drop));
+        if let Err(error) = compared {
+            self.cannot_return(file, &error.to_string());
+            return None;
+        }
         match lacking(live, &back.updates) {
             Ok(Some(bytes)) => Some(Change::new(ChannelId(0), file.clone(), 0, What::Returned, bytes)),
             Ok(None) => {

@@ -262,3 +262,70 @@ fn a_question_does_not_divide_a_character() {
         world.assert_converged(FILE);
     }
 }
+
+#[test]
+fn nobody_is_shown_what_builds_on_something_that_is_nowhere() {
+    let (mut world, first, others) = world();
+    // A deletion of what nobody has typed, and text beside it.
+    for update in ["000109010005", "01010700840908017a00"] {
+        world.clients[first].send_update(&unhex(update));
+        world.run();
+        world.pass(1_000);
+        world.run();
+    }
+    world.clients[others[0]].edit(0, Some("goes on "));
+    world.run();
+    assert!(!world.clients[others[0]].is_pending());
+    assert_eq!(world.clients[others[0]].unsynced, 0);
+    assert_eq!(world.logged_text(FILE), "goes on abc");
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+    (0..text.len()).step_by(2).map(digits).collect()
+}
+
+#[test]
+fn of_two_tabs_that_type_on_one_loses_all_and_the_other_nothing() {
+    let (mut world, first, _) = world();
+    let second = world.duplicate(first, 1);
+    world.run();
+    world.clients[second].edit(0, Some("B"));
+    world.deliver_from(second);
+    for pipe in 0..world.pipes.len() {
+        world.deliver_up(pipe);
+    }
+    while world.answer(1) {}
+    // It has heard nothing of that, and types one character after the other.
+    for (at, text) in ["h", "e", "l", "l", "o"].into_iter().enumerate() {
+        world.clients[first].edit(at, Some(text));
+        world.deliver_from(first);
+    }
+    world.run();
+    assert_eq!(world.clients[first].closed, [REUSE]);
+    world.clients[second].edit(1, Some("C"));
+    world.run();
+    assert_eq!(world.logged_text(FILE), "BCabc");
+    assert_eq!((world.clients[second].unsynced, world.clients[second].closed.len()), (0, 0));
+}
+
+#[test]
+fn a_refusal_after_a_loss_of_memory_brings_back_those_who_may_have_seen_it() {
+    let (mut world, first, others) = world();
+    let second = world.duplicate(first, 1);
+    world.run();
+    world.cut(0);
+    world.clients[first].edit(0, Some("one "));
+    world.deliver_from(first);
+    while world.deliver_to(others[0]) {}
+    assert_eq!(world.clients[others[0]].text(), "one abc");
+    world.lose_memory(0);
+    world.clients[second].edit(0, Some("two "));
+    world.deliver_from(second);
+    let pipe = world.hubs[1].link.unwrap();
+    while world.deliver_up(pipe) | world.answer(1) {}
+    world.run();
+    assert_eq!(world.logged_text(FILE), "two abc");
+    assert_eq!(world.clients[first].closed, [REUSE]);
+    assert_eq!(world.clients[others[0]].closed, ["reset"]);
+}

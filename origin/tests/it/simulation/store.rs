@@ -32,7 +32,7 @@ pub(crate) struct Store {
     archive: BTreeMap<FileId, Bytes>,
     marks: BTreeMap<String, u64>,
     answers: BTreeMap<String, (u64, Vec<Logged>)>,
-    clocks: BTreeMap<(FileId, u64), u32>,
+    clocks: BTreeMap<(FileId, u64), (u32, String)>,
     pub(crate) faults: VecDeque<Fault>,
     /// What was published, for each origin that has not taken it yet.
     pub(crate) published: BTreeMap<usize, VecDeque<Published>>,
@@ -72,11 +72,19 @@ impl Store {
         let mut clocks = self.clocks.clone();
         for entry in &batch.entries {
             for extension in &entry.extensions {
-                let known = clocks.entry((entry.file.clone(), extension.client)).or_default();
+                let of_client = (entry.file.clone(), extension.client);
+                let (known, owner) = clocks.entry(of_client).or_default();
                 if *known > extension.from {
                     return Err(StoreError::Overtaken);
                 }
+                if !entry.author.is_empty() && !owner.is_empty() && **owner != *entry.author {
+                    let (file, client) = (entry.file.clone(), extension.client);
+                    return Err(StoreError::Owned { file, client, owner: owner.clone() });
+                }
                 *known = extension.to;
+                if !entry.author.is_empty() {
+                    *owner = entry.author.to_string();
+                }
             }
         }
         self.clocks = clocks;
