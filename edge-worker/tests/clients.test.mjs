@@ -90,7 +90,7 @@ for (const place of ['edge', 'origin']) {
 
     test('have the same name in a room whichever door they come by', async () => {
       for (const [name, shown] of [['a'.repeat(65), 'a'.repeat(64)], [' A\0da\n', 'Ada'], ['\0 ', 'Guest']]) {
-        const one = page(`names?name=${encodeURIComponent(name)}`);
+        const one = page(`members?name=${encodeURIComponent(name)}`);
         await one.settled();
         const { member } = await one.event('chat');
         assert.equal(member.name, shown);

@@ -65,6 +65,13 @@ function messages(frame) {
   return found;
 }
 
+/** The update of a change whose kind stands here. */
+function updateOf(body, kind) {
+  const [, mayEdit] = number(body, kind + 1);
+  const [length, start] = number(body, mayEdit + 1);
+  return body.subarray(start, start + length);
+}
+
 const FILE = Buffer.from('f_0123456789abcdef');
 /** An update without content, an empty state vector, size 0, and a position. */
 const EMPTY = [2, 0, 0, 1, 0, 0, 1, 0, 1];
@@ -91,10 +98,18 @@ export function answerEmpty({ socket, frames }, { onChange = () => {}, isDead = 
       if (tag === 5) socket.send(answer(8, [...head, ...spelled(count), ...EMPTY]));
       else {
         const named = [...head, ...spelled(count)];
+        const ack = () => socket.send(answer(3, [...named, ...spelled((seq += 1)), 0]));
         onChange({
           channel,
           isStep2: body[next] === 1,
-          ack: () => socket.send(answer(3, [...named, ...spelled((seq += 1)), 0])),
+          ack,
+          /** It is in the log, and sent to the other sessions of its hub, which has shown it to nobody. */
+          log() {
+            const update = updateOf(body, next);
+            const delivered = [FILE.length, ...FILE, ...spelled(channel), ...spelled(update.length), ...update];
+            socket.send(answer(9, [1, ...spelled(seq + 1), 1, 1, ...delivered]));
+            ack();
+          },
           /** What it depends on is nowhere; the log is empty. */
           miss: () => socket.send(answer(5, [...named, 1, 0])),
         });

@@ -40,14 +40,14 @@ async function furnish(room) {
   const dial = await until(() => mirror.dial(room), PATIENCE_MS, 'a dial');
   const authorization = sign('link', edge.url, room, REGION, { nonce: nonceOf(dial) });
   const link = await connect(`${edge.ws}/internal/rooms/${room}/${REGION}`, { headers: { authorization } });
-  answerEmpty(link);
+  answerEmpty(link, { onChange: ({ log }) => log() });
   const reader = await join();
   const stats = () => edge.stats(room, REGION);
   await until(() => author.frames.length && reader.frames.length, PATIENCE_MS, 'two open documents');
   return { room, author, reader, link, stats };
 }
 
-/** What the author types reaches the reader at once. */
+/** What the author types is logged and reaches the reader. */
 async function delivers({ author, reader, room }, text) {
   const frame = letter(text);
   author.socket.send(frame);
