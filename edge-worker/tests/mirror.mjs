@@ -65,11 +65,11 @@ function messages(frame) {
   return found;
 }
 
-/** The update of a change whose kind stands here. */
+/** The update of a change whose kind stands here, and whether its hub has held it back. */
 function updateOf(body, kind) {
   const [, mayEdit] = number(body, kind + 1);
   const [length, start] = number(body, mayEdit + 1);
-  return body.subarray(start, start + length);
+  return { update: body.subarray(start, start + length), held: body[start + length] === 1 };
 }
 
 const FILE = Buffer.from('f_0123456789abcdef');
@@ -99,13 +99,13 @@ export function answerEmpty({ socket, frames }, { onChange = () => {}, isDead = 
       else {
         const named = [...head, ...spelled(count)];
         const ack = () => socket.send(answer(3, [...named, ...spelled((seq += 1)), 0]));
+        const { update, held } = updateOf(body, next);
         onChange({
           channel,
-          isStep2: body[next] === 1,
+          isStep2: body[next] === 1 && !held,
           ack,
           /** It is in the log, and sent to the other sessions of its hub, which has shown it to nobody. */
           log() {
-            const update = updateOf(body, next);
             const delivered = [FILE.length, ...FILE, ...spelled(channel), ...spelled(update.length), ...update];
             socket.send(answer(9, [1, ...spelled(seq + 1), 1, 1, ...delivered]));
             ack();

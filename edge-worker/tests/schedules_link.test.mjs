@@ -132,7 +132,7 @@ describe('an origin that is none', { concurrency: true }, () => {
       if (misses > 0 && !change.isStep2) {
         misses -= 1;
         change.miss();
-      } else change.ack();
+      } else change.log();
     };
     manners.set('schedule-10', { onChange });
     const [[one, ann], [two, ben]] = [await pageIn(t, 'schedule-10'), await pageIn(t, 'schedule-10')];
