@@ -40,6 +40,7 @@ pub struct Metrics {
     batches: Counter,
     append_seconds: Histogram,
     backfills: Counter,
+    files_unchecked: Counter,
     rooms_open: Gauge,
     sessions: Gauge,
     links: Gauge,
@@ -87,6 +88,11 @@ impl Metrics {
             backfills: names.add(
                 "backfills",
                 "Times a room read the log again because it had missed something; a healthy run has none",
+                Counter::default(),
+            ),
+            files_unchecked: names.add(
+                "files_unchecked",
+                "Files opened that have text in impossible places: new text is not refused for its place",
                 Counter::default(),
             ),
             rooms_open: names.add("rooms_open", "Rooms that this origin has open", Gauge::default()),
@@ -178,6 +184,7 @@ impl Metrics {
         self.updates_refused.inc_by(counts.refused);
         self.updates_missing.inc_by(counts.missing);
         self.backfills.inc_by(counts.backfills);
+        self.files_unchecked.inc_by(counts.unchecked);
     }
 
     /// A room was opened here.

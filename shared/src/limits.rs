@@ -17,7 +17,7 @@ pub const TEXT_ROOT: &str = "content";
 pub const FRAME_BYTES: usize = 10 << 20;
 /// Largest update (and largest Step2 beside the catch-up of a file).
 pub const UPDATE_BYTES: usize = 1 << 20;
-/// Clients whose text one update may hold.
+/// Clients of whom one update may bring text that is not logged.
 pub const UPDATE_CLIENTS: usize = 10_000;
 /// Largest state of one file, which also bounds a Step2 that brings offline work.
 pub const FILE_BYTES: usize = 8 << 20;

@@ -208,10 +208,9 @@ fn plan(log: &FileLog, stored: Option<&StoredFile>) -> Result<Plan, TextError> {
 
 fn history_of(log: &FileLog) -> Result<History, TextError> {
     let mut history = History::default();
-    let updates = log.updates.iter().map(|entry| &entry.bytes);
-    std::iter::once(&log.base)
-        .chain(updates)
-        .try_for_each(|update| history.absorb(update))
+    history
+        .absorb_state(&log.base)
+        .and_then(|()| log.updates.iter().try_for_each(|entry| history.absorb(&entry.bytes)))
         .map_err(TextError::Contradicts)?;
     Ok(history)
 }

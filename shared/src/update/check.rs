@@ -4,7 +4,7 @@ use super::{
     GateError, IdRanges,
     read::{self, Content, Part, Struct},
 };
-use crate::{limits, wire::yjs::EMPTY_UPDATE};
+use crate::wire::yjs::EMPTY_UPDATE;
 
 /// What an update does, as far as its bytes tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,8 +21,8 @@ pub struct Shape {
 
 /// Checks an update of a text file: garbage, Skip, Deleted and String structs in the root text, numbers within
 /// their limits, valid UTF-8, ordered ranges, groups of structs in descending order of their clients, no client
-/// twice, no more clients than [`limits::UPDATE_CLIENTS`], nothing behind the end. A Deleted struct must be among
-/// the update's own deletions, and no struct may stand between a character and that same character.
+/// twice, nothing behind the end. A Deleted struct must be among the update's own deletions, and no struct may stand
+/// between a character and that same character.
 ///
 /// One pass without recursion. Nothing is allocated, unless there are Deleted structs, or clients of deleted ranges
 /// are out of the order in which Yjs writes them: then the ranges, or their clients, are collected.
@@ -41,9 +41,6 @@ pub fn check(update: &[u8]) -> Result<Shape, GateError> {
         Part::Deleter(client) => deleters.note(client),
         Part::Range(..) => shape.deletes = true,
     })?;
-    if authors.count > limits::UPDATE_CLIENTS {
-        return Err(GateError::Clients);
-    }
     if authors.broken {
         return Err(GateError::Groups);
     }
@@ -64,14 +61,12 @@ pub fn check(update: &[u8]) -> Result<Shape, GateError> {
 struct Descent {
     last: Option<u64>,
     broken: bool,
-    count: usize,
 }
 
 impl Descent {
     fn note(&mut self, client: u64) {
         self.broken |= self.last.is_some_and(|last| last <= client);
         self.last = Some(client);
-        self.count += 1;
     }
 }
 

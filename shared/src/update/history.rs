@@ -1,11 +1,14 @@
 //! What the log holds of one file.
 
+use std::collections::BTreeSet;
+
 use super::{
     Advance, Ahead, GateError, IdRanges, StateVector, causality,
     order::{Order, Piece},
     read::{self, Content, Id, Part, Struct},
     runs::{self, Comparison, Runs},
 };
+use crate::limits;
 
 /// How much of a client's text is asked for again, in UTF-16 units.
 const OVERLAP_UNITS: u32 = 64;
@@ -39,8 +42,26 @@ impl History {
     pub fn of(update: &[u8]) -> Result<Self, GateError> {
         let mut history = Self::default();
         causality::settle(history.known(&Ahead::default()), update, |_, _, _| Ok(()))?;
-        history.absorb(update)?;
+        history.absorb_state(update)?;
         Ok(history)
+    }
+
+    /// Adds the state of a document. Where two of its structs meet in two replacement characters, or in one and in
+    /// deleted text, a surrogate pair was divided.
+    pub fn absorb_state(&mut self, update: &[u8]) -> Result<(), GateError> {
+        self.absorb(update)?;
+        let mut before: Option<(Id, Struct<'_>)> = None;
+        read::walk(update, |part| {
+            let Part::Struct(client, read) = part else { return };
+            let id = Id { client, clock: read.clock };
+            if let Some((end, before)) = before
+                && end == id
+                && runs::halves_meet(before.content, read.content)
+            {
+                self.runs.divided.insert(id);
+            }
+            before = Some((Id { client, clock: read.end }, read));
+        })
     }
 
     /// Adds what was logged, as it was logged: what was taken once is not refused later. Nothing is added if it cannot
@@ -54,6 +75,7 @@ impl History {
                 if read.clock > known || read.end <= known {
                     return;
                 }
+                divided_by(client, &read, |id| self.runs.divide(id.client, id.clock));
                 self.runs.append(client, &read, known);
                 self.state_vector.advance(client, read.end);
                 if matches!(read.content, Content::Deleted | Content::Garbage) {
@@ -62,6 +84,8 @@ impl History {
             }
             Part::Range(client, range) => {
                 for gap in self.deleted.gaps(client, range.clone()) {
+                    self.runs.divide(client, gap.start);
+                    self.runs.divide(client, gap.end);
                     self.runs.delete(client, gap);
                 }
                 self.deleted.insert(client, range);
@@ -74,11 +98,30 @@ impl History {
     /// another place, under clocks that are known. Text of which either side only knows that it is deleted is the
     /// same. Replicas would keep what they had first, and differ.
     ///
-    /// Yjs has a replacement character where a surrogate pair was divided, so both are the same in what brings nothing
-    /// new. Work is bounded by the size of the update and the number of runs that it overlaps.
+    /// Yjs has two replacement characters where a surrogate pair was divided, so both are the same where the log or the
+    /// update itself divides it, and in what brings nothing new. Work is bounded by the size of the update and the
+    /// number of runs that it overlaps.
     pub fn compare(&self, ahead: &Ahead, update: &[u8]) -> Result<Novelty, GateError> {
-        let mut novelty = Novelty::default();
         let mut comparison = Comparison { lenient: !self.checks_places(), ..Comparison::default() };
+        let mut novelty = self.compare_with(ahead, update, &mut comparison)?;
+        if comparison.inexact && novelty.is_new {
+            let (divides, deletes) = divided_in(update)?;
+            comparison = Comparison { divides, deletes, inexact: false, ..comparison };
+            novelty = self.compare_with(ahead, update, &mut comparison)?;
+            if comparison.inexact {
+                return Err(GateError::Reuse);
+            }
+        }
+        Ok(Novelty { runs: comparison.runs, ..novelty })
+    }
+
+    fn compare_with(
+        &self,
+        ahead: &Ahead,
+        update: &[u8],
+        comparison: &mut Comparison,
+    ) -> Result<Novelty, GateError> {
+        let mut novelty = Novelty::default();
         let mut outcome = Ok(());
         read::walk(update, |part| match part {
             Part::Struct(client, read) if read.content != Content::Skip && outcome.is_ok() => {
@@ -88,11 +131,11 @@ impl History {
                 novelty.new_garbage |= read.content == Content::Garbage && read.end > known;
                 if read.clock < logged {
                     let part = read.clock..read.end.min(logged);
-                    outcome = self.runs.compare(client, &read, part, &mut comparison);
+                    outcome = self.runs.compare(client, &read, part, comparison);
                 }
                 if read.clock < known && read.end > logged && outcome.is_ok() {
                     let part = read.clock.max(logged)..read.end.min(known);
-                    outcome = ahead.runs.compare(client, &read, part, &mut comparison);
+                    outcome = ahead.runs.compare(client, &read, part, comparison);
                 }
                 let goes_on = read.clock < known && read.end > known;
                 if goes_on && runs::divides_a_pair(&read, known) {
@@ -102,11 +145,7 @@ impl History {
             Part::Range(client, range) => novelty.is_new |= !self.deleted.contains_range(client, range),
             _ => {}
         })?;
-        novelty.runs = comparison.runs;
-        match outcome {
-            Ok(()) if comparison.inexact && novelty.is_new => Err(GateError::Reuse),
-            outcome => outcome.map(|()| novelty),
-        }
+        outcome.map(|()| novelty)
     }
 
     /// The state vector to ask a client with, so that its answer has the end of what is known of these clients too, and
@@ -121,17 +160,19 @@ impl History {
     }
 
     /// Admits an update if everything that it builds on is logged, on its way, or in the update itself
-    /// ([`GateError::Missing`] if not), and if its text fits between its neighbours ([`GateError::Place`]). What is
-    /// admitted has its place until [`Self::settle`], or until something is logged.
+    /// ([`GateError::Missing`] if not), if its text fits between its neighbours ([`GateError::Place`]), and if it brings
+    /// text of no more than [`limits::UPDATE_CLIENTS`] clients. What is admitted has its place until [`Self::settle`],
+    /// or until something is logged.
     pub fn admit(&mut self, ahead: &Ahead, update: &[u8]) -> Result<Advance, GateError> {
         let known = causality::Known { logged: &self.state_vector, ahead };
         let Some(order) = &mut self.order.0 else {
-            return causality::settle(known, update, |_, _, _| Ok(()));
+            return causality::settle(known, update, |_, _, _| Ok(())).and_then(bounded);
         };
         let mark = order.begin(update.len());
-        let admitted = causality::settle(known, update, |client, read, from| {
+        let placed = causality::settle(known, update, |client, read, from| {
             order.put(piece(client, read, from)).map_err(GateError::from)
         });
+        let admitted = placed.and_then(bounded);
         if admitted.is_err() {
             order.undo_to(mark);
         }
@@ -181,6 +222,40 @@ impl History {
             self.order.0 = None;
         }
     }
+}
+
+/// What an update brings costs the log something for each client.
+fn bounded(advance: Advance) -> Result<Advance, GateError> {
+    if advance.iter().count() > limits::UPDATE_CLIENTS { Err(GateError::Clients) } else { Ok(advance) }
+}
+
+/// In front of which characters a struct stands between others.
+fn divided_by(client: u64, read: &Struct<'_>, mut on: impl FnMut(Id)) {
+    let own = Id { client, clock: read.clock };
+    let behind = read.origin.map(|Id { client, clock }| Id { client, clock: clock + 1 });
+    // What goes on with the text of its author divides nothing.
+    if let Some(id) = behind.filter(|id| *id != own) {
+        on(id);
+    }
+    if let Some(id) = read.right_origin {
+        on(id);
+    }
+}
+
+/// In front of which characters something of an update stands or ends, and what it deletes.
+fn divided_in(update: &[u8]) -> Result<(BTreeSet<Id>, IdRanges), GateError> {
+    let (mut divided, mut deleted) = (BTreeSet::new(), IdRanges::default());
+    read::walk(update, |part| match part {
+        Part::Struct(client, read) => divided_by(client, &read, |id| {
+            divided.insert(id);
+        }),
+        Part::Range(client, range) => {
+            divided.extend([range.start, range.end].map(|clock| Id { client, clock }));
+            deleted.insert(client, range);
+        }
+        _ => {}
+    })?;
+    Ok((divided, deleted))
 }
 
 /// The part of a struct from a clock on.

@@ -63,8 +63,8 @@ pub enum GateError {
     /// Groups of structs whose clients do not descend: a merge of such updates loses text.
     #[error("the update has its clients' structs out of order")]
     Groups,
-    /// More clients than [`crate::limits::UPDATE_CLIENTS`].
-    #[error("the update has structs of too many clients")]
+    /// New text of more clients than [`crate::limits::UPDATE_CLIENTS`].
+    #[error("the update brings text of too many clients")]
     Clients,
     /// A Deleted struct that the update does not delete.
     #[error("the update has a deleted struct that its delete list does not cover")]

@@ -4,10 +4,14 @@
 //! forgotten, its place is not. Neighbouring runs are joined, so that what is kept depends on what the document has
 //! and not on how it came.
 
-use std::{borrow::Cow, collections::BTreeMap, ops::Range};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use super::{
-    GateError,
+    GateError, IdRanges,
     read::{Content, Id, Struct},
 };
 
@@ -16,9 +20,23 @@ const RUN_BYTES: usize = 512;
 /// What stands for half of a surrogate pair.
 const REPLACEMENT: u16 = 0xfffd;
 
-/// The runs of one file, by the id of their first character.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Runs(BTreeMap<Id, Run>);
+/// The runs of one file.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Runs {
+    /// By the id of their first character.
+    runs: BTreeMap<Id, Run>,
+    /// Surrogate pairs that were divided, by the id of their second half.
+    pub(super) divided: BTreeSet<Id>,
+}
+
+/// What was divided long ago and is deleted by now makes no difference.
+impl PartialEq for Runs {
+    fn eq(&self, other: &Self) -> bool {
+        self.runs == other.runs
+    }
+}
+
+impl Eq for Runs {}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Run {
@@ -38,13 +56,16 @@ enum Written {
 }
 
 /// What comparing an update with runs has found so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Comparison {
     /// How many runs were looked at.
     pub(super) runs: usize,
     /// Whether garbage may stand where text is known.
     pub(super) lenient: bool,
-    /// Half of a surrogate pair stood where the other side has a replacement character.
+    /// In front of which characters something of the update stands or ends, and what it deletes.
+    pub(super) divides: BTreeSet<Id>,
+    pub(super) deletes: IdRanges,
+    /// Half of a surrogate pair stood where the other side has a replacement character, though nothing divides it.
     pub(super) inexact: bool,
 }
 
@@ -85,7 +106,7 @@ impl Runs {
         while clock <= range.end {
             let Some((start, end)) = self.at_or_behind(client, clock) else { return };
             let id = Id { client, clock: start };
-            let Some(mut run) = self.0.remove(&id) else { return };
+            let Some(mut run) = self.runs.remove(&id) else { return };
             if start < range.end && matches!(run.text, Written::Text(_)) {
                 run.text = Written::Deleted;
             }
@@ -134,11 +155,15 @@ impl Runs {
                 match &run.text {
                     Written::Text(text) => {
                         let ours = units_from(text, run.end - id.clock, clock - id.clock);
-                        for (one, other) in theirs.zip(ours) {
-                            comparison.inexact |= one != other;
-                            if !is_same(one, other) {
-                                return Err(GateError::Reuse);
+                        for ((one, other), at) in theirs.zip(ours).zip(clock..) {
+                            if one == other {
+                                continue;
                             }
+                            let Some(offset) = second_half(one, other) else { return Err(GateError::Reuse) };
+                            let id = Id { client, clock: at + offset };
+                            comparison.inexact |= !self.divided.contains(&id)
+                                && !comparison.divides.contains(&id)
+                                && !comparison.deletes.contains_range(client, at..at + 1);
                         }
                     }
                     Written::Deleted | Written::Unknown => theirs.for_each(drop),
@@ -152,18 +177,35 @@ impl Runs {
     /// A clock at most so many units in front of this one, not inside a surrogate pair.
     pub(super) fn in_front(&self, client: u64, clock: u32, units: u32) -> u32 {
         let target = clock.saturating_sub(units);
-        let divides = self.covering(client, target).is_some_and(|(id, run)| match &run.text {
+        if self.is_inside_a_pair(client, target) { target + 1 } else { target }
+    }
+
+    /// Something stands, or ends, before this character. If that is inside a surrogate pair, replicas have two
+    /// replacement characters from then on.
+    pub(super) fn divide(&mut self, client: u64, clock: u32) {
+        if !self.is_inside_a_pair(client, clock) {
+            return;
+        }
+        let id = Id { client, clock };
+        self.divided.insert(id);
+        self.cut(client, clock);
+        if let Some(back) = self.runs.remove(&id) {
+            self.put(id, back);
+        }
+    }
+
+    fn is_inside_a_pair(&self, client: u64, clock: u32) -> bool {
+        self.covering(client, clock).is_some_and(|(id, run)| match &run.text {
             Written::Text(text) => {
-                let unit = units_from(text, run.end - id.clock, target - id.clock).next();
-                target > id.clock && unit.is_some_and(|unit| (0xdc00..0xe000).contains(&unit))
+                let unit = units_from(text, run.end - id.clock, clock - id.clock).next();
+                clock > id.clock && unit.is_some_and(is_second_half)
             }
             Written::Deleted | Written::Unknown => false,
-        });
-        if divides { target + 1 } else { target }
+        })
     }
 
     fn covering(&self, client: u64, clock: u32) -> Option<(Id, &Run)> {
-        let (id, run) = self.0.range(..=Id { client, clock }).next_back()?;
+        let (id, run) = self.runs.range(..=Id { client, clock }).next_back()?;
         (id.client == client && run.end > clock).then_some((*id, run))
     }
 
@@ -172,13 +214,13 @@ impl Runs {
         if let Some((id, run)) = self.covering(client, clock) {
             return Some((id.clock, run.end));
         }
-        let (id, run) = self.0.range(Id { client, clock }..).next()?;
+        let (id, run) = self.runs.range(Id { client, clock }..).next()?;
         (id.client == client).then_some((id.clock, run.end))
     }
 
     /// Puts a run where there is none, and joins it with the one in front of it if the two are one.
     fn put(&mut self, id: Id, run: Run) {
-        if let Some((_, before)) = self.0.range_mut(..id).next_back().filter(|(other, before)| {
+        if let Some((_, before)) = self.runs.range_mut(..id).next_back().filter(|(other, before)| {
             let follows = other.client == id.client && before.end == id.clock;
             let behind_it = Some(Id { client: id.client, clock: before.end.saturating_sub(1) });
             follows && run.origin == behind_it && run.right_origin == before.right_origin
@@ -197,12 +239,12 @@ impl Runs {
                 _ => {}
             }
         }
-        self.0.insert(id, run);
+        self.runs.insert(id, run);
     }
 
     /// Makes a run of text begin at a clock, if one stands across it.
     fn cut(&mut self, client: u64, clock: u32) {
-        let Some((id, run)) = self.0.range_mut(..Id { client, clock }).next_back() else { return };
+        let Some((id, run)) = self.runs.range_mut(..Id { client, clock }).next_back() else { return };
         if id.client != client || run.end <= clock {
             return;
         }
@@ -212,7 +254,7 @@ impl Runs {
         let end = std::mem::replace(&mut run.end, clock);
         let origin = clock.checked_sub(1).map(|clock| Id { client, clock });
         let back = Run { end, origin, right_origin: run.right_origin, text: Written::Text(back) };
-        self.0.insert(Id { client, clock }, back);
+        self.runs.insert(Id { client, clock }, back);
     }
 }
 
@@ -220,12 +262,32 @@ impl Runs {
 pub(super) fn divides_a_pair(read: &Struct<'_>, clock: u32) -> bool {
     let Content::Text(text) = read.content else { return false };
     let mut units = units_from(text, read.end - read.clock, clock - read.clock);
-    units.next().is_some_and(|unit| (0xdc00..0xe000).contains(&unit))
+    units.next().is_some_and(is_second_half)
 }
 
-fn is_same(one: u16, other: u16) -> bool {
-    let stands_for = |one, other| one == REPLACEMENT && (0xd800..0xe000).contains(&other);
-    one == other || stands_for(one, other) || stands_for(other, one)
+/// Whether what meets here may be the two halves of a pair: two replacement characters, or one and deleted text.
+pub(super) fn halves_meet(front: Content<'_>, back: Content<'_>) -> bool {
+    let is_half = |content, ends: fn(&str) -> bool| matches!(content, Content::Text(text) if ends(text));
+    let front_half = is_half(front, |text| text.ends_with('\u{fffd}'));
+    let back_half = is_half(back, |text| text.starts_with('\u{fffd}'));
+    (front_half || front == Content::Deleted)
+        && (back_half || back == Content::Deleted)
+        && (front_half || back_half)
+}
+
+/// Where the pair would be divided, if one of two units is half of a pair and the other stands for half of one: in
+/// front of this unit, or of the next one.
+fn second_half(one: u16, other: u16) -> Option<u32> {
+    match (one, other) {
+        (REPLACEMENT, half @ 0xd800..0xe000) | (half @ 0xd800..0xe000, REPLACEMENT) => {
+            Some(u32::from(!is_second_half(half)))
+        }
+        _ => None,
+    }
+}
+
+fn is_second_half(unit: u16) -> bool {
+    (0xdc00..0xe000).contains(&unit)
 }
 
 /// The units of a text of so many from an offset on.

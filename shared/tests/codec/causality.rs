@@ -1,7 +1,10 @@
 //! Causality: what builds on something waits for it, what is there is not waited for.
 
 use bytes::Bytes;
-use shared::update::{Advance, Ahead, GateError, History};
+use shared::{
+    limits,
+    update::{Advance, Ahead, GateError, History},
+};
 
 use super::support::{Piece, update};
 
@@ -188,4 +191,21 @@ fn what_does_not_pass_leaves_no_trace() {
     cut.push(0);
     assert_eq!(known.absorb(&cut), Err(GateError::Trailing));
     assert_eq!(known, history());
+}
+
+#[test]
+fn an_update_brings_text_of_only_so_many_clients() {
+    let most = limits::UPDATE_CLIENTS as u64;
+    let of = |clients: std::ops::Range<u64>| {
+        let groups = clients.rev().map(|client| (client, 0, vec![text("x")]));
+        update(&groups.collect::<Vec<_>>(), &[])
+    };
+    let mut history = History::default();
+    let nothing = Ahead::default();
+    assert_eq!(history.admit(&nothing, &of(0..most + 1)), Err(GateError::Clients));
+    assert_eq!(history.runs_placed(), 0);
+    assert!(history.admit(&nothing, &of(0..most)).is_ok());
+    history.absorb(&of(0..most)).unwrap();
+    // However many are known.
+    assert_eq!(history.admit(&nothing, &of(0..most + 1)).map(clocks), Ok(vec![(most, 1)]));
 }

@@ -161,17 +161,6 @@ fn structs_come_in_descending_order_of_their_clients() {
 }
 
 #[test]
-fn an_update_has_only_so_many_clients() {
-    let groups = |count| {
-        let clients = (0..count).rev().map(|client| (client, 0, vec![text("x")]));
-        check(&update(&clients.collect::<Vec<_>>(), &[]))
-    };
-    let most = shared::limits::UPDATE_CLIENTS as u64;
-    assert!(groups(most).is_ok());
-    assert_eq!(groups(most + 1), Err(GateError::Clients));
-}
-
-#[test]
 fn a_deleted_struct_is_among_the_deletions() {
     let deleted = |ranges: &[(u64, Vec<(u64, u64)>)]| {
         check(&update(&[(7, 2, vec![Piece::Deleted(3, Some((7, 1)), None)])], ranges)).err()

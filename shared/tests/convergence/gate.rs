@@ -15,24 +15,44 @@ pub(crate) enum Verdict {
 pub(crate) struct Gate {
     pub(crate) history: History,
     ahead: Ahead,
+    in_flight: Vec<Vec<u8>>,
 }
 
 impl Gate {
     /// Judges an incremental update, and logs what passes.
     pub(crate) fn take(&mut self, update: &[u8]) -> Verdict {
-        self.judge(update, true)
+        let verdict = self.judge(update, true);
+        self.answer();
+        verdict
     }
 
     /// The same for the answer to a Step1.
     pub(crate) fn take_step2(&mut self, update: &[u8]) -> Verdict {
-        self.judge(update, false)
+        let verdict = self.judge(update, false);
+        self.answer();
+        verdict
     }
 
-    fn judge(&mut self, update: &[u8], incremental: bool) -> Verdict {
+    /// Judges an update; what passes is in flight until [`Self::answer`].
+    pub(crate) fn judge(&mut self, update: &[u8], incremental: bool) -> Verdict {
         match self.try_take(update, incremental) {
             Ok(verdict) => verdict,
             Err(error) => Verdict::Refused(error),
         }
+    }
+
+    /// The append of what is in flight is answered.
+    pub(crate) fn answer(&mut self) {
+        self.ahead.clear();
+        self.history.settle();
+        for update in self.in_flight.drain(..) {
+            self.history.absorb(&update).expect("what passed can be read");
+        }
+    }
+
+    /// Up to where a client's text is logged or in flight.
+    pub(crate) fn clock(&self, client: u64) -> u32 {
+        self.history.state_vector.get(client).max(self.ahead.get(client))
     }
 
     fn try_take(&mut self, update: &[u8], incremental: bool) -> Result<Verdict, GateError> {
@@ -49,10 +69,7 @@ impl Gate {
         }
         let advance = self.history.admit(&self.ahead, update)?;
         self.ahead.apply(&advance, update)?;
-        // The append is answered.
-        self.ahead.clear();
-        self.history.settle();
-        self.history.absorb(update)?;
+        self.in_flight.push(update.to_vec());
         Ok(Verdict::Logged)
     }
 }

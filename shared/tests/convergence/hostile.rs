@@ -41,8 +41,11 @@ impl History {
             _ => self.merged(),
         };
         let Some(update) = update else { return };
-        let verdict =
-            if self.chance.percent(70) { self.gate.take(&update) } else { self.gate.take_step2(&update) };
+        let incremental = self.chance.percent(70);
+        let verdict = self.gate.judge(&update, incremental);
+        if self.chance.percent(60) {
+            self.gate.answer();
+        }
         if verdict == Verdict::Logged {
             self.logged.push(update.clone());
         }
@@ -50,7 +53,7 @@ impl History {
     }
 
     fn clock(&self, client: u64) -> u32 {
-        self.gate.history.state_vector.get(client)
+        self.gate.clock(client)
     }
 
     /// Some character that is there.

@@ -1,11 +1,14 @@
 //! The kinds of updates that were found to make replicas differ, or text that was acknowledged disappear.
 
-use shared::update::GateError::{self, Garbage, Groups, Place, Reuse, Uncovered};
+use shared::update::{
+    GateError::{self, Garbage, Groups, Place, Reuse, Uncovered},
+    History,
+};
 
 use crate::{
     gate::{Gate, Verdict},
     node::unhex,
-    replicas::text_of,
+    replicas::{apply, document, state, text_of},
 };
 
 const ABC: &str = "01010700040107636f6e74656e740361626300";
@@ -117,6 +120,39 @@ fn half_of_a_pair_and_the_pair_are_not_the_same_text() {
     // Where a pair was divided, replicas have two replacement characters; they bring nothing new.
     let only_pair = "01010700040107636f6e74656e740561f09f988000";
     assert_eq!(last(&[only_pair, halves]), Verdict::Duplicate);
+}
+
+#[test]
+fn a_pair_that_is_divided_is_the_same_as_its_halves() {
+    let pair = "01010700040107636f6e74656e740561f09f988000";
+    let x_between = "01010800c407010702015800";
+    let second_half_deleted = "000107010201";
+    let pair_and_more = "01010700040107636f6e74656e740761f09f9880626300";
+    let halves_and_more = "020700040107636f6e74656e740461efbfbd84070104efbfbd62";
+    let halves = format!("01{halves_and_more}00");
+    // Who has been away since before it was divided, and who has it in halves.
+    for divides in [x_between, second_half_deleted] {
+        assert_eq!(last(&[pair, divides, pair_and_more]), Verdict::Logged);
+    }
+    assert_eq!(last(&[pair, x_between, &halves]), Verdict::Logged);
+    assert_eq!(text_of(&[pair, x_between, &halves].map(unhex)), "a\u{fffd}X\u{fffd}b");
+    assert_eq!(text_of(&[pair, x_between, pair_and_more].map(unhex)), "a\u{fffd}X\u{fffd}bc");
+    // What divides it comes with the halves.
+    let with_x = format!("02010800c4070107020158{halves_and_more}00");
+    assert_eq!(last(&[pair, &with_x]), Verdict::Logged);
+    // Nothing divides it.
+    assert_eq!(refusal(&[pair, &halves]), Reuse);
+    // What was typed as two replacement characters was never a pair, whatever stands between.
+    let typed = "01010700040107636f6e74656e740761efbfbdefbfbd00";
+    assert_eq!(refusal(&[typed, x_between, pair_and_more]), Reuse);
+    // It is stored in halves.
+    for divides in [x_between, second_half_deleted] {
+        let doc = document(9);
+        [pair, divides].iter().for_each(|update| apply(&doc, &unhex(update)));
+        let mut gate = Gate::default();
+        gate.history = History::of(&state(&doc)).unwrap();
+        assert_eq!(gate.take(&unhex(pair_and_more)), Verdict::Logged);
+    }
 }
 
 #[test]

@@ -138,6 +138,13 @@ impl Room {
             Ok(log) => match LiveFile::read(&log) {
                 Ok(mut live) => {
                     live.past = self.needs_past(file).then(|| Past::read(&log));
+                    if !live.history.checks_places() {
+                        tracing::warn!(
+                            file.id = %file,
+                            "what is stored has text in impossible places; new text is not refused for its place"
+                        );
+                        self.counts.unchecked += 1;
+                    }
                     self.live.insert(file.clone(), live);
                     self.opens.unless_open(file);
                     self.keep_unstored_of(file, &log);
@@ -181,5 +188,48 @@ impl Room {
             self.tell(link, vec![OriginMessage::Closed { channel, code, reason: "file-broken".to_owned() }]);
         }
         self.names.remove(file);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use shared::{
+        id::{FileId, FilePath},
+        position::{Epoch, Position},
+    };
+
+    use crate::{
+        room::state::{Room, Settings},
+        room_store::{FileLog, empty_base},
+    };
+
+    #[test]
+    fn a_file_with_text_in_impossible_places_opens_and_is_counted() {
+        let settings = Settings {
+            origin: "o".to_owned(),
+            create_on_open: true,
+            shared: false,
+            owned: true,
+            confirm: false,
+            behind: 60_000,
+        };
+        let mut room = Room::new(settings);
+        let position = Position { epoch: Epoch(3), seq: 0, ts: 1 };
+        let path = |name| FilePath::parse(name).unwrap();
+        let files = [
+            ("whole.js", empty_base()),
+            // Garbage: text that was deleted with what it stood in, which a text never was.
+            ("odd.js", Bytes::from_static(&[1, 1, 9, 0, 0, 3, 0])),
+        ];
+        let ids = [1, 2].map(FileId::from_random);
+        let names = ids.iter().cloned().zip(files.iter().map(|(name, _)| path(name))).collect();
+        room.begin(position, names, 0, String::new());
+        for (id, (name, base)) in ids.iter().zip(files) {
+            let log = FileLog { position, path: path(name), base_ts: 1, base_seq: 0, base, updates: vec![] };
+            room.file_read(id, Ok(log), 0);
+            assert!(room.live.contains_key(id));
+        }
+        assert_eq!(room.counts().unchecked, 1);
     }
 }

@@ -68,12 +68,14 @@ impl LiveFile {
             seq: log.base_seq,
             past: None,
         };
-        let logged = log.updates.iter().map(|entry| (&entry.bytes, entry.seq));
-        let all = iter::once((&log.base, log.base_seq)).chain(logged);
-        document::apply(&file.doc, all.clone().map(|(bytes, _)| &**bytes))?;
-        for (bytes, seq) in all {
-            file.applied(bytes, seq)?;
-            file.note_recent(bytes);
+        let logged = log.updates.iter().map(|entry| &entry.bytes);
+        document::apply(&file.doc, iter::once(&log.base).chain(logged).map(|bytes| &**bytes))?;
+        file.history.absorb_state(&log.base)?;
+        file.size = log.base.len();
+        file.note_recent(&log.base);
+        for entry in &log.updates {
+            file.applied(&entry.bytes, entry.seq)?;
+            file.note_recent(&entry.bytes);
         }
         Ok(file)
     }

@@ -103,6 +103,8 @@ pub struct Counts {
     pub batches: u64,
     /// Times that published changes did not follow on what the room had.
     pub backfills: u64,
+    /// Files read whose text stands in impossible places, so that places are not checked in them.
+    pub unchecked: u64,
 }
 
 /// How a room behaves.

@@ -50,6 +50,24 @@ pub(super) async fn what_a_batch_extends_is_counted_within_it(store: Arc<dyn Roo
     assert!(matches!(late, Err(StoreError::Overtaken)));
 }
 
+pub(super) async fn one_update_may_extend_as_many_clients_as_the_gate_lets_through(
+    store: Arc<dyn RoomStore>,
+) {
+    let room = any_room();
+    let epoch = populate(&*store, &room, vec![base(1)]).await.epoch;
+    let of = |clients: std::ops::Range<u64>| {
+        let extensions = clients.map(|client| Extension { client, from: 0, to: 1 }).collect();
+        Entry { extensions, ..update(1, "text") }
+    };
+    let most = shared::limits::UPDATE_CLIENTS as u64;
+    store.append(&room, epoch, batch("o1", 1, vec![of(0..most)])).await.unwrap();
+    for client in [0, 999, 1000, most - 1] {
+        let late = store.append(&room, epoch, batch("o2", 1, vec![of(client..client + 1)])).await;
+        assert!(matches!(late, Err(StoreError::Overtaken)), "{client}: {late:?}");
+    }
+    store.append(&room, epoch, batch("o2", 1, vec![of(most..most + 1)])).await.unwrap();
+}
+
 pub(super) async fn a_room_that_is_populated_anew_counts_anew(store: Arc<dyn RoomStore>) {
     let room = any_room();
     let epoch = populate(&*store, &room, vec![base(1)]).await.epoch;

@@ -33,6 +33,7 @@ macro_rules! contract_of {
             a_batch_may_be_long
             text_of_a_client_that_somebody_else_has_logged_meanwhile_is_not_logged_twice
             what_a_batch_extends_is_counted_within_it
+            one_update_may_extend_as_many_clients_as_the_gate_lets_through
             a_room_that_is_populated_anew_counts_anew
             a_client_belongs_to_who_has_extended_it_until_the_room_is_populated_anew
             a_room_has_a_secret_for_as_long_as_it_is_populated

@@ -1,7 +1,7 @@
 //! Two documents with one Yjs client id: a tab that was duplicated with what it had stored, or malice. What is
 //! acknowledged is in the log, and whoever has something else is told.
 
-use shared::update::REUSE;
+use shared::{update::REUSE, wire::varint::Writer};
 
 use super::{World, client::Client};
 
@@ -184,35 +184,63 @@ fn a_laptop_that_changes_network_types_on_at_once_though_its_old_socket_is_half_
 
 #[test]
 fn what_somebody_else_types_under_ones_client_id_comes_behind_what_is_in_flight() {
-    let (mut world, first, _) = world();
-    let other = world.join_as(first, 0);
-    world.run();
-    // Theirs is first at the origin, and asked for again; the owner's is in flight.
-    world.clients[other].edit(0, Some("theirs "));
-    world.deliver_from(other);
-    world.clients[first].edit(0, Some("mine "));
-    world.run();
-    world.pass(1_000);
-    world.run();
-    assert_eq!(world.logged_text(FILE), "mine abc");
-    assert_eq!(world.clients[first].unsynced, 0);
-    assert_eq!(world.clients[other].closed, [REUSE]);
+    // At the owner's hub, and at one of another origin.
+    for hub in [0, 1] {
+        let (mut world, first, _) = world();
+        let other = world.join_as(first, hub);
+        world.run();
+        // Theirs is first at the origin, and asked for again; the owner's is in flight.
+        world.clients[other].edit(0, Some("theirs "));
+        world.deliver_from(other);
+        world.clients[first].edit(0, Some("mine "));
+        world.run();
+        world.pass(1_000);
+        world.run();
+        assert_eq!(world.logged_text(FILE), "mine abc", "hub {hub}");
+        assert_eq!(world.clients[first].unsynced, 0);
+        assert_eq!(world.clients[other].closed, [REUSE]);
+    }
 }
 
 #[test]
-fn the_owner_of_a_client_id_is_known_at_other_origins_too() {
-    let (mut world, first, _) = world();
-    let other = world.join_as(first, 1);
-    world.run();
-    world.clients[other].edit(0, Some("theirs "));
-    world.deliver_from(other);
-    world.clients[first].edit(0, Some("mine "));
-    world.run();
-    world.pass(1_000);
-    world.run();
-    assert_eq!(world.logged_text(FILE), "mine abc");
-    assert_eq!(world.clients[first].unsynced, 0);
-    assert_eq!(world.clients[other].closed, [REUSE]);
+fn deleted_text_that_somebody_else_brings_under_ones_client_id_is_deleted_for_all() {
+    for (length, hub) in [(1, 0), (1, 1), (5, 0), (5, 1), (9, 0), (9, 1)] {
+        let (mut world, first, others) = world();
+        let other = world.join_as(first, hub);
+        world.run();
+        world.disconnect(other);
+        let theirs = deleted_in_front(world.clients[first].id, 3, length);
+        world.clients[other].apply(&theirs);
+        // At the same moment.
+        world.clients[first].edit(0, Some("mine "));
+        world.connect(other);
+        world.run();
+        world.pass(1_000);
+        world.run();
+        let rest = "mine ".get(length as usize..).unwrap_or_default();
+        assert_eq!(world.logged_text(FILE), format!("{rest}abc"), "{length} at hub {hub}");
+        if world.clients[first].closed.is_empty() {
+            world.clients[first].edit(0, Some("next "));
+            world.run();
+            assert_eq!(world.clients[first].unsynced, 0);
+            assert_eq!(world.logged_text(FILE), format!("next {rest}abc"), "{length} at hub {hub}");
+        } else {
+            assert_eq!(world.clients[first].closed, [REUSE], "{length} at hub {hub}");
+            assert!(world.clients[first].unsynced > 0);
+        }
+        for client in others {
+            assert_eq!(world.clients[client].text(), world.logged_text(FILE));
+        }
+    }
+}
+
+/// Deleted text of a client in front of its first character.
+fn deleted_in_front(client: u64, clock: u64, length: u64) -> Vec<u8> {
+    let mut writer = Writer::default();
+    for number in [1, 1, client, clock, 0x41, client, 0, length, 1, client, 1, clock, length] {
+        writer.var(number);
+    }
+    writer.finish().to_vec()
 }
 
 #[test]

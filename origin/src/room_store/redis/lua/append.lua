@@ -32,20 +32,39 @@ for i = 6, #KEYS do
   if not redis.call('ZSCORE', KEYS[3], ARGV[i + 3]) then return redis.error_reply('NOFILE in the room') end
 end
 
+-- Calls a command with a list of arguments, so many of them at a time: Lua's stack is not endless.
+local function in_parts(arguments, command)
+  for first = 1, #arguments, 1000 do command(first, math.min(first + 999, #arguments)) end
+end
+
 -- Up to where the text of each client is logged, and the author to whom it belongs, by file and client.
-local clocks, owners, args, i = {}, {}, ARGV, #KEYS + 4
+local clocks, owners, fields, args, i = {}, {}, {}, ARGV, #KEYS + 4
 while i < #args do
   local log = tonumber(args[i])
   if log > 5 then
-    local file, author, extensions, at = args[log + 3], args[i + 2], args[i + 3], 1
-    while at < #extensions do
-      local client, from, to
+    local file, extensions = args[log + 3], args[i + 3]
+    for at = 1, #extensions, 16 do
       local field = 'k:' .. file .. string.sub(extensions, at, at + 7)
-      client, from, to, at = struct.unpack('>I8I4I4', extensions, at)
-      if not clocks[field] then
-        local known, owner = string.match(redis.call('HGET', KEYS[2], field) or '0 ', '^(%d+) (.*)$')
-        clocks[field], owners[field] = tonumber(known), owner
-      end
+      if not clocks[field] then clocks[field], fields[#fields + 1] = 0, field end
+    end
+  end
+  i = i + 4
+end
+in_parts(fields, function(first, last)
+  for n, known in ipairs(redis.call('HMGET', KEYS[2], unpack(fields, first, last))) do
+    local clock, owner = string.match(known or '0 ', '^(%d+) (.*)$')
+    local field = fields[first + n - 1]
+    clocks[field], owners[field] = tonumber(clock), owner
+  end
+end)
+i = #KEYS + 4
+while i < #args do
+  local log = tonumber(args[i])
+  if log > 5 then
+    local file, author, extensions = args[log + 3], args[i + 2], args[i + 3]
+    for at = 1, #extensions, 16 do
+      local client, from, to = struct.unpack('>I8I4I4', extensions, at)
+      local field = 'k:' .. file .. string.sub(extensions, at, at + 7)
       if clocks[field] > from then return redis.error_reply('OVERTAKEN by another') end
       if author ~= '' and owners[field] ~= '' and owners[field] ~= author then
         return redis.error_reply('OWNED ' .. file .. ' ' .. dec(client) .. ' ' .. owners[field])
@@ -143,7 +162,12 @@ for log, first in pairs(begun) do
   redis.call('ZADD', KEYS[4], 'NX', dec(first_ts + first), args[log + 3])
 end
 for hub, mark in pairs(marks) do redis.call('HSET', KEYS[2], 'e:' .. hub, dec(mark)) end
-for field, clock in pairs(clocks) do redis.call('HSET', KEYS[2], field, dec(clock) .. ' ' .. owners[field]) end
+local moved = {}
+for field, clock in pairs(clocks) do
+  moved[#moved + 1] = field
+  moved[#moved + 1] = dec(clock) .. ' ' .. owners[field]
+end
+in_parts(moved, function(first, last) redis.call('HSET', KEYS[2], unpack(moved, first, last)) end)
 if events then trim_events(KEYS[1], KEYS[5], tonumber(ARGV[5]), tonumber(m[6])) end
 local answer = table.concat(answers)
 if number > 0 then redis.call('HSET', KEYS[2], batch_of, answer) end
