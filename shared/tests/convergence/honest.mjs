@@ -1,5 +1,7 @@
 // Histories of honest clients, one line of JSON each: several versions of yjs, undo and redo, clients that are away for
-// long, second tabs that begin from a snapshot, updates that were merged or sent again.
+// long, second tabs that begin from a snapshot or from what y-indexeddb keeps, updates that were merged or sent again.
+import 'fake-indexeddb/auto'
+import { IndexeddbPersistence } from 'y-indexeddb'
 import * as Y13_6 from 'yjs'
 import * as Y13_5 from 'yjs-13.5'
 
@@ -22,11 +24,16 @@ const chance = (seed) => {
 const places = (text, anywhere = false) =>
   (anywhere ? text.split('') : [...text]).reduce((all, char) => [...all, all.at(-1) + char.length], [0])
 
-const history = (seed) => {
+// Whether a document has all structs of a state: what is new to it begins with their number.
+const has = (Y, doc, state) => Y.diffUpdate(state, Y.encodeStateVector(doc))[0] === 0
+
+const history = async (seed) => {
   const { below, pick, percent } = chance(seed)
   // Some editors know nothing of surrogate pairs. Versions of yjs do not agree on what becomes of a divided one.
   const careless = percent(20)
-  const versions = careless ? [Y13_6] : [Y13_6, Y13_6, Y13_5]
+  // Some browsers keep documents: reading them takes long, so there are few.
+  const keeps = percent(3)
+  const versions = careless || keeps ? [Y13_6] : [Y13_6, Y13_6, Y13_5]
   const server = new Y13_6.Doc()
   const sent = []
   const clients = []
@@ -36,14 +43,18 @@ const history = (seed) => {
     Y13_6.applyUpdate(server, update)
     for (const other of clients) if (other.online) other.Y.applyUpdate(other.doc, update, 'remote')
   }
-  const come = (Y, state) => {
+  const come = async (Y, state, stored = `${seed}-${clients.length}`) => {
     const doc = new Y.Doc()
     doc.clientID = 1 + below(2 ** 31)
-    const client = { Y, doc, text: doc.getText('content'), online: true, unsent: [] }
-    if (state) Y.applyUpdate(doc, state, 'stored')
+    const client = { Y, doc, stored, text: doc.getText('content'), online: true, unsent: [] }
+    if (keeps) {
+      client.persistence = new IndexeddbPersistence(stored, doc)
+      await client.persistence.whenSynced
+      if (state && !has(Y, doc, state)) throw new Error(`seed ${seed}: not kept`)
+    } else if (state) Y.applyUpdate(doc, state, 'stored')
     client.undo = new Y.UndoManager(client.text, { captureTimeout: 0 })
     doc.on('update', (update, origin) => {
-      if (origin === 'remote' || origin === 'stored') return
+      if (origin === 'remote' || origin === 'stored' || origin === client.persistence) return
       if (client.online) log(update, false)
       else client.unsent.push(update)
     })
@@ -66,7 +77,7 @@ const history = (seed) => {
     log(Y.encodeStateAsUpdate(doc, Y13_6.encodeStateVector(server)), true)
     client.unsent = []
   }
-  come(pick(versions))
+  await come(pick(versions))
   for (let step = 0, steps = 6 + below(24); step < steps; step++) {
     const client = pick(clients)
     const { Y, doc, text } = client
@@ -86,9 +97,9 @@ const history = (seed) => {
         if (text.length > 2 && !percent(50)) text.delete(0, places(text.toString())[1])
       })
     else if (what < 80) client.online ? (client.online = false) : meet(client)
-    else if (what < 84 && clients.length < 4) come(pick(versions))
+    else if (what < 84 && clients.length < 4) await come(pick(versions))
     // A second tab begins from what the first one has stored.
-    else if (what < 88 && clients.length < 5) come(Y, Y.encodeStateAsUpdate(doc))
+    else if (what < 88 && clients.length < 5) await come(Y, Y.encodeStateAsUpdate(doc), client.stored)
     // The same again: a provider that was told to synchronise.
     else if (what < 92 && client.online) log(Y.encodeStateAsUpdate(doc), true)
     else if (what < 96 && sent.length > 0) {
@@ -101,11 +112,12 @@ const history = (seed) => {
   for (const { text: own } of clients) {
     if (own.toString() !== text) throw new Error(`seed ${seed}: clients differ`)
   }
+  await Promise.all(clients.map(({ persistence }) => persistence?.clearData()))
   return { seed, sent, text }
 }
 
 for (let seed = first; seed < end; seed++) {
-  if (!process.stdout.write(`${JSON.stringify(history(seed))}\n`)) {
+  if (!process.stdout.write(`${JSON.stringify(await history(seed))}\n`)) {
     await new Promise((resolve) => process.stdout.once('drain', resolve))
   }
 }
