@@ -3,80 +3,15 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import * as two from '@hocuspocus/provider-2';
-import * as three from '@hocuspocus/provider-3';
-import { WebsocketProvider } from 'y-websocket-2';
-import * as Y from 'yjs';
-import { PATIENCE_MS, Page, Single, Socket, converged, othersOf, restText, startBoth, textOf, type } from './clients.mjs';
+import { PATIENCE_MS, converged, othersOf, restText, startBoth, textOf, type } from './clients.mjs';
 import { until } from './support.mjs';
+import { OPENING } from './versions.mjs';
 
 let both;
 before(async () => {
   both = await startBoth({ env: { FLUSH_DELAY_MS: '50', FLUSH_LIMIT: '1000' } });
 });
 after(() => both?.close());
-
-/** One file by a provider of version 2 or 3. The one of version 2 attaches itself. */
-class Old {
-  constructor(at, room, name, { HocuspocusProvider, HocuspocusProviderWebsocket }) {
-    this.socket = new HocuspocusProviderWebsocket({
-      url: `${at.replace(/^http/, 'ws')}/rooms/${room}`,
-      WebSocketPolyfill: Socket,
-    });
-    this.provider = new HocuspocusProvider({
-      websocketProvider: this.socket,
-      name,
-      document: new Y.Doc(),
-      token: 'any',
-      onAuthenticationFailed: ({ reason }) => (this.failure = reason),
-    });
-    this.provider.attach?.();
-    this.document = this.provider.document;
-    this.awareness = this.provider.awareness;
-  }
-
-  get unsyncedChanges() {
-    return this.provider.unsyncedChanges;
-  }
-
-  async opened() {
-    await until(() => this.provider.synced && !this.provider.hasUnsyncedChanges, PATIENCE_MS, 'a file');
-    assert.equal(this.failure, undefined);
-    return this;
-  }
-
-  close() {
-    this.provider.destroy();
-    this.socket.destroy();
-  }
-}
-
-/** One file by the newest provider. */
-class Newest {
-  constructor(page, provider) {
-    Object.assign(this, { page, provider, document: provider.document, awareness: provider.awareness });
-  }
-
-  get unsyncedChanges() {
-    return this.provider.unsyncedChanges;
-  }
-
-  close() {
-    this.page.close();
-  }
-}
-
-const OPENING = {
-  'provider 4.8': async (at, room) => {
-    const page = new Page(at, room);
-    const provider = await page.opened('a.txt');
-    return new Newest(page, provider);
-  },
-  'provider 3.4': (at, room) => new Old(at, room, 'a.txt', three).opened(),
-  'provider 2.15': (at, room) => new Old(at, room, 'a.txt', two).opened(),
-  'y-websocket 3.1': (at, room) => new Single(at, room, 'a.txt').opened(),
-  'y-websocket 2.1': (at, room) => new Single(at, room, 'a.txt', { Provider: WebsocketProvider }).opened(),
-};
 
 for (const place of ['edge', 'origin']) {
   describe(`clients of every version at the ${place}`, () => {

@@ -66,6 +66,10 @@ pub(super) struct Channel {
     pub(super) probing: bool,
     /// The awareness clients it speaks for, with their clocks.
     pub(super) clients: BTreeMap<u64, u64>,
+    /// Whether it was shown what others show, which providers before version 4 repeat.
+    pub(super) was_shown_others: bool,
+    /// Whether its client was asked for all that it knows, of others too, beside what every client is asked.
+    pub(super) was_asked_to_show: bool,
     /// The text that a channel of text frames has.
     pub(super) told: Told,
     /// What of its opening is still to come, which was paid with it.
@@ -99,6 +103,8 @@ impl Channel {
             asked: 0,
             probing: false,
             clients: BTreeMap::new(),
+            was_shown_others: false,
+            was_asked_to_show: false,
             told: Told::Nothing,
             paid: Paid::default(),
         }

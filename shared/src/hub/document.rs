@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Effect, Hub, audience::Audience, presence::Presence};
+use super::{Effect, Hub, audience::Audience, awareness::Awareness};
 use crate::{
     Millis,
     id::{ChannelId, FileId, SessionId},
@@ -16,7 +16,7 @@ pub(super) struct Document {
     pub(super) audience: Audience,
     /// Channels that get nothing yet: the diff that they wait for has all that comes before it.
     pub(super) waiting: BTreeSet<ChannelId>,
-    pub(super) presence: Presence,
+    pub(super) awareness: Awareness,
     /// The size of its state: as last told, plus what was taken since.
     pub(super) size: usize,
     /// Whether the origin has told it: of a file that it has not read yet it cannot.

@@ -18,6 +18,7 @@ mod receipts;
 mod clocks;
 mod document;
 mod audience;
+mod awareness;
 mod presence;
 mod liveness;
 mod outbox;
@@ -91,6 +92,8 @@ pub struct Hub {
     first_texts: FirstTexts,
     link: Link,
     keepalive_at: Millis,
+    /// When it lost its memory.
+    rebuilt_at: Option<Millis>,
     paces: BTreeMap<Payer, Pace>,
     effects: Vec<Effect>,
     link_out: Vec<HubMessage>,
@@ -166,6 +169,7 @@ impl Hub {
             first_texts: FirstTexts::new(now),
             link: Link::new(now),
             keepalive_at: now + limits::KEEPALIVE_MS,
+            rebuilt_at: None,
             paces: BTreeMap::new(),
             effects: Vec::new(),
             link_out: Vec::new(),

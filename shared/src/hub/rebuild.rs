@@ -46,6 +46,7 @@ impl Hub {
             hub.forget_channel(channel);
         }
         hub.restore_keepalive();
+        hub.rebuilt_at = (!hub.sessions.is_empty()).then_some(now);
         for message in hub.outbox.replay(now) {
             hub.say(message);
         }
@@ -104,6 +105,7 @@ impl Hub {
         channel.step1 = facts.unanswered.then(|| Bytes::from_static(yjs::EMPTY_STATE_VECTOR));
         channel.probing = facts.owed > 0 && !facts.unanswered && !row.file.is_room();
         channel.clients = facts.clients;
+        channel.was_shown_others = true;
         if channel.is_text() && !row.file.is_room() {
             channel.told = Told::Forgotten;
             self.channels.insert(id, channel);
@@ -116,7 +118,7 @@ impl Hub {
             document.audience.add((!channel.bare).then(|| channel.key.clone()), id);
         }
         for (client, clock) in &channel.clients {
-            document.presence.restore(*client, *clock, id);
+            document.awareness.restore(*client, *clock, id);
         }
         self.channels.insert(id, channel);
     }

@@ -47,7 +47,6 @@ pub(crate) struct Client {
     pub(crate) events: Vec<String>,
     /// Awareness as y-protocols keeps it: client -> (clock, state).
     pub(crate) awareness: BTreeMap<u64, (u64, Option<String>)>,
-    clock: u64,
     /// Updates that came before what they depend on.
     early: Vec<Bytes>,
 }
@@ -82,7 +81,6 @@ impl Client {
             closed: Vec::new(),
             events: Vec::new(),
             awareness: BTreeMap::new(),
-            clock: 0,
             early: Vec::new(),
         }
     }
@@ -99,8 +97,9 @@ impl Client {
             self.send(ClientMessage::Token { token: "token", version: self.version });
         }
         self.step1();
-        if self.clock > 0 {
-            self.renew();
+        // With the clock that it had.
+        if let Some((clock, Some(state))) = self.awareness.get(&self.id).cloned() {
+            self.send_entries(&[AwarenessEntry { client: self.id, clock, state: &state }]);
         }
     }
 
@@ -112,6 +111,9 @@ impl Client {
     pub(crate) fn disconnected(&mut self) {
         self.online = false;
         self.out.clear();
+        // It shows the others no more, but remembers their clocks.
+        let others = self.awareness.iter_mut().filter(|(client, _)| **client != self.id);
+        others.for_each(|(_, (_, state))| *state = None);
     }
 
     /// `forceSync()`, and the first step of every opening.
@@ -168,9 +170,14 @@ impl Client {
 
     /// Shows something (a cursor).
     pub(crate) fn show(&mut self, state: &str) {
-        self.clock += 1;
-        self.awareness.insert(self.id, (self.clock, Some(state.to_owned())));
-        self.send_awareness(state);
+        let clock = self.clock() + 1;
+        self.awareness.insert(self.id, (clock, Some(state.to_owned())));
+        self.send_entries(&[AwarenessEntry { client: self.id, clock, state }]);
+    }
+
+    /// The clock of what it shows.
+    pub(crate) fn clock(&self) -> u64 {
+        self.awareness.get(&self.id).map_or(0, |(clock, _)| *clock)
     }
 
     /// Shows something for another awareness client of the same document.
@@ -184,33 +191,21 @@ impl Client {
         self.sync(SyncMessage::Update(update));
     }
 
-    fn renew(&mut self) {
-        // A reconnected provider announces itself with the same clock; the renewal 15 s later counts.
-        self.clock += 1;
-        let state =
-            self.awareness.get(&self.id).and_then(|(_, state)| state.clone()).unwrap_or("{}".to_owned());
-        self.send_awareness(&state);
-    }
-
     /// The answer to a question about awareness: everything that it knows, of others too.
     fn show_all(&mut self) {
-        let known = self.awareness.iter().filter_map(|(client, (clock, state))| {
+        let known = self.awareness.clone();
+        let entries = known.iter().filter_map(|(client, (clock, state))| {
             Some(AwarenessEntry { client: *client, clock: *clock, state: state.as_deref()? })
         });
-        let update = yjs::write_awareness(&known.collect::<Vec<_>>());
-        self.push_awareness(&update);
+        self.send_entries(&entries.collect::<Vec<_>>());
     }
 
-    fn send_awareness(&mut self, state: &str) {
-        let update = yjs::write_awareness(&[AwarenessEntry { client: self.id, clock: self.clock, state }]);
-        self.push_awareness(&update);
-    }
-
-    fn push_awareness(&mut self, update: &[u8]) {
+    fn send_entries(&mut self, entries: &[AwarenessEntry<'_>]) {
+        let update = yjs::write_awareness(entries);
         let frame = if self.bare {
-            yjs::write_y(&YMessage::Awareness(update))
+            yjs::write_y(&YMessage::Awareness(&update))
         } else {
-            hocuspocus::write_client(&self.name, &ClientMessage::Awareness(update))
+            hocuspocus::write_client(&self.name, &ClientMessage::Awareness(&update))
         };
         self.out.push_back(frame);
     }
@@ -308,17 +303,29 @@ impl Client {
         self.doc.transact().encode_state_as_update_v1(&StateVector::default())
     }
 
+    /// What y-protocols does with an update. Providers before 4 and y-websocket send on whatever it has changed; from
+    /// version 4 on nothing that came from the server.
     fn on_awareness(&mut self, update: &[u8]) {
+        let mut changed = Vec::new();
         for entry in yjs::read_relayed_awareness(update).expect("awareness") {
-            let (clock, there) = match self.awareness.get(&entry.client) {
-                Some((clock, state)) => (*clock, state.is_some()),
-                None => (0, false),
-            };
+            let (clock, shown) = self.awareness.get(&entry.client).cloned().unwrap_or_default();
             let gone = entry.state == "null";
-            if (clock < entry.clock || (clock == entry.clock && gone && there)) && entry.client != self.id {
-                let state = (!gone).then(|| entry.state.to_owned());
-                self.awareness.insert(entry.client, (entry.clock, state));
+            if clock > entry.clock || (clock == entry.clock && !(gone && shown.is_some())) {
+                continue;
             }
+            // What it shows itself nobody takes away.
+            let stays = gone && entry.client == self.id && shown.is_some();
+            let clock = entry.clock + u64::from(stays);
+            let state = if stays { shown } else { (!gone).then(|| entry.state.to_owned()) };
+            self.awareness.insert(entry.client, (clock, state.clone()));
+            changed.push((entry.client, clock, state.unwrap_or("null".to_owned())));
+        }
+        if (self.bare || self.version.is_none()) && !changed.is_empty() {
+            let entries: Vec<AwarenessEntry<'_>> = changed
+                .iter()
+                .map(|(client, clock, state)| AwarenessEntry { client: *client, clock: *clock, state })
+                .collect();
+            self.send_entries(&entries);
         }
     }
 

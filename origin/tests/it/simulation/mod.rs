@@ -11,6 +11,7 @@ mod schedules;
 mod same_client;
 mod emptied;
 mod liveness;
+mod returning;
 mod seeded;
 mod sessions;
 mod text_client;

@@ -166,20 +166,25 @@ impl World {
 
     /// The socket ends, from the client's side or by the network.
     pub(crate) fn disconnect(&mut self, client: usize) {
-        if let Some((hub, session)) = self.places[client].take() {
-            self.hubs[hub].sockets.remove(&session);
-            self.hubs[hub].sessions.remove(&session);
-            self.hubs[hub].hub.disconnect(session, self.now);
-            self.clients[client].disconnected();
+        if let Some((hub, session)) = self.vanish(client) {
             self.inboxes[client].clear();
-            self.settle_hub(hub);
+            self.end_socket(hub, session);
         }
     }
 
-    /// The client is gone, and nobody tells its hub: its socket looks like a quiet one.
-    pub(crate) fn vanish(&mut self, client: usize) {
-        self.places[client] = None;
+    /// The client is gone, and nobody tells its hub: its socket looks like a quiet one. Returns that socket.
+    pub(crate) fn vanish(&mut self, client: usize) -> Option<(usize, SessionId)> {
+        let place = self.places[client].take()?;
         self.clients[client].disconnected();
+        Some(place)
+    }
+
+    /// A hub hears of the end of a socket.
+    pub(crate) fn end_socket(&mut self, hub: usize, session: SessionId) {
+        self.hubs[hub].sockets.remove(&session);
+        self.hubs[hub].sessions.remove(&session);
+        self.hubs[hub].hub.disconnect(session, self.now);
+        self.settle_hub(hub);
     }
 
     /// The hub gets the next frame of a client.
