@@ -120,9 +120,15 @@ impl Place {
         self.settle();
     }
 
-    pub(crate) fn lose_memory(&mut self) {
+    /// The hub's memory goes; its shell brings the sockets in the order in which they came, or the other way round.
+    pub(crate) fn lose_memory(&mut self, latest_first: bool) {
+        let mut sessions: Vec<(SessionId, Bytes)> =
+            self.sockets.iter().map(|(id, (_, facts))| (*id, facts.clone())).collect();
+        if latest_first {
+            sessions.reverse();
+        }
         let persisted = Persisted {
-            sessions: self.sockets.iter().map(|(id, (_, facts))| (*id, facts.clone())).collect(),
+            sessions,
             channels: self.channels.iter().map(|(id, row)| (*id, row.clone())).collect(),
             outbox: Vec::new(),
             link: Some(self.link.clone()),
