@@ -162,6 +162,7 @@ impl World {
                             path: path(0),
                             base_ts: 1,
                             base_seq: 0,
+                            stored_seq: 0,
                             base: empty_base(),
                             updates: Vec::new(),
                         };

@@ -23,6 +23,10 @@ pub const UPDATE_CLIENTS: usize = 10_000;
 pub const FILE_BYTES: usize = 8 << 20;
 /// How much further the origin goes than the hub, so that no update is refused after its fan-out.
 pub const FILE_SLACK_BYTES: usize = 1 << 20;
+/// How much may be logged or deleted of a file close to its limit until its size is measured again.
+pub const FILE_DOUBT_BYTES: usize = 256 << 10;
+/// Bytes of a file's log in the room store from which on it is compacted there while the archive does not take the file.
+pub const LOG_BYTES: usize = 2 << 20;
 /// Longest routing key of a frame.
 pub const KEY_BYTES: usize = 1024;
 /// Longest token. It is kept with the socket while a hub sleeps.

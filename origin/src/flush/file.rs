@@ -1,6 +1,6 @@
 //! One file of a flush: what the room has and what the archive has become one, and both are told.
 
-use std::{future::pending, panic::resume_unwind};
+use std::{future::pending, panic::resume_unwind, time::Duration};
 
 use bytes::Bytes;
 use serde_json::json;
@@ -12,15 +12,21 @@ use shared::{
 use tokio::{
     sync::Mutex,
     task::{JoinError, spawn_blocking},
+    time::{Instant, sleep},
 };
 
-use super::job::{FileError, FlushedFile};
+use super::{
+    compact::checked_state,
+    job::{FileError, FlushedFile},
+};
 use crate::{
     archive::{Archive, Eol, FileWrite, Making, Saved, StoredFile},
-    project::text::{Merged, TextError, text_of},
+    project::text::{Merged, TextError},
     room_store::{Batch, Entry, FileLog, FlushAck, RoomStore, Source, StoreError},
 };
 
+/// The longest pause after a call with a whole file in it.
+const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 /// How often a file is read and merged again because somebody else wrote it meanwhile.
 pub(super) const TRIES: usize = 5;
 /// The name under which a flush appends what only the archive had.
@@ -146,6 +152,17 @@ impl Flush<'_> {
     }
 }
 
+/// A call with a whole file in it, and then as long a pause: a store that others ask too does one after the other, and
+/// whoever types is not to wait for more than one of these.
+pub(super) async fn in_turn<T>(store: &dyn RoomStore, call: impl Future<Output = T>) -> T {
+    let begun = Instant::now();
+    let answer = call.await;
+    if store.is_shared() {
+        sleep(begun.elapsed().min(LONGEST_PAUSE)).await;
+    }
+    answer
+}
+
 /// What is to be done with a file, worked out without waiting for anything.
 struct Plan {
     /// What the archive has and the room lacks.
@@ -167,9 +184,13 @@ async fn planned(
     log: FileLog,
     stored: Option<StoredFile>,
 ) -> Result<(FileLog, Option<StoredFile>, Plan), TextError> {
-    let planning = spawn_blocking(move || plan(&log, stored.as_ref()).map(|plan| (log, stored, plan)));
-    match planning.await.map_err(JoinError::try_into_panic) {
-        Ok(planned) => planned,
+    merging(move || plan(&log, stored.as_ref()).map(|plan| (log, stored, plan))).await
+}
+
+/// Work on a thread for what takes long.
+pub(super) async fn merging<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match spawn_blocking(work).await.map_err(JoinError::try_into_panic) {
+        Ok(done) => done,
         Err(Ok(panic)) => resume_unwind(panic),
         // The threads end, and who waits here with them.
         Err(Err(_)) => pending().await,
@@ -198,11 +219,7 @@ fn plan(log: &FileLog, stored: Option<&StoredFile>) -> Result<Plan, TextError> {
         }
     };
     let same = same && stored.is_some_and(|stored| stored.path == log.path);
-    let (text, state) = (ours.text(), ours.state()?);
-    // Whoever reads the state must find this text in it.
-    if text_of(&state)? != text {
-        return Err(TextError::Differs);
-    }
+    let (text, state) = checked_state(&ours)?;
     Ok(Plan { lacked, state, text: (!same).then_some(text) })
 }
 
@@ -210,7 +227,7 @@ fn history_of(log: &FileLog) -> Result<History, TextError> {
     let mut history = History::default();
     history
         .absorb_state(&log.base)
-        .and_then(|()| log.updates.iter().try_for_each(|entry| history.absorb(&entry.bytes)))
+        .and_then(|()| log.updates.iter().try_for_each(|entry| history.absorb(&entry.bytes).map(drop)))
         .map_err(TextError::Contradicts)?;
     Ok(history)
 }

@@ -4,23 +4,18 @@
 //! dies anywhere leaves its files dirty, and the next one finds what was written and says so again. A file that
 //! cannot be flushed is parked with its reason; the others go on.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
-    time::Duration,
-};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use futures_util::{StreamExt, stream};
 use shared::{
     id::{FileId, FilePath, RoomId},
     position::Epoch,
 };
-use tokio::{
-    sync::Mutex,
-    time::{Instant, sleep},
-};
+use tokio::sync::Mutex;
 
 use super::{
-    file::{Flush, Stored, TRIES},
+    compact::compact_long,
+    file::{Flush, Stored, TRIES, in_turn},
     parking::Parking,
 };
 use crate::{
@@ -31,8 +26,6 @@ use crate::{
 
 /// Files of one room that are written at the same time.
 const FILES_AT_ONCE: usize = 8;
-/// The longest pause after a call with a whole file in it.
-const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 
 /// What a flush did.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -162,14 +155,18 @@ pub async fn flush_room(
         }
     }
     // After what is dirty and before what is read: what the room holds of a deleted shard stays out of a new one.
-    let making = match archive.making(room).await? {
-        Some(making) => making,
-        None if dirty.files.is_empty() => return Ok(FlushReport { clean: true, ..report }),
-        None => return Err(FlushError::NoShard),
+    let making = match archive.making(room).await {
+        Ok(Some(making)) => making,
+        Ok(None) if dirty.files.is_empty() => return Ok(FlushReport { clean: true, ..report }),
+        nowhere => {
+            compact_long(store, parking, room, dirty.epoch, &due, now_us).await;
+            return Err(nowhere.err().map_or(FlushError::NoShard, FlushError::Archive));
+        }
     };
     let flush = Flush { store, archive, room, epoch: dirty.epoch, making, now_us, merging: Mutex::default() };
-    let failed = flush.files(due, parking, &mut report).await;
+    let (failed, not_taken) = flush.files(due, parking, &mut report).await;
     let settled = flush.settle(&mut report).await;
+    compact_long(store, parking, room, dirty.epoch, &not_taken, now_us).await;
     match (failed, settled) {
         (None, Ok(())) => Ok(report),
         (None, Err(cause)) => Err(FlushError::Unsettled { report: Box::new(report), cause }),
@@ -179,15 +176,19 @@ pub async fn flush_room(
 }
 
 impl Flush<'_> {
-    /// Flushes these files; the answer is the first that failed and is to be tried again soon.
+    /// Flushes these files. The answer is the first that failed and is to be tried again soon, and all those that the
+    /// archive has not taken.
     async fn files(
         &self,
         files: Vec<FileId>,
         parking: &Parking,
         report: &mut FlushReport,
-    ) -> Option<(FileId, FileError)> {
-        let mut failed = None;
+    ) -> (Option<(FileId, FileError)>, Vec<FileId>) {
+        let (mut failed, mut not_taken) = (None, Vec::new());
         let mut fail = |id: FileId, error: FileError, report: &mut FlushReport| {
+            if matches!(error, FileError::Archive(_) | FileError::NoShard | FileError::Contended) {
+                not_taken.push(id.clone());
+            }
             if matches!(error, FileError::Store(StoreError::Cold)) {
                 // Another flush has stored it, and the room is gone.
             } else if error.parks() {
@@ -204,7 +205,7 @@ impl Flush<'_> {
             if away.load(Relaxed) {
                 return (Err(StoreError::Failed("it did not answer for another file".to_owned())), id);
             }
-            let log = self.in_turn(self.store.read(self.room, &id)).await;
+            let log = in_turn(self.store, self.store.read(self.room, &id)).await;
             if matches!(log, Err(StoreError::Failed(_))) {
                 // Or it was this one file.
                 away.store(self.store.dirty(self.room).await.is_err(), Relaxed);
@@ -230,7 +231,7 @@ impl Flush<'_> {
                 continue;
             }
             for stored in told {
-                match self.in_turn(self.acknowledged(stored)).await {
+                match in_turn(self.store, self.acknowledged(stored)).await {
                     Ok(Stored { file, bytes, .. }) => {
                         parking.release(self.room, &file.id);
                         report.bytes += bytes.unwrap_or(0);
@@ -240,18 +241,7 @@ impl Flush<'_> {
                 }
             }
         }
-        failed
-    }
-
-    /// A call with a whole file in it, and then as long a pause: a store that others ask too does one after the other,
-    /// and whoever types is not to wait for more than one of these.
-    async fn in_turn<T>(&self, call: impl Future<Output = T>) -> T {
-        let begun = Instant::now();
-        let answer = call.await;
-        if self.store.is_shared() {
-            sleep(begun.elapsed().min(LONGEST_PAUSE)).await;
-        }
-        answer
+        (failed, not_taken)
     }
 
     /// After the files: moves the shard's `last_sync_timestamp`, also to where a flush that died did not come to.

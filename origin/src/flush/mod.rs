@@ -7,6 +7,7 @@
 pub mod settings;
 pub mod job;
 mod file;
+mod compact;
 pub mod parking;
 pub mod flusher;
 pub mod attempt;

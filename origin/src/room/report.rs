@@ -90,7 +90,7 @@ pub(super) async fn of_room(
         let log = store.read(room, &id).await?;
         files.push(FileReport {
             logged: last_seq(&log),
-            stored: log.base_seq,
+            stored: log.stored_seq,
             dirty: dirty.contains(&id),
             path,
             id,

@@ -76,6 +76,9 @@ pub struct FileLog {
     pub base_ts: u64,
     /// The seq of the last update in the base.
     pub base_seq: u64,
+    /// The seq up to which the archive has the file, as far as the room store was told: that of the base, unless the
+    /// log was compacted since. Of a file that was claimed and never flushed, that of its creation.
+    pub stored_seq: u64,
     /// The base, a Yjs v1 update.
     pub base: Bytes,
     /// What was logged since, in order.

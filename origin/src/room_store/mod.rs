@@ -101,6 +101,10 @@ pub trait RoomStore: Send + Sync + 'static {
     /// error changes nothing.
     async fn ack(&self, room: &RoomId, epoch: Epoch, ack: FlushAck) -> Result<(), StoreError>;
 
+    /// As [`Self::ack`], without the archive having the merged state: the file stays dirty since its first unflushed
+    /// change, and [`FileLog::stored_seq`] stays what it was.
+    async fn compact(&self, room: &RoomId, epoch: Epoch, merged: FlushAck) -> Result<(), StoreError>;
+
     /// Says who is in the room at `origin`, in place of what it said before. That is shown while its lease lasts;
     /// [`StoreError::Cold`] if it has none, or the room is not populated.
     async fn list(&self, room: &RoomId, origin: &str, members: Vec<ListedMember>) -> Result<(), StoreError>;
@@ -221,7 +225,7 @@ pub struct ListedMember {
     pub region: String,
 }
 
-/// What a flush tells the room store after the archive has a file.
+/// A merged state that takes the place of a base and of the updates in it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FlushAck {
     /// The file.

@@ -38,6 +38,8 @@ pub struct SetAside {
 pub struct Survey {
     /// About how many bytes the logs take in the room store.
     pub log_bytes: u64,
+    /// Those of each file that was asked for, in the same order.
+    pub file_bytes: Vec<u64>,
     /// Whether a deletion of the shard was begun, and its seal has ended without the room being erased.
     pub deletion_left: bool,
     /// How its flushes ended.

@@ -228,12 +228,46 @@ async fn a_file_of_a_newer_version_is_refused() {
     assert!(refused.contains("has format 2"), "{refused}");
 }
 
+#[tokio::test]
+async fn a_file_of_before_logs_were_compacted_is_read_and_what_is_left_of_another_base_says_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let file_path = dir.path().join("rooms.db");
+    let store = EmbeddedStore::open(&file_path).unwrap();
+    let room = any_room();
+    let epoch = populate(&store, &room, vec![base(1)]).await.epoch;
+    store.append(&room, epoch, batch("o1", 1, vec![update(1, "a"), update(1, "b")])).await.unwrap();
+    let read = store.read(&room, &file(1)).await.unwrap();
+    let [first, _] = &read.updates[..] else { panic!("{read:?}") };
+    let ack = FlushAck {
+        file: file(1),
+        read_base_ts: read.base_ts,
+        merged_ts: first.ts,
+        merged_seq: first.seq,
+        state: Bytes::from_static(b"a"),
+    };
+    store.ack(&room, epoch, ack).await.unwrap();
+    let before = everything(&store, &room).await;
+    drop(store);
+    let older = rusqlite::Connection::open(&file_path).unwrap();
+    older.execute_batch("DROP TABLE compacted").unwrap();
+    let store = EmbeddedStore::open(&file_path).unwrap();
+    assert_eq!(everything(&store, &room).await, before);
+    drop(store);
+    let left = "INSERT INTO compacted SELECT room, file, ts - 1, 0 FROM bases";
+    older.execute_batch(left).unwrap();
+    drop(older);
+    let store = EmbeddedStore::open(&file_path).unwrap();
+    assert_eq!(everything(&store, &room).await, before);
+    assert_eq!(store.read(&room, &file(1)).await.unwrap().stored_seq, first.seq);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Append(Vec<u8>),
     Events(u64),
     Claim(u8),
     Ack(u8, usize),
+    Compact(u8, usize),
     Repopulate,
 }
 
@@ -243,6 +277,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (1u64..400).prop_map(Step::Events),
         1 => (3u8..9).prop_map(Step::Claim),
         3 => (1u8..9, 0usize..6).prop_map(|(file, of_log)| Step::Ack(file, of_log)),
+        3 => (1u8..9, 0usize..6).prop_map(|(file, of_log)| Step::Compact(file, of_log)),
         1 => Just(Step::Repopulate),
     ]
 }
@@ -250,6 +285,7 @@ fn step() -> impl Strategy<Value = Step> {
 async fn take(step: Step, store: &EmbeddedStore, room: &RoomId) {
     let position = store.read(room, &FileId::room()).await.unwrap().position;
     let epoch = position.epoch;
+    let is_compaction = matches!(step, Step::Compact(..));
     match step {
         Step::Append(files) => {
             let entries = files.into_iter().map(|n| update(n, "x")).collect();
@@ -261,7 +297,7 @@ async fn take(step: Step, store: &EmbeddedStore, room: &RoomId) {
             store.append(room, epoch, batch("o1", 0, entries)).await.unwrap();
         }
         Step::Claim(n) => drop(store.claim(room, epoch, &path(&format!("{n}.js")), &file(n)).await.unwrap()),
-        Step::Ack(n, of_log) => {
+        Step::Ack(n, of_log) | Step::Compact(n, of_log) => {
             let Ok(read) = store.read(room, &file(n)).await else { return };
             let last =
                 read.updates.get(of_log).map_or((read.base_ts, read.base_seq), |one| (one.ts, one.seq));
@@ -272,7 +308,11 @@ async fn take(step: Step, store: &EmbeddedStore, room: &RoomId) {
                 merged_seq: last.1,
                 state: Bytes::from(vec![n; of_log]),
             };
-            store.ack(room, epoch, ack).await.unwrap();
+            if is_compaction {
+                store.compact(room, epoch, ack).await.unwrap();
+            } else {
+                store.ack(room, epoch, ack).await.unwrap();
+            }
         }
         Step::Repopulate => {
             store.erase(room).await.unwrap();

@@ -1,6 +1,7 @@
 //! Flushing a room: what reaches the archive, what stays dirty, and what the crash of any part leaves.
 
 mod bench;
+mod compacted;
 mod differs;
 mod parked;
 mod partly;

@@ -6,6 +6,7 @@ pub(crate) mod setup;
 mod stores;
 mod history;
 mod batches;
+mod compaction;
 mod clocks;
 mod roll;
 mod loading;
@@ -26,6 +27,7 @@ use shared::{
 
 use self::batches::*;
 use self::clocks::*;
+use self::compaction::*;
 use self::history::*;
 use self::known::*;
 use self::loading::*;

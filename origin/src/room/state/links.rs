@@ -107,6 +107,7 @@ impl Room {
         }
         for file in self.opens.take_left() {
             if !self.opens.is_open(&file) {
+                self.condense_before_leaving(&file);
                 self.live.remove(&file);
             } else if !self.opens.has_text(&file)
                 && let Some(live) = self.live.get_mut(&file)

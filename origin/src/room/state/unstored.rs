@@ -72,7 +72,7 @@ impl Unstored {
         }
     }
 
-    /// A file has this base, which the archive has too, unless the file was created with it.
+    /// The archive has a file up to this seq, unless the file was created with it.
     fn based(&mut self, file: &FileId, seq: u64) {
         if self.files.get(file).is_some_and(|kept| kept.created != Some(seq)) {
             self.stored(file, seq);
@@ -149,9 +149,14 @@ impl Room {
         }
     }
 
-    /// A file was read: its base is what the archive has.
+    /// A file was read. What the archive lacks of it is in the log, and if that was compacted, in the base too.
     pub(super) fn keep_unstored_of(&mut self, file: &FileId, log: &FileLog) {
-        self.unstored.based(file, log.base_seq);
+        self.unstored.based(file, log.stored_seq);
+        let compacted = log.stored_seq < log.base_seq && !self.storing.has(file, log.base_seq);
+        if compacted && self.settings.shared && !self.retired {
+            self.unstored.condense(file, log.base_seq, &log.base);
+            self.bound_unstored();
+        }
         for entry in &log.updates {
             self.keep_unstored(entry);
         }
@@ -169,18 +174,30 @@ impl Room {
         while self.unstored.bytes > limits::UNSTORED_BYTES {
             let largest = self.unstored.files.iter().max_by_key(|(_, kept)| kept.bytes);
             let Some((file, bytes)) = largest.map(|(file, kept)| (file.clone(), kept.bytes)) else { return };
-            let state = self.live.get(&file).map(|live| (live.seq, live.diff(NOTHING)));
-            match state.filter(|(_, state)| state.len() < bytes / 2) {
-                Some((seq, state)) => self.unstored.condense(&file, seq, &state),
-                None => {
-                    tracing::warn!(
-                        file.id = %file, bytes,
-                        "too much is not stored yet to be kept here as well; only the room store has it"
-                    );
-                    self.unstored.forget(&file);
-                }
+            if !self.condense_unstored(&file, bytes) {
+                tracing::warn!(
+                    file.id = %file, bytes,
+                    "too much is not stored yet to be kept here as well; only the room store has it"
+                );
+                self.unstored.forget(&file);
             }
         }
+    }
+
+    /// A file leaves memory: many updates become its state while that is there.
+    pub(super) fn condense_before_leaving(&mut self, file: &FileId) {
+        let bytes = self.unstored.files.get(file).map_or(0, |kept| kept.bytes);
+        if bytes > limits::LOG_BYTES {
+            self.condense_unstored(file, bytes);
+        }
+    }
+
+    /// Keeps the state in the place of updates of so many bytes, if it is in memory and much smaller.
+    fn condense_unstored(&mut self, file: &FileId, bytes: usize) -> bool {
+        let state = self.live.get(file).map(|live| (live.seq, live.diff(NOTHING)));
+        let Some((seq, state)) = state.filter(|(_, state)| state.len() < bytes / 2) else { return false };
+        self.unstored.condense(file, seq, &state);
+        true
     }
 }
 
@@ -218,8 +235,15 @@ mod tests {
         let path = |n: u8| FilePath::parse(&format!("{n}.js")).unwrap();
         let position = Position { epoch: EPOCH, seq: 0, ts: 1 };
         room.begin(position, vec![(file(1), path(1)), (file(2), path(2))], 0, String::new());
-        let log =
-            FileLog { position, path: path(1), base_ts: 1, base_seq: 0, base: empty_base(), updates: vec![] };
+        let log = FileLog {
+            position,
+            path: path(1),
+            base_ts: 1,
+            base_seq: 0,
+            stored_seq: 0,
+            base: empty_base(),
+            updates: vec![],
+        };
         room.file_read(&file(1), Ok(log), 0);
         room
     }
@@ -265,5 +289,55 @@ mod tests {
         assert_eq!(unstored.files[&file(1)].updates.keys().copied().collect::<Vec<_>>(), [3]);
         unstored.stored(&file(1), 3);
         assert!(unstored.is_empty() && unstored.bytes == 0);
+    }
+
+    fn kept(room: &Room, n: u8) -> Vec<(u64, Bytes)> {
+        let kept = room.unstored.files.get(&file(n)).map(|kept| &kept.updates);
+        kept.into_iter().flatten().map(|(seq, bytes)| (*seq, bytes.clone())).collect()
+    }
+
+    #[test]
+    fn a_base_that_the_archive_lacks_is_kept_until_it_is_stored() {
+        let mut room = room();
+        for client in 10..14 {
+            logs(&mut room, 1, state_of("x", client));
+        }
+        let (position, base) = (room.position(), state_of("compacted", 7));
+        let path = FilePath::parse("2.js").unwrap();
+        let read = |stored_seq| {
+            let (base, path) = (base.clone(), path.clone());
+            FileLog { position, path, base_ts: 3, base_seq: 3, stored_seq, base, updates: vec![] }
+        };
+        room.file_read(&file(2), Ok(read(3)), 0);
+        assert_eq!(kept(&room, 2), [], "it is stored");
+        room.file_read(&file(2), Ok(read(1)), 0);
+        room.file_read(&file(2), Ok(read(1)), 0);
+        assert_eq!(kept(&room, 2), [(3, base.clone())], "twice is once");
+        let stored = |seq: u64| {
+            let stored = serde_json::json!({ "id": file(2), "path": "2.js", "seq": seq, "at": 1 });
+            let note = serde_json::json!({ "type": "stored", "epoch": EPOCH, "files": [stored] });
+            Published::Note(note.to_string().into())
+        };
+        room.published(stored(2), 0);
+        assert_eq!(kept(&room, 2).len(), 1, "not all of it");
+        room.published(stored(3), 0);
+        assert_eq!(kept(&room, 2), []);
+        room.file_read(&file(2), Ok(read(1)), 0);
+        assert_eq!(kept(&room, 2), [], "it was read before it was stored");
+    }
+
+    #[test]
+    fn many_updates_of_a_file_that_leaves_memory_become_its_state() {
+        let mut room = room();
+        let large = state_of(&"x".repeat(1 << 20), 7);
+        for _ in 0..2 {
+            logs(&mut room, 1, large.clone());
+        }
+        room.condense_before_leaving(&file(1));
+        let [(seq, state)] = &kept(&room, 1)[..] else { panic!("not condensed") };
+        assert_eq!((*seq, state.len()), (2, large.len()));
+        logs(&mut room, 1, state_of("small", 8));
+        room.condense_before_leaving(&file(1));
+        assert_eq!(kept(&room, 1).len(), 2, "so little is left as it is");
     }
 }

@@ -5,7 +5,7 @@ use shared::{
     position::Position,
 };
 
-use super::open::Clocks;
+use super::open::{Clocks, Unstored};
 use crate::room_store::{Base, FlushAck, LogEntry, Logged};
 
 /// What must be on disk before a decision is answered.
@@ -22,8 +22,8 @@ pub(super) enum Change {
         answered: Option<Answered>,
         clocks: Clocks,
     },
-    /// A file's base was replaced and its log trimmed.
-    Based(FlushAck),
+    /// A file's base was replaced and its log trimmed; what the archive lacks of the new base, if anything.
+    Based { ack: FlushAck, unstored: Option<Unstored> },
     /// The deletion of the open room's shard was begun, or taken back.
     Sealed(bool),
     /// The room was depopulated.

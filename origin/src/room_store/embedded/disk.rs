@@ -11,7 +11,7 @@ use shared::{
 
 use super::{
     change::Change,
-    open::{BEGUN, File, Open, is_numbered},
+    open::{BEGUN, File, Open, Unstored, is_numbered},
     room::Room,
 };
 use crate::room_store::{FlushAck, LogEntry, Source, StoreError, empty_base};
@@ -120,16 +120,19 @@ impl Disk {
 
     fn read_files(&self, room: &str, open: &mut Open) -> Result<(), Failure> {
         let mut select = self.connection.prepare_cached(
-            "SELECT n.file, n.path, n.created_ts, b.ts, b.seq, b.state
-             FROM names n JOIN bases b USING (room, file) WHERE room = ?1",
+            "SELECT n.file, n.path, n.created_ts, b.ts, b.seq, b.state, coalesce(c.stored_seq, b.seq)
+             FROM names n JOIN bases b USING (room, file)
+             LEFT JOIN compacted c ON c.room = b.room AND c.file = b.file AND c.base_ts = b.ts
+             WHERE n.room = ?1",
         )?;
         let mut rows = select.query([room])?;
         while let Some(row) = rows.next()? {
             let file = File {
                 path: FilePath::parse(&row.get::<_, String>(1)?)?,
-                created_ts: row.get(2)?,
+                dirty_ts: row.get(2)?,
                 base_ts: row.get(3)?,
                 base_seq: row.get(4)?,
+                stored_seq: row.get(6)?,
                 base: Bytes::from(row.get::<_, Vec<u8>>(5)?),
                 updates: Vec::new(),
             };
@@ -200,7 +203,7 @@ fn write_change(to: &Transaction<'_>, room: &str, change: &Change) -> Result<(),
             entries.iter().try_for_each(|entry| write_entry(to, room, entry))?;
             if entries.iter().any(|entry| entry.file.is_room()) { trim_events(to, room) } else { Ok(()) }
         }
-        Change::Based(ack) => rebase(to, room, ack),
+        Change::Based { ack, unstored } => rebase(to, room, ack, *unstored),
         Change::Sealed(true) => write_mark(to, room, BEGUN, 1),
         Change::Sealed(false) => {
             to.prepare_cached("DELETE FROM marks WHERE room = ?1 AND hub = ?2")?
@@ -216,13 +219,13 @@ fn write_name(
     room: &str,
     file: &FileId,
     path: &FilePath,
-    created_ts: Option<u64>,
+    dirty_ts: Option<u64>,
 ) -> Result<(), rusqlite::Error> {
     to.prepare_cached("INSERT INTO names VALUES (?1, ?2, ?3, ?4)")?.execute(params![
         room,
         file.as_str(),
         path.as_str(),
-        created_ts
+        dirty_ts
     ])?;
     Ok(())
 }
@@ -286,11 +289,27 @@ fn trim_events(to: &Transaction<'_>, room: &str) -> Result<(), rusqlite::Error> 
     trim(to, room, shared::limits::ROOM_DOCUMENT, trimmed)
 }
 
-fn rebase(to: &Transaction<'_>, room: &str, ack: &FlushAck) -> Result<(), rusqlite::Error> {
+fn rebase(
+    to: &Transaction<'_>,
+    room: &str,
+    ack: &FlushAck,
+    unstored: Option<Unstored>,
+) -> Result<(), rusqlite::Error> {
     let file = ack.file.as_str();
     write_base(to, room, &ack.file, ack.merged_ts, ack.merged_seq, &ack.state)?;
-    to.prepare_cached("UPDATE names SET created_ts = NULL WHERE room = ?1 AND file = ?2")?
-        .execute(params![room, file])?;
+    to.prepare_cached("UPDATE names SET created_ts = ?3 WHERE room = ?1 AND file = ?2")?.execute(params![
+        room,
+        file,
+        unstored.map(|unstored| unstored.since)
+    ])?;
+    match unstored {
+        Some(Unstored { stored_seq, .. }) => to
+            .prepare_cached("INSERT OR REPLACE INTO compacted VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![room, file, ack.merged_ts, stored_seq])?,
+        None => to
+            .prepare_cached("DELETE FROM compacted WHERE room = ?1 AND file = ?2")?
+            .execute(params![room, file])?,
+    };
     let trimmed = to
         .prepare_cached("SELECT max(seq) FROM log WHERE room = ?1 AND file = ?2 AND ts <= ?3")?
         .query_row(params![room, file, ack.merged_ts], |row| row.get(0))?;
@@ -307,7 +326,7 @@ fn trim(to: &Transaction<'_>, room: &str, file: &str, up_to: Option<u64>) -> Res
 }
 
 fn delete_room(to: &Transaction<'_>, room: &str) -> Result<(), rusqlite::Error> {
-    for table in ["rooms", "names", "bases", "log", "marks"] {
+    for table in ["rooms", "names", "bases", "compacted", "log", "marks"] {
         to.prepare_cached(&format!("DELETE FROM {table} WHERE room = ?1"))?.execute([room])?;
     }
     Ok(())

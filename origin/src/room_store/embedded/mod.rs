@@ -175,6 +175,10 @@ impl RoomStore for EmbeddedStore {
         self.decide(room, move |room, _| room.ack(epoch, ack)).await
     }
 
+    async fn compact(&self, room: &RoomId, epoch: Epoch, merged: FlushAck) -> Result<(), StoreError> {
+        self.decide(room, move |room, _| room.compact(epoch, merged)).await
+    }
+
     async fn list(&self, room: &RoomId, origin: &str, members: Vec<ListedMember>) -> Result<(), StoreError> {
         let origin = origin.to_owned();
         self.decide(room, move |room, now| Ok((Change::None, room.list(now, &origin, members)?))).await

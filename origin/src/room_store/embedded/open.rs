@@ -41,17 +41,34 @@ pub(super) struct Open {
 /// A file of a populated room.
 pub(super) struct File {
     pub(super) path: FilePath,
-    pub(super) created_ts: Option<u64>,
+    /// The timestamp of its first unflushed change, if that is not in `updates`: it was claimed, or compacted since.
+    pub(super) dirty_ts: Option<u64>,
     pub(super) base_ts: u64,
     pub(super) base_seq: u64,
+    /// The seq up to which the archive has it.
+    pub(super) stored_seq: u64,
     pub(super) base: Bytes,
     pub(super) updates: Vec<LogEntry>,
+}
+
+/// What the archive lacks of a file whose log was compacted.
+#[derive(Clone, Copy)]
+pub(super) struct Unstored {
+    /// The timestamp of the first unflushed change.
+    pub(super) since: u64,
+    /// The seq up to which the archive has the file.
+    pub(super) stored_seq: u64,
 }
 
 impl File {
     /// The timestamp of its first unflushed change.
     pub(super) fn dirty_since(&self) -> Option<u64> {
-        self.created_ts.or(self.updates.first().map(|first| first.ts))
+        self.dirty_ts.or(self.updates.first().map(|first| first.ts))
+    }
+
+    /// What the archive lacks of it.
+    pub(super) fn unstored(&self) -> Option<Unstored> {
+        self.dirty_since().map(|since| Unstored { since, stored_seq: self.stored_seq })
     }
 }
 
@@ -62,9 +79,10 @@ impl Open {
         for base in bases {
             let file = File {
                 path: base.path,
-                created_ts: None,
+                dirty_ts: None,
                 base_ts: position.ts,
                 base_seq: 0,
+                stored_seq: 0,
                 base: base.state,
                 updates: Vec::new(),
             };
@@ -148,13 +166,14 @@ impl Open {
     }
 
     /// Replaces a base and trims what is in it.
-    pub(super) fn rebase(&mut self, ack: FlushAck) {
+    pub(super) fn rebase(&mut self, ack: FlushAck, unstored: Option<Unstored>) {
         let Some(file) = self.files.get_mut(&ack.file) else { return };
         let kept = file.updates.partition_point(|entry| entry.ts <= ack.merged_ts);
         if let Some(last) = file.updates.drain(..kept).next_back() {
             self.trimmed_seq = self.trimmed_seq.max(last.seq);
         }
-        file.created_ts = None;
+        file.dirty_ts = unstored.map(|unstored| unstored.since);
+        file.stored_seq = unstored.map_or(ack.merged_seq, |unstored| unstored.stored_seq);
         file.base_ts = ack.merged_ts;
         file.base_seq = ack.merged_seq;
         file.base = ack.state;
@@ -166,9 +185,10 @@ impl File {
     pub(super) fn created(path: FilePath, position: Position) -> Self {
         Self {
             path,
-            created_ts: Some(position.ts),
+            dirty_ts: Some(position.ts),
             base_ts: position.ts,
             base_seq: position.seq,
+            stored_seq: position.seq,
             base: empty_base(),
             updates: Vec::new(),
         }

@@ -108,9 +108,11 @@ impl Room {
     pub(super) fn survey(&mut self, now: Now, files: &[FileId]) -> Result<Survey, StoreError> {
         self.expire(now);
         let open = self.populated()?;
-        let updates = files.iter().filter_map(|file| open.files.get(file)).flat_map(|file| &file.updates);
+        let of_file = |file| open.files.get(file).map_or(0, |file: &File| bytes_of(&file.updates));
+        let file_bytes: Vec<u64> = files.iter().map(of_file).collect();
         Ok(Survey {
-            log_bytes: updates.chain(&open.events).map(|entry| entry.bytes.len() as u64).sum(),
+            log_bytes: file_bytes.iter().sum::<u64>() + bytes_of(&open.events),
+            file_bytes,
             deletion_left: open.marks.contains_key(BEGUN) && self.sealed_until == 0,
             outcome: open.outcome.clone(),
         })
@@ -201,11 +203,19 @@ impl Room {
     }
 
     pub(super) fn ack(&self, epoch: Epoch, ack: FlushAck) -> Decision<()> {
-        let file = self.in_epoch(epoch)?.files.get(&ack.file).ok_or(StoreError::NoFile)?;
-        if file.base_ts != ack.read_base_ts {
-            return Err(StoreError::Conflict);
-        }
-        Ok((Change::Based(ack), ()))
+        self.merged_of(epoch, &ack)?;
+        Ok((Change::Based { ack, unstored: None }, ()))
+    }
+
+    pub(super) fn compact(&self, epoch: Epoch, merged: FlushAck) -> Decision<()> {
+        let unstored = self.merged_of(epoch, &merged)?.unstored();
+        Ok((Change::Based { ack: merged, unstored }, ()))
+    }
+
+    /// The file of a merged state, if that began with its base.
+    fn merged_of(&self, epoch: Epoch, merged: &FlushAck) -> Result<&File, StoreError> {
+        let file = self.in_epoch(epoch)?.files.get(&merged.file).ok_or(StoreError::NoFile)?;
+        if file.base_ts == merged.read_base_ts { Ok(file) } else { Err(StoreError::Conflict) }
     }
 
     pub(super) fn list(
@@ -261,6 +271,7 @@ impl Room {
                 path: no_path()?,
                 base_ts: 0,
                 base_seq: 0,
+                stored_seq: 0,
                 base: empty_base(),
                 updates: open.events.iter().cloned().collect(),
             });
@@ -271,6 +282,7 @@ impl Room {
             path: file.path.clone(),
             base_ts: file.base_ts,
             base_seq: file.base_seq,
+            stored_seq: file.stored_seq,
             base: file.base.clone(),
             updates: file.updates.clone(),
         })
@@ -328,8 +340,8 @@ impl Room {
                 }
                 (!entries.is_empty()).then_some(Published::Changes(position.epoch, entries))
             }
-            Change::Based(ack) => {
-                self.open.as_mut()?.rebase(ack);
+            Change::Based { ack, unstored } => {
+                self.open.as_mut()?.rebase(ack, unstored);
                 None
             }
             Change::Sealed(sealed) => {
@@ -367,6 +379,10 @@ impl Room {
         let open = self.populated()?;
         if open.position.epoch == epoch { Ok(open) } else { Err(StoreError::Epoch(open.position.epoch)) }
     }
+}
+
+fn bytes_of<'a>(entries: impl IntoIterator<Item = &'a LogEntry>) -> u64 {
+    entries.into_iter().map(|entry| entry.bytes.len() as u64).sum()
 }
 
 fn micros(duration: Duration) -> u64 {

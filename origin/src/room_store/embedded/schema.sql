@@ -13,7 +13,8 @@ CREATE TABLE IF NOT EXISTS rooms (
     trimmed_seq INTEGER NOT NULL
 );
 
--- created_ts: when an unflushed new file was claimed, NULL once it was flushed.
+-- created_ts: when a file became dirty, if no row of the log says so: it was claimed, or its log was compacted.
+-- NULL once it was flushed.
 CREATE TABLE IF NOT EXISTS names (
     room TEXT NOT NULL,
     file TEXT NOT NULL,
@@ -28,6 +29,15 @@ CREATE TABLE IF NOT EXISTS bases (
     ts INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     state BLOB NOT NULL,
+    PRIMARY KEY (room, file)
+);
+
+-- A base that the archive lacks: up to where it has the file. A row that is not of the base's ts says nothing.
+CREATE TABLE IF NOT EXISTS compacted (
+    room TEXT NOT NULL,
+    file TEXT NOT NULL,
+    base_ts INTEGER NOT NULL,
+    stored_seq INTEGER NOT NULL,
     PRIMARY KEY (room, file)
 );
 

@@ -13,6 +13,7 @@ mod record;
 mod reply;
 mod lane;
 mod populate;
+mod rebase;
 mod listing;
 mod survey;
 mod sweep;
@@ -197,13 +198,13 @@ impl RoomStore for RedisStore {
         let mut reply = Reply::new(self.bulk.run(&call).await?)?;
         let position = reply.position()?;
         let path = FilePath::parse(&reply.take::<String>()?).map_err(damaged)?;
-        let (base_ts, base_seq) = (reply.take()?, reply.take()?);
+        let (base_ts, base_seq, stored_seq) = (reply.take()?, reply.take()?, reply.take()?);
         let base = Bytes::from(reply.take::<Vec<u8>>()?);
         let base = if file.is_room() { empty_base() } else { base };
         let mut updates = reply.entries(file)?;
         // Of a batch that was merged in part, all is still there.
         updates.retain(|update| update.ts > base_ts);
-        Ok(FileLog { position, path, base_ts, base_seq, base, updates })
+        Ok(FileLog { position, path, base_ts, base_seq, stored_seq, base, updates })
     }
 
     async fn backfill(&self, room: &RoomId, from: Position) -> Result<Backfill, StoreError> {
@@ -295,12 +296,11 @@ impl RoomStore for RedisStore {
     }
 
     async fn ack(&self, room: &RoomId, epoch: Epoch, ack: FlushAck) -> Result<(), StoreError> {
-        let keys = Keys::new(room);
-        let call = script::ACK.call().key(keys.meta()).key(keys.log(&ack.file)).key(keys.base(&ack.file));
-        let call = call.key(keys.files()).key(keys.dirty()).number(epoch.0).text(ack.file.as_str());
-        let call =
-            call.number(ack.read_base_ts).number(ack.merged_ts).number(ack.merged_seq).bytes(ack.state);
-        self.bulk.run(&call).await.map(drop)
+        self.rebase(room, epoch, ack, true).await
+    }
+
+    async fn compact(&self, room: &RoomId, epoch: Epoch, merged: FlushAck) -> Result<(), StoreError> {
+        self.rebase(room, epoch, merged, false).await
     }
 
     async fn list(&self, room: &RoomId, origin: &str, members: Vec<ListedMember>) -> Result<(), StoreError> {

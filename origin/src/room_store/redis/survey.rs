@@ -34,14 +34,17 @@ impl RedisStore {
         let call = script::SURVEY.call().key(keys.meta()).key(keys.seal()).key(keys.log(&FileId::room()));
         let call = call.keys(files.iter().map(|file| keys.log(file)));
         let mut reply = Reply::new(self.bulk.run(&call).await?)?;
-        let (log_bytes, deletion_left) = (reply.take()?, reply.take::<u8>()? == 1);
+        // The first of them is the log of the events.
+        let (mut file_bytes, deletion_left) = (reply.take::<Vec<u64>>()?, reply.take::<u8>()? == 1);
+        let log_bytes = file_bytes.iter().sum();
+        file_bytes.drain(..1.min(file_bytes.len()));
         let flushed_at = match reply.take::<String>()?.as_str() {
             "" => None,
             at => Some(at.parse().map_err(damaged)?),
         };
         let failed = decode::<FailedFlush>(&reply.take::<String>()?)?;
         let parked = decode::<Vec<SetAside>>(&reply.take::<String>()?)?;
-        Ok(Survey { log_bytes, deletion_left, outcome: Outcome { flushed_at, failed, parked } })
+        Ok(Survey { log_bytes, file_bytes, deletion_left, outcome: Outcome { flushed_at, failed, parked } })
     }
 }
 

@@ -145,6 +145,10 @@ impl RoomStore for Mortal<dyn RoomStore> {
         self.line.call(self.inner.ack(room, epoch, ack)).await
     }
 
+    async fn compact(&self, room: &RoomId, epoch: Epoch, merged: FlushAck) -> Result<(), StoreError> {
+        self.line.call(self.inner.compact(room, epoch, merged)).await
+    }
+
     async fn list(&self, room: &RoomId, origin: &str, members: Vec<ListedMember>) -> Result<(), StoreError> {
         self.line.call(self.inner.list(room, origin, members)).await
     }

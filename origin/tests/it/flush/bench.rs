@@ -51,6 +51,8 @@ pub(super) struct Rigged {
     pub(super) waiting: AtomicUsize,
     /// `last_sync_timestamp` cannot be moved.
     pub(super) unsettled: AtomicBool,
+    /// Nothing is answered.
+    pub(super) away: AtomicBool,
     /// How often the whole tree was read.
     pub(super) trees: AtomicUsize,
 }
@@ -59,6 +61,10 @@ pub(super) struct Rigged {
 impl Between for Rigged {
     fn tree_is_read(&self) {
         self.trees.fetch_add(1, Relaxed);
+    }
+
+    fn is_away(&self) -> bool {
+        self.away.load(Relaxed)
     }
 
     async fn save_file(

@@ -79,6 +79,8 @@ enum End {
     Late,
     /// It dies when the archive has the file.
     Dies,
+    /// The archive does not take the file; the log is compacted.
+    Compacts,
 }
 
 #[derive(Clone, Debug)]
@@ -97,7 +99,7 @@ fn act() -> impl Strategy<Value = Act> {
         (1..5_u8).prop_map(What::Update),
         (0..2_u8, 1..9_u64).prop_map(|(h, n)| What::Event(h, n))
     ];
-    let end = prop_oneof![6 => Just(End::Well), 1 => Just(End::Late), 1 => Just(End::Dies)];
+    let end = prop_oneof![6 => Just(End::Well), 1 => Just(End::Late), 1 => Just(End::Dies), 3 => Just(End::Compacts)];
     prop_oneof![
         3 => (0..3_u8).prop_map(Act::Join),
         1 => (0..3_u8).prop_map(Act::Shrink),

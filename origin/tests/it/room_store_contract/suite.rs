@@ -39,6 +39,10 @@ macro_rules! contract_of {
             a_room_has_a_secret_for_as_long_as_it_is_populated
             an_ack_keeps_what_was_logged_meanwhile
             an_ack_that_comes_too_late_changes_nothing
+            a_compacted_file_stays_dirty_until_it_is_flushed
+            a_flush_and_a_compaction_of_one_base_never_both_count
+            a_claimed_file_that_is_compacted_waits_for_the_archive_since_its_creation
+            a_compaction_makes_a_log_small_and_forgets_no_clock
             the_last_to_leave_removes_a_clean_room_only
             every_populated_room_is_listed
             a_lease_that_has_run_out_holds_nothing

@@ -6,6 +6,7 @@ mod repeated;
 mod held;
 mod full;
 mod emptied;
+mod compacted;
 mod replaced;
 
 use bytes::Bytes;

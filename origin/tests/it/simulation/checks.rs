@@ -39,6 +39,12 @@ impl World {
         self.store.trim(file, state.into());
     }
 
+    /// A file's log was compacted; the archive does not have it.
+    pub(crate) fn compact(&mut self, file: &str) {
+        let state = self.logged(file).transact().encode_state_as_update_v1(&StateVector::default());
+        self.store.compact(file, state.into());
+    }
+
     /// The last member has left, the room was depopulated, and the next one populates it anew.
     pub(crate) fn populate_anew(&mut self, host: usize) {
         assert!(self.hosts[host].room.is_idle());

@@ -1,6 +1,7 @@
 //! What a room store has lost: the room begins anew, and what it held beyond the archive returns.
 
 use origin::room_store::StoreError;
+use shared::close::CloseCode;
 
 use super::{World, schedules::two_members, store::Fault};
 
@@ -74,6 +75,35 @@ fn what_a_room_store_has_lost_returns_without_a_client_also_where_the_archive_ha
     world.flush("new.js");
     world.run_origins();
     assert!(world.hosts.iter().all(|host| !host.room.keeps_unstored()), "nothing is kept of what is stored");
+}
+
+#[test]
+fn what_was_compacted_and_then_lost_returns_from_an_origin_that_has_only_read_it() {
+    let mut world = World::new(&[FILE], 2, 2);
+    let a = world.join(0, FILE, false);
+    world.run();
+    world.clients[a].edit(0, Some("stored"));
+    world.run();
+    world.flush(FILE);
+    world.run();
+    world.clients[a].edit(6, Some(", compacted"));
+    world.run();
+    world.compact(FILE);
+    world.disconnect(a);
+    // As if both had been killed and started again: they have nothing but what the room store has.
+    for host in 0..2 {
+        world.hosts[host].room.refuse(CloseCode::Deleted, "killed");
+        world.begin_again(host);
+        assert!(!world.hosts[host].room.keeps_unstored());
+    }
+    let reader = world.join(1, FILE, false);
+    world.run();
+    assert_eq!(world.clients[reader].text(), "stored, compacted");
+    world.disconnect(reader);
+    assert!(world.hosts[1].room.keeps_unstored());
+    world.lose_store();
+    world.run_origins();
+    assert_eq!(world.logged_text(FILE), "stored, compacted");
 }
 
 #[test]

@@ -91,7 +91,8 @@ fn step(world: &mut World, dice: &mut Dice) {
         }
         95 if dice.roll(3) == 0 => world.disconnect(client),
         96 if world.places[client].is_none() => world.connect(client),
-        91 => world.flush(FILE),
+        91 if dice.roll(2) == 0 => world.flush(FILE),
+        91 => world.compact(FILE),
         97 if !world.clients[client].bare && world.clients[client].online => world.clients[client].step1(),
         98 => world.pass(20 + dice.roll(600) as u64),
         99 if dice.roll(2) == 0 => world.run(),

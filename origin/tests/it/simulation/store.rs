@@ -25,8 +25,10 @@ pub(crate) struct Store {
     pub(crate) position: Position,
     pub(crate) names: BTreeMap<FileId, FilePath>,
     pub(crate) log: Vec<LogEntry>,
-    /// The merged state of each flushed file, and the seq of the last update in it.
+    /// The merged state of each file that was flushed or compacted, and the seq of the last update in it.
     bases: BTreeMap<FileId, (Bytes, u64)>,
+    /// The files whose base the archive lacks, and the seq up to which it has them.
+    compacted: BTreeMap<FileId, u64>,
     /// The files that the archive has, and the state of those that were flushed.
     archived: BTreeSet<FileId>,
     archive: BTreeMap<FileId, Bytes>,
@@ -51,6 +53,7 @@ impl Store {
             names,
             log: Vec::new(),
             bases: BTreeMap::new(),
+            compacted: BTreeMap::new(),
             marks: BTreeMap::new(),
             answers: BTreeMap::new(),
             clocks: BTreeMap::new(),
@@ -131,7 +134,8 @@ impl Store {
         let updates = self.log.iter().filter(|entry| entry.file == *file).cloned().collect();
         let empty = (Bytes::from_static(shared::wire::yjs::EMPTY_UPDATE), 0);
         let (base, base_seq) = self.bases.get(file).cloned().unwrap_or(empty);
-        Ok(FileLog { position: self.position, path, base_ts: base_seq, base_seq, base, updates })
+        let stored_seq = self.compacted.get(file).copied().unwrap_or(base_seq);
+        Ok(FileLog { position: self.position, path, base_ts: base_seq, base_seq, stored_seq, base, updates })
     }
 
     pub(crate) fn backfill(&self, from: Position) -> Backfill {
@@ -145,10 +149,16 @@ impl Store {
 
     /// Everything in it is lost; the room is populated anew from what the archive has.
     pub(crate) fn empty(&mut self) {
+        let archived = self.archive.iter().map(|(file, state)| (file.clone(), (state.clone(), 0)));
+        self.begin_anew(archived.collect());
+    }
+
+    fn begin_anew(&mut self, bases: BTreeMap<FileId, (Bytes, u64)>) {
         let epoch = Epoch(self.position.epoch.0 + 1);
         self.position = Position { epoch, seq: 0, ts: self.position.ts + 1 };
         self.names.retain(|file, _| self.archived.contains(file));
-        self.bases.values_mut().for_each(|(_, seq)| *seq = 0);
+        self.bases = bases;
+        self.compacted.clear();
         self.log.clear();
         self.marks.clear();
         self.answers.clear();
@@ -162,8 +172,7 @@ impl Store {
     /// A replica takes over that has nothing of what was ever flushed or logged, and knows the files.
     pub(crate) fn lag(&mut self) {
         let names = self.names.clone();
-        self.bases.clear();
-        self.empty();
+        self.begin_anew(BTreeMap::new());
         self.names = names;
     }
 
@@ -180,11 +189,24 @@ impl Store {
         let note = EventOut::Stored { epoch: self.position.epoch.0, files }.to_json();
         self.archived.insert(file.clone());
         self.archive.insert(file.clone(), state.clone());
-        if let Some(last) = self.log.iter().filter(|entry| entry.file == file).map(|entry| entry.seq).max() {
-            self.bases.insert(file.clone(), (state, last));
-            self.log.retain(|entry| entry.file != file);
-        }
+        self.compacted.remove(&file);
+        self.rebase(&file, state);
         self.announce(note.into());
+    }
+
+    /// The archive is away: `state` is the base of the file all the same, the updates in it are forgotten, nobody is told.
+    pub(crate) fn compact(&mut self, path: &str, state: Bytes) {
+        let Some((file, _)) = self.names.iter().find(|(_, known)| known.as_str() == path) else { return };
+        let (file, stored) = (file.clone(), self.bases.get(file).map_or(0, |(_, seq)| *seq));
+        self.compacted.entry(file.clone()).or_insert(stored);
+        self.rebase(&file, state);
+    }
+
+    fn rebase(&mut self, file: &FileId, state: Bytes) {
+        if let Some(last) = self.log.iter().filter(|entry| entry.file == *file).map(|entry| entry.seq).max() {
+            self.bases.insert(file.clone(), (state, last));
+            self.log.retain(|entry| entry.file != *file);
+        }
     }
 
     fn next(&mut self, file: FileId, source: Source, bytes: Bytes) -> LogEntry {

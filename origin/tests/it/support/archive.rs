@@ -15,6 +15,11 @@ pub(crate) trait Between: Send + Sync + 'static {
     /// It is looked whether there is such a shard.
     fn shard_is_looked_for(&self) {}
 
+    /// Whether it answers nothing about one shard.
+    fn is_away(&self) -> bool {
+        false
+    }
+
     async fn save_file(
         &self,
         archive: &dyn Archive,
@@ -62,6 +67,9 @@ impl<B: Between> Archive for Through<B> {
 
     async fn making(&self, id: &RoomId) -> Result<Option<Making>, ArchiveError> {
         self.by.shard_is_looked_for();
+        if self.by.is_away() {
+            return Err(ArchiveError::Failed("it is away".to_owned()));
+        }
         self.inner.making(id).await
     }
 
