@@ -25,6 +25,8 @@ use crate::{
 
 /// The word for a change of somebody who may not make any.
 const READ_ONLY: &str = "read-only";
+/// The word for a change that would make a file too large, or is too large itself.
+const TOO_LARGE: &str = "file-too-large";
 
 impl Hub {
     /// A message on an open document.
@@ -74,7 +76,8 @@ impl Hub {
             self.counters.refused += 1;
             return match reason {
                 Refusal::ReadOnly => self.refuse_read_only(id, now),
-                Refusal::For(code, reason) => self.close_channel(id, code, reason, now),
+                Refusal::TooLarge(why) => self.refuse_too_large(id, file, why, now),
+                Refusal::Malformed(reason) => self.close_channel(id, CloseCode::BadFrame, reason, now),
             };
         }
         self.counters.changes += 1;
@@ -111,7 +114,7 @@ impl Hub {
             bytes: bytes.clone(),
         });
         if let Some(document) = self.documents.get_mut(file).filter(|_| counted) {
-            document.size += bytes.len();
+            document.size.take(bytes.len());
         }
         if showing == Showing::Now {
             self.show(file, &bytes, id);
@@ -125,7 +128,8 @@ impl Hub {
     /// of. Without an origin they go on without it, and may have to be healed.
     fn showing(&self, id: ChannelId, file: &FileId, bytes: &[u8]) -> (Showing, Vec<Span>) {
         let spans = update::spans(bytes).unwrap_or_default();
-        let distrusted = self.sessions.get(&id.session()).is_some_and(|session| session.distrusted);
+        let distrusted = self.sessions.get(&id.session()).is_some_and(|session| session.distrusted)
+            || self.documents.get(file).is_some_and(|document| document.size.doubts(bytes.len()));
         let showing = match self.channels.get(&id) {
             _ if !self.link.flows() => Showing::Now,
             Some(channel) if !distrusted => channel.clocks.showing(&spans),
@@ -158,21 +162,32 @@ impl Hub {
     /// Everything that would be refused for good, so that nobody sees what the log will not have.
     fn judge(&self, id: ChannelId, file: &FileId, kind: ChangeKind, bytes: &[u8]) -> Result<(), Refusal> {
         let most = if kind == ChangeKind::Update { limits::UPDATE_BYTES } else { limits::FILE_BYTES };
-        let size = self.documents.get(file).map_or(0, |document| document.size);
+        let size = self.documents.get(file).map(|document| document.size).unwrap_or_default();
         let may_edit = self.channels.get(&id).is_some_and(|channel| channel.may_edit());
         if !may_edit && kind == ChangeKind::Update {
             return Err(Refusal::ReadOnly);
         }
-        if bytes.len() > most || (kind == ChangeKind::Update && size + bytes.len() > limits::FILE_BYTES) {
-            return Err(Refusal::For(CloseCode::TooLarge, "file-too-large"));
+        if bytes.len() > most {
+            let why = format!("the change takes {} bytes of at most {most}", bytes.len());
+            return Err(Refusal::TooLarge(why));
+        }
+        if kind == ChangeKind::Update && size.refuses(bytes.len()) {
+            return Err(Refusal::TooLarge(size.why_too_large()));
         }
         match update::check(bytes) {
             Ok(shape) if shape.garbage && kind == ChangeKind::Update => {
-                Err(Refusal::For(CloseCode::BadFrame, GateError::Garbage.word()))
+                Err(Refusal::Malformed(GateError::Garbage.word()))
             }
             Ok(_) => Ok(()),
-            Err(error) => Err(Refusal::For(CloseCode::BadFrame, error.word())),
+            Err(error) => Err(Refusal::Malformed(error.word())),
         }
+    }
+
+    /// The change, or the file with it, is too large.
+    fn refuse_too_large(&mut self, id: ChannelId, file: &FileId, reason: String, now: Millis) {
+        let event = EventOut::Error { code: TOO_LARGE.into(), reason, file: Some(file.clone()) };
+        self.tell_session(id.session(), &event);
+        self.close_channel(id, CloseCode::TooLarge, TOO_LARGE, now);
     }
 
     /// Tells a member without the right to it that nothing was changed, in the words that the client understands: a
@@ -230,8 +245,7 @@ impl Hub {
             self.show_waiting(Some(hub_seq));
         }
         if let Some(document) = self.documents.get_mut(file) {
-            document.size = usize::try_from(size).unwrap_or(usize::MAX);
-            document.sized = true;
+            document.size.tell(size);
         }
         let Some(channel) = self.channels.get_mut(&id) else { return };
         channel.clocks.logged(hub_seq);
@@ -290,9 +304,12 @@ impl Hub {
         if self.channels.get(&id).and_then(Channel::file) != Some(file) {
             return;
         }
+        if reason == TOO_LARGE {
+            let size = self.documents.get(file).map(|document| document.size).unwrap_or_default();
+            return self.refuse_too_large(id, file, size.why_too_large(), now);
+        }
         let code = match reason {
             update::REUSE => CloseCode::Conflict,
-            "file-too-large" => CloseCode::TooLarge,
             _ => CloseCode::BadFrame,
         };
         let text = match reason {
@@ -343,5 +360,7 @@ impl Hub {
 
 enum Refusal {
     ReadOnly,
-    For(CloseCode, &'static str),
+    /// With the reason for people.
+    TooLarge(String),
+    Malformed(&'static str),
 }

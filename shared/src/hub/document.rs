@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Effect, Hub, audience::Audience, awareness::Awareness};
+use super::{Effect, Hub, audience::Audience, awareness::Awareness, size::DocumentSize};
 use crate::{
     Millis,
     id::{ChannelId, FileId, SessionId},
@@ -17,10 +17,7 @@ pub(super) struct Document {
     /// Channels that get nothing yet: the diff that they wait for has all that comes before it.
     pub(super) waiting: BTreeSet<ChannelId>,
     pub(super) awareness: Awareness,
-    /// The size of its state: as last told, plus what was taken since.
-    pub(super) size: usize,
-    /// Whether the origin has told it: of a file that it has not read yet it cannot.
-    pub(super) sized: bool,
+    pub(super) size: DocumentSize,
     /// What its sessions have, as far as the hub has seen: of each client at least up to this clock.
     pub(super) known: StateVector,
     /// When its writers were last asked with Step1.

@@ -245,6 +245,12 @@ impl Hub {
                 self.ask_texts(now);
                 self.asked_with_step1(channel, now);
             }
+            OriginMessage::Size { file, bytes, text_bytes } => {
+                if let Some(document) = self.documents.get_mut(&file) {
+                    document.size.tell(bytes);
+                    document.size.tell_text(text_bytes);
+                }
+            }
             OriginMessage::Updates { position, updates } => {
                 self.deliver(updates);
                 self.link.read_until(position);

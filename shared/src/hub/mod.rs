@@ -17,6 +17,7 @@ mod channels;
 mod receipts;
 mod clocks;
 mod document;
+mod size;
 mod audience;
 mod awareness;
 mod presence;

@@ -32,7 +32,6 @@ impl Hub {
         size: u64,
         now: Millis,
     ) {
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
         let session = self.sessions.get(&id.session());
         let role = session.and_then(|session| session.admission.grant.as_ref());
         let role = role.map(|grant| grant.role_at(path.as_ref()));
@@ -44,7 +43,7 @@ impl Hub {
             Stage::Opening => {}
             Stage::Open(open) if *open == file => {
                 if let Some(document) = self.documents.get_mut(&file) {
-                    document.size = size;
+                    document.size.opened(size);
                 }
                 return;
             }
@@ -64,8 +63,7 @@ impl Hub {
         }
         let document = self.documents.entry(file.clone()).or_default();
         document.waiting.insert(id);
-        document.size = size;
-        document.sized |= size > 0;
+        document.size.opened(size);
         self.touch(id.session());
         self.save_channel(id);
         self.tell_scope(id);
@@ -168,7 +166,7 @@ impl Hub {
         }
         // An answer that is on its way answers another question.
         channel.asked = 0;
-        let size = self.documents.get(&file).filter(|document| document.sized).map(|document| document.size);
+        let size = self.documents.get(&file).and_then(|document| document.size.known());
         self.want_text(id, file.as_str(), size);
     }
 
@@ -208,10 +206,8 @@ impl Hub {
         state_vector: &[u8],
         size: u64,
     ) {
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
         if let Some(document) = self.documents.get_mut(file) {
-            document.size = size;
-            document.sized = true;
+            document.size.tell(size);
             if document.known.is_empty() {
                 document.learn(bytes);
             }
@@ -236,7 +232,7 @@ impl Hub {
         self.sync_frame(id, SyncMessage::Step1(state_vector));
         if answers {
             self.sync_frame(id, SyncMessage::Step2(bytes));
-            self.text_came(id, bytes.len(), size);
+            self.text_came(id, bytes.len(), usize::try_from(size).unwrap_or(usize::MAX));
             let unlogged: Vec<Bytes> = self.outbox.updates_of(file, id).cloned().collect();
             for update in unlogged {
                 self.sync_frame(id, SyncMessage::Update(&update));

@@ -65,10 +65,11 @@ impl History {
     }
 
     /// Adds what was logged, as it was logged: what was taken once is not refused later. Nothing is added if it cannot
-    /// be read.
-    pub fn absorb(&mut self, update: &[u8]) -> Result<(), GateError> {
+    /// be read. The answer is how many UTF-16 units were deleted by it, each counted once.
+    pub fn absorb(&mut self, update: &[u8]) -> Result<u64, GateError> {
         read::walk(update, |_| {})?;
         self.place(update);
+        let mut deleted = 0;
         read::walk(update, |part| match part {
             Part::Struct(client, read) if read.content != Content::Skip => {
                 let known = self.state_vector.get(client);
@@ -86,12 +87,14 @@ impl History {
                 for gap in self.deleted.gaps(client, range.clone()) {
                     self.runs.divide(client, gap.start);
                     self.runs.divide(client, gap.end);
+                    deleted += u64::from(gap.end - gap.start);
                     self.runs.delete(client, gap);
                 }
                 self.deleted.insert(client, range);
             }
             _ => {}
-        })
+        })?;
+        Ok(deleted)
     }
 
     /// Compares an update with what is logged and on its way: [`GateError::Reuse`] if it has other text, or text in

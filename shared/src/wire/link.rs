@@ -165,7 +165,7 @@ pub enum OriginMessage {
         file: FileId,
         /// Its path; `None` for `.room`.
         path: Option<FilePath>,
-        /// The size of its state in bytes, which the hub's gate counts on.
+        /// The size of its state in bytes, which the hub's gate counts on; 0 if it is not known yet.
         size: u64,
         /// The version of the grant that the origin holds.
         grant_version: u32,
@@ -277,6 +277,15 @@ pub enum OriginMessage {
         whole: bool,
         /// The frame.
         json: Bytes,
+    },
+    /// The size of a file close to its limit was measured: what was told before was an estimate.
+    Size {
+        /// The file.
+        file: FileId,
+        /// The size of its state in bytes.
+        bytes: u64,
+        /// The size of its text in bytes.
+        text_bytes: u64,
     },
     /// A member's rights have changed.
     Revoke {

@@ -166,6 +166,7 @@ fn origin_samples() -> Vec<(&'static str, OriginMessage)> {
         ("pong", OriginMessage::Pong),
         ("text", text(true)),
         ("text, an edit", text(false)),
+        ("size", OriginMessage::Size { file: file(), bytes: 8_000_000, text_bytes: 300 }),
     ]
 }
 

@@ -77,6 +77,8 @@ impl Room {
             if live.log(&entry).is_err() {
                 // The document is not to be trusted any more; it is read again when it is next wanted.
                 self.live.remove(&entry.file);
+            } else if live.measure_if_doubtful() {
+                self.tell_size(&entry.file);
             }
         }
         self.learn_names(&entry);
@@ -226,7 +228,15 @@ mod tests {
         let names = ids.iter().cloned().zip(files.iter().map(|(name, _)| path(name))).collect();
         room.begin(position, names, 0, String::new());
         for (id, (name, base)) in ids.iter().zip(files) {
-            let log = FileLog { position, path: path(name), base_ts: 1, base_seq: 0, base, updates: vec![] };
+            let log = FileLog {
+                position,
+                path: path(name),
+                base_ts: 1,
+                base_seq: 0,
+                stored_seq: 0,
+                base,
+                updates: vec![],
+            };
             room.file_read(id, Ok(log), 0);
             assert!(room.live.contains_key(id));
         }

@@ -275,11 +275,12 @@ impl Room {
             ask,
             bytes,
             state_vector: live.state_vector(state_vector),
-            size: live.size as u64,
+            size: live.size.bytes() as u64,
             position: self.position,
-            file,
+            file: file.clone(),
         };
-        self.tell(link, vec![message]);
+        let size = live.size.message(file);
+        self.tell(link, std::iter::once(message).chain(size).collect());
     }
 
     /// The room store's answer to [`Effect::Append`]. A failure's outcome is unknown: everything is held, the log
@@ -375,7 +376,7 @@ impl Room {
     }
 
     fn acknowledge(&mut self, change: &Change, seq: u64) {
-        let size = self.live.get(&change.file).map_or(0, |live| live.size as u64);
+        let size = self.live.get(&change.file).map_or(0, |live| live.size.bytes() as u64);
         let Change { link, channel, file, hub_seq, .. } = change.clone();
         self.tell(link, vec![OriginMessage::Ack { channel, file, hub_seq, seq, size }]);
     }

@@ -13,7 +13,7 @@ use shared::{
 };
 use yrs::{ClientID, Doc, GetString, ReadTxn, StateVector, Transact, updates::decoder::Decode};
 
-use super::past::Past;
+use super::{past::Past, size::FileSize};
 use crate::{
     project::{document, text::TextError},
     room_store::{FileLog, LogEntry},
@@ -36,8 +36,7 @@ pub(in crate::room) struct LiveFile {
     pub(super) owners: BTreeMap<u64, Arc<str>>,
     /// The Yjs clients whose text was logged last, the last one first.
     recent: VecDeque<u64>,
-    /// The size of its state in bytes, counted upwards; exact after a flush.
-    pub(super) size: usize,
+    pub(super) size: FileSize,
     /// The room's seq of its last change.
     pub(super) seq: u64,
     /// What it was, as long as clients of text frames have it open.
@@ -64,19 +63,20 @@ impl LiveFile {
             ahead: Ahead::default(),
             owners: BTreeMap::new(),
             recent: VecDeque::new(),
-            size: 0,
+            size: FileSize::default(),
             seq: log.base_seq,
             past: None,
         };
         let logged = log.updates.iter().map(|entry| &entry.bytes);
         document::apply(&file.doc, iter::once(&log.base).chain(logged).map(|bytes| &**bytes))?;
         file.history.absorb_state(&log.base)?;
-        file.size = log.base.len();
+        file.size.add(log.base.len(), 0);
         file.note_recent(&log.base);
         for entry in &log.updates {
             file.applied(&entry.bytes, entry.seq)?;
             file.note_recent(&entry.bytes);
         }
+        file.measure_if_doubtful();
         Ok(file)
     }
 
@@ -90,8 +90,8 @@ impl LiveFile {
 
     /// What the document holds is in the gate's view too.
     fn applied(&mut self, bytes: &Bytes, seq: u64) -> Result<(), Broken> {
-        self.history.absorb(bytes)?;
-        self.size += bytes.len();
+        let deleted = self.history.absorb(bytes)?;
+        self.size.add(bytes.len(), deleted);
         self.seq = self.seq.max(seq);
         Ok(())
     }
@@ -102,12 +102,18 @@ impl LiveFile {
         let Some(past) = &mut self.past else { return Ok(()) };
         past.add(entry);
         if past.is_long() {
-            past.turn(
-                self.doc.transact().encode_state_as_update_v1(&StateVector::default()).into(),
-                entry.seq,
-            );
+            past.turn(state_of(&self.doc), entry.seq);
         }
         Ok(())
+    }
+
+    /// Measures the state if its size is close to the limits and not known well enough. Whether it did.
+    pub(super) fn measure_if_doubtful(&mut self) -> bool {
+        let doubtful = self.size.is_doubtful();
+        if doubtful {
+            self.size.measure(state_of(&self.doc).len(), self.text().len());
+        }
+        doubtful
     }
 
     /// What the append in flight was to add is logged by now, or never will be.
@@ -159,4 +165,8 @@ impl LiveFile {
             }
         }
     }
+}
+
+fn state_of(doc: &Doc) -> Bytes {
+    doc.transact().encode_state_as_update_v1(&StateVector::default()).into()
 }

@@ -84,7 +84,8 @@ impl LiveFile {
             return Verdict::Missing;
         }
         // The hub has let it in below its own cap: the slack keeps the two from disagreeing.
-        if !returned && self.size + change.bytes.len() > limits::FILE_BYTES + limits::FILE_SLACK_BYTES {
+        if !returned && self.size.bytes() + change.bytes.len() > limits::FILE_BYTES + limits::FILE_SLACK_BYTES
+        {
             return Verdict::Refuse("file-too-large");
         }
         let admitted = self.history.admit(&self.ahead, &change.bytes).and_then(|advance| {

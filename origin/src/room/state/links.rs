@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use shared::{
     grant::Grant,
-    id::{ChannelId, FilePath},
+    id::{ChannelId, FileId, FilePath},
     wire::link::OriginMessage,
 };
 
@@ -114,6 +114,14 @@ impl Room {
             {
                 live.past = None;
             }
+        }
+    }
+
+    /// The size of a file was measured: the hubs that have it open are told.
+    pub(super) fn tell_size(&mut self, file: &FileId) {
+        let size = self.live.get(file).and_then(|live| live.size.message(file.clone()));
+        for link in self.opens.links_with(file) {
+            self.tell(link, size.clone().into_iter().collect());
         }
     }
 

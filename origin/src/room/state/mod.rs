@@ -5,6 +5,7 @@
 //! link are judged, logged and answered in the order in which they came.
 
 mod file;
+mod size;
 mod links;
 mod opens;
 mod names;

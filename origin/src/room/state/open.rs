@@ -59,7 +59,7 @@ impl Room {
     ) {
         self.commit.forget_channel(link, channel);
         let grant_version = grant.version;
-        let size = self.live.get(&file).map_or(0, |live| live.size as u64);
+        let size = self.live.get(&file).map_or(0, |live| live.size.bytes() as u64);
         let path = self.names.path_of(&file).cloned();
         if !self.links.contains_key(&link) {
             return;

@@ -184,7 +184,7 @@ impl Room {
                 return Verdict::Refuse(STALE);
             }
         };
-        if live.size + typed.update.len() > limits::FILE_BYTES {
+        if live.size.bytes() + typed.update.len() > limits::FILE_BYTES {
             return Verdict::Refuse(TEXT_TOO_LARGE);
         }
         let text: Arc<str> = typed.has.into();

@@ -140,6 +140,23 @@ impl Client {
         }
         let update: Bytes = transaction.encode_update_v1().into();
         drop(transaction);
+        self.makes(update);
+    }
+
+    /// Has this text in the place of all that there is.
+    pub(crate) fn replace(&mut self, text: &str) {
+        let content = self.doc.get_or_insert_text("content");
+        let mut transaction = self.doc.transact_mut();
+        let length = content.len(&transaction);
+        content.remove_range(&mut transaction, 0, length);
+        content.insert(&mut transaction, 0, text);
+        let update: Bytes = transaction.encode_update_v1().into();
+        drop(transaction);
+        self.makes(update);
+    }
+
+    /// Sends what it has done to its document, or keeps it for later.
+    fn makes(&mut self, update: Bytes) {
         if self.online && (self.heard || self.bare) {
             self.unsynced += u32::from(!self.bare);
             self.sync(SyncMessage::Update(&update));

@@ -9,6 +9,7 @@ mod shells;
 mod checks;
 mod schedules;
 mod same_client;
+mod sizes;
 mod emptied;
 mod liveness;
 mod returning;

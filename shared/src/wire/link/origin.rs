@@ -1,7 +1,7 @@
 //! The frames of an origin.
 //!
 //! Tags: 1 opened, 2 closed, 3 ack, 4 refuse, 5 missing, 6 hold, 7 resume, 8 diff, 9 updates, 10 awareness,
-//! 11 event, 12 revoke, 13 pong, 14 reset, 15 text. A tag is never used again for something else; a body only ever
+//! 11 event, 12 revoke, 13 pong, 14 reset, 15 text, 16 size. A tag is never used again for something else; a body only ever
 //! grows at its end.
 
 use bytes::Bytes;
@@ -114,6 +114,12 @@ fn write(message: &OriginMessage, body: &mut Writer) -> u8 {
             body.bytes(json);
             15
         }
+        OriginMessage::Size { file, bytes, text_bytes } => {
+            body.text(file.as_str());
+            body.var(*bytes);
+            body.var(*text_bytes);
+            16
+        }
     }
 }
 
@@ -179,6 +185,7 @@ fn read(tag: u8, body: &mut Body<'_>) -> Result<Option<OriginMessage>, Unreadabl
             whole: body.flag()?,
             json: body.bytes()?,
         },
+        16 => OriginMessage::Size { file: body.file()?, bytes: body.number()?, text_bytes: body.number()? },
         _ => return Ok(None),
     }))
 }
