@@ -71,8 +71,8 @@ pub enum Refusal {
     /// The body is too large.
     #[error("the body is larger than {} bytes", shared::limits::BODY_BYTES)]
     TooLarge,
-    /// A file of the body is too large.
-    #[error("{0:?} is larger than {max} bytes", max = shared::limits::FILE_BYTES)]
+    /// A file of the body is too large, as a document: its text and a few bytes.
+    #[error("the document of {0:?} is larger than {max} bytes", max = shared::limits::FILE_BYTES)]
     FileTooLarge(String),
     /// The body is not JSON.
     #[error("the body must be application/json")]

@@ -1,14 +1,23 @@
 //! What every archive must do. `contract_of!(name)` runs the suite against the archive that `name()` opens.
 
+pub(crate) mod large;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 use origin::archive::{
-    Archive, ArchiveError, Eol, FileEntry, FileWrite, NewShard, Saved, StoredFile, sqlite::SqliteArchive,
+    Archive, ArchiveError, Eol, FileEntry, FileWrite, NewShard, Saved, StoredFile, mongo::MongoArchive,
+    sqlite::SqliteArchive,
 };
 use shared::id::RoomId;
 
-use crate::room_store_contract::setup::{any_room, file, path};
+use self::large::{
+    a_shard_with_large_files_is_made_read_and_deleted, files_at_the_limit_and_far_above_it_are_kept_whole,
+};
+use crate::{
+    room_store_contract::setup::{any_room, file, path},
+    support::mongo,
+};
 
 macro_rules! contract_tests {
     ($archive:ident: $($test:ident)*) => {
@@ -44,6 +53,16 @@ macro_rules! contract_of {
     };
 }
 
+/// The part of the suite that is about large files.
+macro_rules! large_files_of {
+    ($archive:ident) => {
+        contract_tests! { $archive:
+            files_at_the_limit_and_far_above_it_are_kept_whole
+            a_shard_with_large_files_is_made_read_and_deleted
+        }
+    };
+}
+
 mod sqlite_contract {
     use super::*;
     contract_of!(sqlite);
@@ -54,6 +73,16 @@ mod mongo_contract {
     contract_of!(mongo);
 }
 
+mod sqlite_large_files {
+    use super::*;
+    large_files_of!(sqlite);
+}
+
+mod mongo_large_files {
+    use super::*;
+    large_files_of!(mongo_apart);
+}
+
 pub(crate) type Opened = (Arc<dyn Archive>, Option<tempfile::TempDir>);
 
 pub(crate) async fn sqlite() -> Opened {
@@ -62,7 +91,11 @@ pub(crate) async fn sqlite() -> Opened {
 }
 
 pub(crate) async fn mongo() -> Opened {
-    (Arc::new(crate::support::mongo::archive().await), None)
+    (Arc::new(self::mongo::archive().await), None)
+}
+
+pub(crate) async fn mongo_apart() -> Opened {
+    (Arc::new(MongoArchive::open(&mongo::apart().into()).await.unwrap()), None)
 }
 
 pub(crate) fn write(n: u8, text: &str, write_id: &str) -> FileWrite {

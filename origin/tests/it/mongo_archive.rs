@@ -159,21 +159,21 @@ async fn a_record_of_an_older_version_is_read_and_written_anew() {
 async fn a_record_of_a_newer_version_is_refused_and_kept() {
     let bench = Bench::with_one_file().await;
     // Nothing else in it need be as it is now.
-    bench.change_file(doc! { "$set": { "v": 2, "eol": 7 }, "$unset": { "text": "", "wid": "" } }).await;
+    bench.change_file(doc! { "$set": { "v": 3, "eol": 7 }, "$unset": { "text": "", "wid": "" } }).await;
     let before = bench.file_record(1).await;
-    assert!(matches!(bench.archive.file(&bench.id, &file(1)).await, Err(ArchiveError::Version(2))));
-    assert!(matches!(bench.archive.files(&bench.id).await, Err(ArchiveError::Version(2))));
-    assert!(matches!(bench.archive.find_by_id(&bench.id).await, Err(ArchiveError::Version(2))));
+    assert!(matches!(bench.archive.file(&bench.id, &file(1)).await, Err(ArchiveError::Version(3))));
+    assert!(matches!(bench.archive.files(&bench.id).await, Err(ArchiveError::Version(3))));
+    assert!(matches!(bench.archive.find_by_id(&bench.id).await, Err(ArchiveError::Version(3))));
     for known in [Some(1), None] {
         let refused = bench.archive.save_file(&bench.id, known, write(1, "older", "w2")).await;
-        assert!(matches!(refused, Err(ArchiveError::Version(2))), "{refused:?}");
+        assert!(matches!(refused, Err(ArchiveError::Version(3))), "{refused:?}");
     }
     assert_eq!(bench.file_record(1).await, before);
 
-    bench.change_shard(doc! { "$set": { "v": 3 } }).await;
-    assert!(matches!(bench.archive.find_by_id(&bench.id).await, Err(ArchiveError::Version(3))));
+    bench.change_shard(doc! { "$set": { "v": 2 } }).await;
+    assert!(matches!(bench.archive.find_by_id(&bench.id).await, Err(ArchiveError::Version(2))));
     let taken = bench.archive.create(bench.shard(vec![])).await;
-    assert!(matches!(taken, Err(ArchiveError::Version(3))), "{taken:?}");
+    assert!(matches!(taken, Err(ArchiveError::Version(2))), "{taken:?}");
 }
 
 #[tokio::test]

@@ -49,10 +49,11 @@ impl Default for Deadlines {
     }
 }
 
-/// The two collections, and the way to them.
+/// The collections, and the way to them.
 pub(super) struct Connection {
     pub(super) shards: Collection<Document>,
     pub(super) files: Collection<Document>,
+    pub(super) pieces: Collection<Document>,
     pub(super) deadlines: Deadlines,
     database: Database,
     indexed: OnceCell<()>,
@@ -75,7 +76,8 @@ impl Connection {
             .build();
         let connection = Self {
             shards: database.collection_with_options("shards", asked.clone()),
-            files: database.collection_with_options("files", asked),
+            files: database.collection_with_options("files", asked.clone()),
+            pieces: database.collection_with_options("file_pieces", asked),
             deadlines,
             database,
             indexed: OnceCell::new(),

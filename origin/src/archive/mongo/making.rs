@@ -1,7 +1,7 @@
 //! Creating a shard with all its files, or nothing, without a transaction.
 //!
-//! The maker first reserves the id with a document that nobody reads as a shard, then writes the files, and
-//! then, in one write, makes the document the shard: that is the commit. Files carry the number of their
+//! The maker first reserves the id with a document that nobody reads as a shard, then writes the files, of each
+//! large one its pieces first, and then, in one write, makes the document the shard: that is the commit. Files carry the number of their
 //! making, and only those of the shard's own making count. A reservation whose maker does not go on is taken
 //! over, by a compare-and-set that ends the old making whatever its maker still does.
 
@@ -11,7 +11,7 @@ use mongodb::bson::{Document, doc};
 use shared::id::RoomId;
 use tokio::time::{Instant, sleep};
 
-use super::{connection::Connection, failure::Failure, reading::Head, record};
+use super::{connection::Connection, failure::Failure, pieces, reading::Head, record};
 use crate::archive::{ArchiveError, FileWrite, NewShard};
 
 /// Files of about this size (bytes of text and state) are written at once, so that each write is well within
@@ -40,7 +40,7 @@ impl Connection {
         let (mut seen, mut since): (Option<Head>, _) = (None, begun);
         loop {
             let reservation =
-                doc! { "_id": id.as_str(), "v": record::FORMAT, "gen": making, "making": 0_i64 };
+                doc! { "_id": id.as_str(), "v": record::SHARD_FORMAT, "gen": making, "making": 0_i64 };
             match self.write(self.shards.insert_one(reservation)).await {
                 Ok(_) => return Ok(()),
                 Err(Failure::Duplicate(_) | Failure::Lost(_)) => {}
@@ -74,14 +74,21 @@ impl Connection {
     async fn make(&self, shard: &NewShard, making: i64) -> Result<(), ArchiveError> {
         let mut left = record::of_shard(&shard.id);
         left.insert("gen", doc! { "$ne": making });
-        self.write(self.files.delete_many(left)).await?;
+        self.remove(left).await?;
         let mut portion = Vec::new();
         let mut size = 0;
         for file in &shard.files {
+            if pieces::is_large(file) {
+                for piece in pieces::records(&shard.id, making, 1, file) {
+                    self.write_piece(&piece).await?;
+                    self.advance(&shard.id, making, doc! { "$inc": { "making": 1_i64 } }).await?;
+                }
+            } else {
+                size += file.text.len() + file.state.len();
+            }
             let mut fields = record::file_fields(&shard.id, making, 1, file);
             fields.insert("_id", record::file_key(&shard.id, &file.id));
             portion.push(fields);
-            size += file.text.len() + file.state.len();
             if size >= AT_ONCE {
                 self.write(self.files.insert_many(mem::take(&mut portion))).await?;
                 size = 0;
@@ -110,8 +117,7 @@ impl Connection {
         if self.head(id).await?.is_some_and(|head| head.making == making) {
             return Ok(());
         }
-        let made = record::of_making(record::of_shard(id), making);
-        self.write(self.files.delete_many(made)).await?;
+        self.remove(record::of_making(record::of_shard(id), making)).await?;
         Err(error)
     }
 }

@@ -1,4 +1,4 @@
-//! The archive in MongoDB: collections `shards` and `files`, readable with any of its tools.
+//! The archive in MongoDB: collections `shards`, `files` and `file_pieces`, readable with any of its tools.
 //!
 //! Promise: a write is answered when a majority has it in its journal; a file is only written over what its
 //! writer has seen; a shard is missing only if a majority read says so. There are no transactions: a shard
@@ -8,6 +8,7 @@
 mod connection;
 mod failure;
 mod making;
+mod pieces;
 mod reading;
 mod record;
 mod removal;
@@ -69,14 +70,13 @@ impl Archive for MongoArchive {
     }
 
     async fn files(&self, id: &RoomId) -> Result<Vec<StoredFile>, ArchiveError> {
-        let (_, files) = self.connection.snapshot(id, None).await?.unwrap_or_default();
-        files.iter().map(record::stored_file).collect()
+        self.connection.stored_files(id).await
     }
 
     async fn file(&self, id: &RoomId, file: &FileId) -> Result<Option<StoredFile>, ArchiveError> {
         let (head, record) = tokio::try_join!(self.connection.head(id), self.connection.file(id, file))?;
-        let (Some(head), Some(record)) = (head, record) else { return Ok(None) };
-        (record::making_of(&record)? == head.making).then(|| record::stored_file(&record)).transpose()
+        let Some(head) = head else { return Ok(None) };
+        self.connection.stored_file(id, file, head.making, record).await
     }
 
     async fn save_file(

@@ -1,28 +1,45 @@
 //! What is stored, field by field.
 //!
 //! Every record says in `v` in which format it was written. One without `v` is from before that: what it
-//! lacks has a default. A newer one is refused before anything else in it is looked at. Times and counts are 64-bit integers, times in microseconds.
+//! lacks has a default. A newer one is refused before anything else in it is looked at. Times and counts are
+//! 64-bit integers, times in microseconds.
 
 use bytes::Bytes;
 use mongodb::bson::{Binary, Bson, Document, doc, spec::BinarySubtype};
 use shared::id::{FileId, FilePath, RoomId};
 
+use super::pieces;
 use crate::archive::{ArchiveError, Eol, FileEntry, FileWrite, NewShard, Shard, StoredFile};
 
-/// The format of the records that this code writes.
-pub(super) const FORMAT: u32 = 1;
+/// The format of shards.
+pub(super) const SHARD_FORMAT: u32 = 1;
+/// The format of files whose record holds text and state.
+const WHOLE_FORMAT: u32 = 1;
+/// The newest format of files: their record says how many pieces text and state are in.
+pub(super) const FILE_FORMAT: u32 = 2;
 /// How `state` is encoded: the Yjs v1 update as it is.
 const ENCODING: &str = "v1";
+
+/// Text and state of a file.
+pub(super) struct Contents {
+    pub(super) text: String,
+    pub(super) state: Bytes,
+}
 
 /// The `_id` of a file.
 pub(super) fn file_key(shard: &RoomId, file: &FileId) -> String {
     format!("{shard}/{file}")
 }
 
-/// Every file of a shard, by `_id`: unlike the path, it never changes while it is being read. '0' follows
-/// '/', and an id has no '/'.
+/// Every file of a shard, or every piece of its files, by `_id`: unlike the path, it never changes while it is
+/// being read.
 pub(super) fn of_shard(shard: &RoomId) -> Document {
-    doc! { "_id": { "$gte": format!("{shard}/"), "$lt": format!("{shard}0") } }
+    below(shard.as_str())
+}
+
+/// What has an `_id` that begins with this and '/'. '0' follows '/', and an id has no '/'.
+pub(super) fn below(key: &str) -> Document {
+    doc! { "_id": { "$gte": format!("{key}/"), "$lt": format!("{key}0") } }
 }
 
 /// What also belongs to this making of the shard. 0 is that of records from before there was `gen`.
@@ -42,8 +59,7 @@ pub(super) fn entry_fields() -> Document {
 
 /// All fields of a file but `_id`.
 pub(super) fn file_fields(shard: &RoomId, making: i64, version: u64, file: &FileWrite) -> Document {
-    doc! {
-        "v": FORMAT,
+    let mut fields = doc! {
         "shard": shard.as_str(),
         "fid": file.id.as_str(),
         "path": file.path.as_str(),
@@ -52,12 +68,26 @@ pub(super) fn file_fields(shard: &RoomId, making: i64, version: u64, file: &File
         "ts": long(file.ts),
         "seq": long(file.seq),
         "wid": &file.write_id,
-        "text": &file.text,
-        "state": Binary { subtype: BinarySubtype::Generic, bytes: file.state.to_vec() },
         "enc": ENCODING,
         "bytes": long(file.state.len() as u64),
         "eol": eol_word(file.eol),
         "updatedAt": long(file.now),
+    };
+    if pieces::is_large(file) {
+        fields.extend(doc! { "v": FILE_FORMAT, "pieces": pieces::counts(file), "begun": &file.write_id });
+    } else {
+        let state = Binary { subtype: BinarySubtype::Generic, bytes: file.state.to_vec() };
+        fields.extend(doc! { "v": WHOLE_FORMAT, "text": &file.text, "state": state });
+    }
+    fields
+}
+
+/// The fields that a file does not have which is written so, and may have had before.
+pub(super) fn fields_without(file: &FileWrite) -> Document {
+    if pieces::is_large(file) {
+        doc! { "text": "", "state": "" }
+    } else {
+        doc! { "pieces": "" }
     }
 }
 
@@ -65,7 +95,7 @@ pub(super) fn file_fields(shard: &RoomId, making: i64, version: u64, file: &File
 pub(super) fn shard_fields(shard: &NewShard) -> Document {
     let files = shard.files.iter().map(|file| tree_entry(file.id.as_str(), file.path.as_str()));
     doc! {
-        "v": FORMAT,
+        "v": SHARD_FORMAT,
         "title": &shard.title,
         "template": shard.template.as_deref(),
         "files": files.collect::<Vec<_>>(),
@@ -80,10 +110,10 @@ pub(super) fn tree_entry(id: &str, path: &str) -> Bson {
     Bson::Document(doc! { "fid": id, "path": path })
 }
 
-/// The record as one that this software reads.
-pub(super) fn readable(record: Document) -> Result<Document, ArchiveError> {
+/// The record as one that this software reads, which knows formats up to `newest`.
+pub(super) fn readable(record: Document, newest: u32) -> Result<Document, ArchiveError> {
     match number_or(&record, "v", 0)? {
-        version if version <= u64::from(FORMAT) => Ok(record),
+        version if version <= u64::from(newest) => Ok(record),
         version => Err(ArchiveError::Version(u32::try_from(version).unwrap_or(u32::MAX))),
     }
 }
@@ -116,23 +146,43 @@ pub(super) fn entry(record: &Document) -> Result<FileEntry, ArchiveError> {
 }
 
 /// A file with its contents.
-pub(super) fn stored_file(record: &Document) -> Result<StoredFile, ArchiveError> {
+pub(super) fn stored_file(record: &Document, contents: Contents) -> Result<StoredFile, ArchiveError> {
     let entry = entry(record)?;
     if record.get("enc").is_some_and(|encoding| encoding.as_str() != Some(ENCODING)) {
         return Err(damaged("enc"));
     }
-    let state = record.get_binary_generic("state").map_err(|_| damaged("state"))?;
     Ok(StoredFile {
         id: entry.id,
         path: entry.path,
         version: version_of(record)?,
-        text: text(record, "text")?.to_owned(),
-        state: Bytes::copy_from_slice(state),
+        text: contents.text,
+        state: contents.state,
         ts: entry.ts,
         eol: entry.eol,
         write_id: text(record, "wid")?.to_owned(),
         stored_at: entry.stored_at,
     })
+}
+
+/// Text and state of a file whose record holds them.
+pub(super) fn contents(record: &Document) -> Result<Contents, ArchiveError> {
+    let state = Bytes::copy_from_slice(binary(record, "state")?);
+    Ok(Contents { text: text(record, "text")?.to_owned(), state })
+}
+
+/// In how many pieces text and state of a file are; `None` if its record holds them.
+pub(super) fn pieces(record: &Document) -> Result<Option<(usize, usize)>, ArchiveError> {
+    if number_or(record, "v", 0)? <= u64::from(WHOLE_FORMAT) {
+        return Ok(None);
+    }
+    let pieces = record.get_document("pieces").map_err(|_| damaged("pieces"))?;
+    let count = |field| usize::try_from(number(pieces, field)?).map_err(|_| damaged(field));
+    Ok(Some((count("text")?, count("state")?)))
+}
+
+/// The last write that began to write pieces of a file, if any of them may be there that nobody needs.
+pub(super) fn begun(record: &Document) -> Option<String> {
+    record.get_str("begun").ok().map(str::to_owned)
 }
 
 /// How often a file was written.
@@ -143,6 +193,11 @@ pub(super) fn version_of(record: &Document) -> Result<u64, ArchiveError> {
 /// A text field.
 pub(super) fn text<'a>(record: &'a Document, field: &str) -> Result<&'a str, ArchiveError> {
     record.get_str(field).map_err(|_| damaged(field))
+}
+
+/// A field of bytes.
+pub(super) fn binary<'a>(record: &'a Document, field: &str) -> Result<&'a [u8], ArchiveError> {
+    record.get_binary_generic(field).map(Vec::as_slice).map_err(|_| damaged(field))
 }
 
 /// A number as it is stored.

@@ -1,6 +1,8 @@
 //! Writing one file: a compare-and-set on its version, one write if nobody interferes.
 //!
-//! Promise: a file is written over what its writer has seen or not at all, however often a write is repeated.
+//! Promise: a file is written over what its writer has seen or not at all, however often a write is repeated. The
+//! pieces of a large file are written before, and those that it had are removed after. Before the first of them the
+//! record is marked as begun, so that after a crash whoever writes the file next knows of them.
 
 use std::time::Duration;
 
@@ -8,8 +10,8 @@ use mongodb::bson::{Bson, Document, doc};
 use shared::id::RoomId;
 use tokio::time::sleep;
 
-use super::{connection::Connection, failure::Failure, record};
-use crate::archive::{ArchiveError, FileWrite, Saved};
+use super::{connection::Connection, failure::Failure, pieces, reading, record};
+use crate::archive::{ArchiveError, FileWrite, Saved, StoredFile};
 
 /// How often a write is tried while what is stored explains no miss.
 const TRIES: u32 = 8;
@@ -24,6 +26,20 @@ struct Write<'a> {
     making: i64,
     known: Option<u64>,
     file: &'a FileWrite,
+    /// Whether its pieces are there, if it has any.
+    has_pieces: bool,
+    /// How often nobody knew whether it was done.
+    lost: u32,
+}
+
+/// What a write expects to be stored.
+#[derive(PartialEq)]
+enum Over {
+    Nothing,
+    /// What its writer has seen, and no pieces.
+    Whole,
+    /// What its writer has seen, and pieces, begun by this write the last of them.
+    Pieces(String),
 }
 
 /// What is stored where a write did not match.
@@ -31,11 +47,9 @@ enum Found {
     /// This write itself, of an earlier try.
     Own(u64),
     /// What somebody else has written.
-    Others(Box<crate::archive::StoredFile>),
-    /// What the writer has seen.
-    Known,
-    /// Nothing.
-    Nothing,
+    Others(Box<StoredFile>),
+    /// What can be written over.
+    Free(Over),
 }
 
 impl Connection {
@@ -51,72 +65,125 @@ impl Connection {
         if file.making.is_some_and(|meant| meant != head.id()) {
             return Ok(Saved::NoShard);
         }
-        let write = Write { shard: id, making: head.making, known, file };
-        let (mut is_new, mut lost) = (known.is_none(), 0);
+        let mut write = Write { shard: id, making: head.making, known, file, has_pieces: false, lost: 0 };
+        let saved = self.save_over(&mut write).await;
+        let is_refused = matches!(saved, Ok(Saved::Miss(_) | Saved::NoShard) | Err(ArchiveError::Path(_)));
+        // A write that may still arrive needs its pieces. What cannot be removed goes with the next write.
+        if is_refused && write.has_pieces && write.lost == 0 {
+            let _ = self.remove_pieces(id, file).await;
+        }
+        saved
+    }
+
+    async fn save_over(&self, write: &mut Write<'_>) -> Result<Saved, ArchiveError> {
+        let mut over = if write.known.is_none() { Over::Nothing } else { Over::Whole };
         for tried in 0..TRIES {
-            let failure = match self.put(&write, is_new).await {
-                Ok(true) if is_new => return self.confirm(&write).await,
-                Ok(true) => return Ok(Saved::Written(write.version())),
+            let failure = match self.put(write, &over).await {
+                Ok(true) => return self.written(write, over, write.version()).await,
                 Ok(false) | Err(Failure::Duplicate(_)) => None,
                 Err(failure @ Failure::Away(_)) => return Err(failure.into()),
                 Err(failure) => Some(failure),
             };
-            match self.look(&write).await? {
-                Found::Own(_) if is_new => return self.confirm(&write).await,
-                Found::Own(version) => return Ok(Saved::Written(version)),
-                Found::Others(stored) => return Ok(Saved::Miss(stored)),
-                Found::Known => is_new = false,
-                Found::Nothing => is_new = true,
+            if matches!(failure, Some(Failure::Lost(_))) {
+                write.lost += 1;
             }
-            if self.path_is_held(&write).await? {
-                return Err(ArchiveError::Path(file.path.clone()));
+            match self.look(write).await? {
+                Found::Own(version) => return self.written(write, over, version).await,
+                Found::Others(stored) => return Ok(Saved::Miss(stored)),
+                Found::Free(found) => over = found,
+            }
+            if self.path_is_held(write).await? {
+                return Err(ArchiveError::Path(write.file.path.clone()));
             }
             match failure {
-                Some(Failure::Lost(_)) if lost + 1 < BLIND_TRIES => lost += 1,
+                Some(Failure::Lost(_)) if write.lost < BLIND_TRIES => {}
                 Some(failure) => return Err(failure.into()),
                 None => sleep(PAUSE * 2_u32.pow(tried)).await,
             }
         }
-        Err(ArchiveError::Failed(format!("{} is not written, for no visible reason", file.id)))
+        Err(ArchiveError::Failed(format!("{} is not written, for no visible reason", write.file.id)))
     }
 
-    /// The write itself: whether it was done.
-    async fn put(&self, write: &Write<'_>, is_new: bool) -> Result<bool, Failure> {
+    /// The write itself, with its pieces before it: whether it was done.
+    async fn put(&self, write: &mut Write<'_>, over: &Over) -> Result<bool, Failure> {
+        let is_large = pieces::is_large(write.file);
+        if is_large && !write.has_pieces {
+            if *over != Over::Nothing && !self.begin(write).await? {
+                return Ok(false);
+            }
+            let version = write.version();
+            for piece in pieces::records(write.shard, write.making, version, write.file) {
+                self.write_piece(&piece).await?;
+            }
+            write.has_pieces = true;
+        }
+        let mut seen = write.seen(over);
+        if *over == Over::Whole && !is_large {
+            seen.insert("begun", doc! { "$exists": false });
+        }
         let fields = record::file_fields(write.shard, write.making, write.version(), write.file);
-        let version = match write.known {
-            Some(known) if !is_new => record::long(known),
-            _ => Bson::Document(doc! { "$exists": false }),
-        };
-        let newer = doc! { "v": { "$gt": record::FORMAT } };
-        let seen = doc! { "_id": write.key(), "ver": version, "$nor": [newer] };
-        let update = self.files.update_one(seen, doc! { "$set": fields }).upsert(is_new);
-        let done = self.write(update).await?;
+        let mut change = doc! { "$set": fields };
+        if is_large || matches!(over, Over::Pieces(_)) {
+            change.insert("$unset", record::fields_without(write.file));
+        }
+        let done = self.write(self.files.update_one(seen, change).upsert(*over == Over::Nothing)).await?;
         Ok(done.matched_count > 0 || done.upserted_id.is_some())
     }
 
-    /// After a file came to be: a shard that was deleted meanwhile must not keep it.
-    async fn confirm(&self, write: &Write<'_>) -> Result<Saved, ArchiveError> {
-        if self.head(write.shard).await?.is_some_and(|head| head.making == write.making) {
-            return Ok(Saved::Written(write.version()));
+    /// Marks a record before there are pieces that it does not name: whether it is still what the writer has seen.
+    async fn begin(&self, write: &Write<'_>) -> Result<bool, Failure> {
+        let begun = doc! { "$set": { "begun": &write.file.write_id } };
+        Ok(self.write(self.files.update_one(write.seen(&Over::Whole), begun)).await?.matched_count > 0)
+    }
+
+    /// After the write: a file that came to be must not stay if its shard was deleted meanwhile, and pieces that
+    /// are not needed any more go.
+    async fn written(&self, write: &Write<'_>, over: Over, version: u64) -> Result<Saved, ArchiveError> {
+        let confirm = async {
+            let is_new = over == Over::Nothing;
+            let head = if is_new { self.head(write.shard).await? } else { None };
+            Ok::<_, ArchiveError>(!is_new || head.is_some_and(|head| head.making == write.making))
+        };
+        // The file is written, whether this succeeds or not.
+        let (is_there, _) = tokio::join!(confirm, self.clear(write, &over, version));
+        if is_there? {
+            return Ok(Saved::Written(version));
         }
         let own = doc! { "_id": write.key(), "wid": &write.file.write_id };
         self.write(self.files.delete_one(own)).await?;
         Ok(Saved::NoShard)
     }
 
-    async fn look(&self, write: &Write<'_>) -> Result<Found, ArchiveError> {
-        let Some(stored) = self.file(write.shard, &write.file.id).await? else { return Ok(Found::Nothing) };
-        if !self.is_of_its_shard(write, &stored).await? {
-            return Ok(Found::Nothing);
+    async fn clear(&self, write: &Write<'_>, over: &Over, version: u64) -> Result<(), Failure> {
+        let is_large = pieces::is_large(write.file);
+        if *over == Over::Whole && !is_large {
+            return Ok(());
         }
-        let version = record::version_of(&stored)?;
-        Ok(if record::text(&stored, "wid")? == write.file.write_id {
-            Found::Own(version)
-        } else if write.known == Some(version) {
-            Found::Known
-        } else {
-            Found::Others(Box::new(record::stored_file(&stored)?))
-        })
+        self.clear_pieces(write.shard, write.making, version, write.file).await?;
+        let Over::Pieces(begun) = over else { return Ok(()) };
+        if !is_large {
+            // If nobody has begun others since.
+            let own = doc! { "_id": write.key(), "wid": &write.file.write_id, "begun": begun };
+            self.write(self.files.update_one(own, doc! { "$unset": { "begun": "" } })).await?;
+        }
+        Ok(())
+    }
+
+    async fn look(&self, write: &Write<'_>) -> Result<Found, ArchiveError> {
+        let nothing = Ok(Found::Free(Over::Nothing));
+        let Some(record) = self.file(write.shard, &write.file.id).await? else { return nothing };
+        if !self.is_of_its_shard(write, &record).await? {
+            return nothing;
+        }
+        let version = record::version_of(&record)?;
+        if record::text(&record, "wid")? == write.file.write_id {
+            return Ok(Found::Own(version));
+        }
+        if write.known == Some(version) {
+            return Ok(Found::Free(record::begun(&record).map_or(Over::Whole, Over::Pieces)));
+        }
+        let stored = self.stored_file(write.shard, &write.file.id, write.making, Some(record)).await?;
+        stored.map_or(nothing, |stored| Ok(Found::Others(Box::new(stored))))
     }
 
     /// Whether another file of the shard has the path.
@@ -126,7 +193,7 @@ impl Connection {
         let Some(holder) = self.read(self.files.find_one(at).projection(fields)).await? else {
             return Ok(false);
         };
-        let holder = record::readable(holder)?;
+        let holder = reading::file_record(holder)?;
         let is_another = record::text(&holder, "fid")? != write.file.id.as_str();
         Ok(is_another && self.is_of_its_shard(write, &holder).await?)
     }
@@ -136,8 +203,11 @@ impl Connection {
     async fn is_of_its_shard(&self, write: &Write<'_>, stored: &Document) -> Result<bool, ArchiveError> {
         let making = record::making_of(stored)?;
         if making != write.making {
-            let left = record::of_making(doc! { "_id": record::text(stored, "_id")? }, making);
+            let key = record::text(stored, "_id")?;
+            let left = record::of_making(doc! { "_id": key }, making);
             self.write(self.files.delete_one(left)).await?;
+            let pieces = record::of_making(record::below(key), making);
+            self.write(self.pieces.delete_many(pieces)).await?;
         }
         Ok(making == write.making)
     }
@@ -166,5 +236,14 @@ impl Write<'_> {
 
     fn version(&self) -> u64 {
         self.known.unwrap_or(0) + 1
+    }
+
+    /// The record that it is to be written over, or to which nothing is.
+    fn seen(&self, over: &Over) -> Document {
+        let version = match self.known {
+            Some(known) if *over != Over::Nothing => record::long(known),
+            _ => Bson::Document(doc! { "$exists": false }),
+        };
+        doc! { "_id": self.key(), "ver": version, "$nor": [{ "v": { "$gt": record::FILE_FORMAT } }] }
     }
 }

@@ -43,7 +43,16 @@ impl Client {
 
     /// Opens a document and waits until it is synchronised.
     pub(crate) async fn open(&mut self, name: &str) {
-        self.documents.insert(name.to_owned(), (Doc::new(), Received { synced: false, unsaved: 1 }));
+        self.open_with(name, "").await;
+    }
+
+    /// The same with text that was typed offline.
+    pub(crate) async fn open_with(&mut self, name: &str, text: &str) {
+        let doc = Doc::new();
+        if !text.is_empty() {
+            doc.get_or_insert_text("content").insert(&mut doc.transact_mut(), 0, text);
+        }
+        self.documents.insert(name.to_owned(), (doc, Received { synced: false, unsaved: 1 }));
         let vector = self.vector(name);
         self.send(name, &ClientMessage::Token { token: "", version: Some("4.8.0") }).await;
         self.send(name, &ClientMessage::Sync(SyncMessage::Step1(&vector))).await;

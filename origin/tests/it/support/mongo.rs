@@ -50,6 +50,17 @@ pub(crate) fn address() -> String {
     SERVER.get_or_init(find).address.clone()
 }
 
+/// The address of a database of its own. FerretDB takes one command at a time and looks through whole collections, so
+/// large files are on another server, or they would keep the other tests waiting.
+pub(crate) fn apart() -> String {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    if variable("MONGODB_URL").is_some() {
+        return address();
+    }
+    let server = SERVER.get_or_init(find);
+    with_database(&server.address, &format!("{DATABASE}_{:016x}", rand::random::<u64>()))
+}
+
 /// The same for a setting of an origin or an archive.
 pub(crate) fn secret() -> SecretString {
     address().into()
@@ -79,11 +90,15 @@ pub(crate) async fn proxied() -> (Proxy, SecretString) {
 
 /// The same for an archive that looks for a server for this long.
 pub(crate) async fn proxied_within(selection: Duration) -> (Proxy, SecretString) {
-    let address = address();
+    proxied_to(&address(), selection).await
+}
+
+/// The same for the server and the database of this address.
+pub(crate) async fn proxied_to(address: &str, selection: Duration) -> (Proxy, SecretString) {
     let (scheme, rest) = address.split_once("://").unwrap();
     let (before, options) = rest.split_once('?').unwrap_or((rest, ""));
     let (user, hosts) = before.rsplit_once('@').map_or((None, before), |(user, hosts)| (Some(user), hosts));
-    let (hosts, _) = hosts.split_once('/').unwrap();
+    let (hosts, database) = hosts.split_once('/').unwrap();
     let first = hosts.split(',').next().unwrap();
     let with_port = if first.contains(':') { first.to_owned() } else { format!("{first}:27017") };
     let server = tokio::net::lookup_host(with_port).await.unwrap().next().unwrap();
@@ -94,18 +109,26 @@ pub(crate) async fn proxied_within(selection: Duration) -> (Proxy, SecretString)
     let selection = format!("serverSelectionTimeoutMS={}", selection.as_millis());
     let connect = format!("connectTimeoutMS={}", PATIENCE.as_millis());
     let options = [&kept[..], &["directConnection=true", &selection, &connect]].concat().join("&");
-    let through = format!("{scheme}://{user}{}/{DATABASE}?{options}", proxy.address());
+    let through = format!("{scheme}://{user}{}/{database}?{options}", proxy.address());
     (proxy, through.into())
 }
 
 /// The database as other tools see it.
 pub(crate) async fn database() -> Database {
-    Client::with_uri_str(address()).await.unwrap().default_database().unwrap()
+    database_at(&address()).await
+}
+
+/// The same for the database of this address.
+pub(crate) async fn database_at(address: &str) -> Database {
+    Client::with_uri_str(address).await.unwrap().default_database().unwrap()
 }
 
 fn find() -> Server {
     let (what, server) = if let Some(given) = variable("MONGODB_URL") {
-        ("the server of MONGODB_URL".to_owned(), Server { address: with_database(&given), _keeper: None })
+        (
+            "the server of MONGODB_URL".to_owned(),
+            Server { address: with_database(&given, DATABASE), _keeper: None },
+        )
     } else if runs("mongod", &["--version"]) {
         let start = |dir: &Path, port: u16| {
             let mut command = vec!["mongod".to_owned(), "--dbpath".to_owned(), text_of(dir)];
@@ -149,7 +172,7 @@ fn start_server(command: impl Fn(&Path, u16) -> Vec<String>) -> Server {
         .unwrap();
     // It has begun when it says so.
     BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
-    let address = with_database(&format!("mongodb://127.0.0.1:{port}/?directConnection=true"));
+    let address = with_database(&format!("mongodb://127.0.0.1:{port}/?directConnection=true"), DATABASE);
     if !answers(&address) {
         let log = fs::read_to_string(dir.join("log")).unwrap_or_default();
         panic!("the server does not answer; it says:\n{log}\n{FIX}");
@@ -170,13 +193,13 @@ fn answers(address: &str) -> bool {
     asking.join().unwrap()
 }
 
-/// The address with the tests' database in its path.
-fn with_database(address: &str) -> String {
+/// The address with this database in its path.
+fn with_database(address: &str, database: &str) -> String {
     let (scheme, rest) = address.split_once("://").unwrap();
     let (before, options) = rest.split_once('?').unwrap_or((rest, ""));
     let hosts = before.split('/').next().unwrap();
     let question = if options.is_empty() { "" } else { "?" };
-    format!("{scheme}://{hosts}/{DATABASE}{question}{options}")
+    format!("{scheme}://{hosts}/{database}{question}{options}")
 }
 
 fn container_engine() -> Option<&'static str> {
