@@ -10,7 +10,7 @@ const BY_CODE: Record<number, string> = {
   4404: "There is no such project.",
   4409: "This page has lost track of the text. Load it again.",
   4410: "This project has been deleted.",
-  4413: "This page sent more than the server takes.",
+  4413: "This project has more files than the server takes.",
 };
 
 const BY_REASON: Record<string, string> = {

@@ -16,8 +16,13 @@ const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS channels (channel INTEGER PRIMARY KEY, facts BLOB NOT NULL);
     CREATE TABLE IF NOT EXISTS outbox (number INTEGER PRIMARY KEY, changes BLOB NOT NULL);
+    CREATE TABLE IF NOT EXISTS outbox_rest (number INTEGER, place INTEGER, changes BLOB NOT NULL,
+        PRIMARY KEY (number, place));
     CREATE TABLE IF NOT EXISTS dials (nonce TEXT PRIMARY KEY, asked_at INTEGER NOT NULL) WITHOUT ROWID;
     INSERT OR IGNORE INTO meta (name, value) VALUES ('schema', '1');";
+
+/// What fits into one row of SQLite: 2 MB with all its columns.
+const ROW_BYTES: usize = 1_900_000;
 
 /// The tables of one object.
 #[derive(Debug)]
@@ -51,8 +56,15 @@ pub(crate) struct Counts {
 impl Rows {
     /// The rows of the object that owns `sql`.
     pub(crate) fn new(sql: SqlStorage) -> worker::Result<Self> {
-        let made = sql.exec("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'meta'", None)?;
-        let made = made.raw().next().transpose()?.is_some();
+        let has = |table: &str| -> worker::Result<bool> {
+            let query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?";
+            Ok(sql.exec(query, vec![table.into()])?.raw().next().transpose()?.is_some())
+        };
+        let made = has("meta")?;
+        // An object from before there was this table.
+        if made && !has("outbox_rest")? {
+            sql.exec(SCHEMA, None)?;
+        }
         Ok(Self { sql, made: Cell::new(made) })
     }
 
@@ -66,11 +78,11 @@ impl Rows {
             Write::DropChannel(channel) => {
                 self.forget("DELETE FROM channels WHERE channel = ?", vec![number(channel.0)])
             }
-            Write::Outbox(row, changes) => {
-                let row = vec![number(row), Blob(changes.into())];
-                self.change("INSERT OR REPLACE INTO outbox (number, changes) VALUES (?, ?)", row)
+            Write::Outbox(row, changes) => self.keep_outbox(row, &changes),
+            Write::ForgetOutbox(row) => {
+                self.forget("DELETE FROM outbox_rest WHERE number = ?", vec![number(row)])?;
+                self.forget("DELETE FROM outbox WHERE number = ?", vec![number(row)])
             }
-            Write::ForgetOutbox(row) => self.forget("DELETE FROM outbox WHERE number = ?", vec![number(row)]),
         }
     }
 
@@ -82,7 +94,29 @@ impl Rows {
 
     /// The rows of the outbox, by number.
     pub(crate) fn outbox(&self) -> worker::Result<Vec<(u64, Bytes)>> {
-        self.blobs("SELECT number, changes FROM outbox ORDER BY number")
+        let mut rows = self.blobs("SELECT number, changes FROM outbox ORDER BY number")?;
+        let rest = self.blobs("SELECT number, changes FROM outbox_rest ORDER BY number, place")?;
+        for (number, part) in rest {
+            if let Ok(at) = rows.binary_search_by_key(&number, |(number, _)| *number) {
+                rows[at].1 = [&*rows[at].1, &part].concat().into();
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Keeps a row of the outbox: what does not fit into one row of SQLite goes on in others.
+    fn keep_outbox(&self, row: u64, changes: &[u8]) -> worker::Result<()> {
+        let (first, rest) = changes.split_at(changes.len().min(ROW_BYTES));
+        let values = vec![number(row), Blob(first.to_vec())];
+        self.change("INSERT OR REPLACE INTO outbox (number, changes) VALUES (?, ?)", values)?;
+        for (place, part) in (0..).zip(rest.chunks(ROW_BYTES)) {
+            let values = vec![number(row), number(place), Blob(part.to_vec())];
+            self.change(
+                "INSERT OR REPLACE INTO outbox_rest (number, place, changes) VALUES (?, ?, ?)",
+                values,
+            )?;
+        }
+        Ok(())
     }
 
     /// The base URL under which the Worker was last reached.

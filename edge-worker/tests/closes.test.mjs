@@ -14,7 +14,7 @@ import { startStraightEdge } from './straight_edge.mjs';
 import { PATIENCE_MS, TOP, freePort, startOrigin, until } from './support.mjs';
 
 const REASON = 'a reason';
-const CODES = [1000, 1012, 4400, 4401, 4403, 4404, 4410, 4413, 4500, 4503, 4508, 4529];
+const CODES = [1000, 1012, 4400, 4401, 4403, 4404, 4410, 4413, 4500, 4503, 4508, 4513, 4529];
 /** States of a socket. */
 const [CLOSING, CLOSED] = [2, 3];
 
@@ -135,7 +135,7 @@ describe('the Worker', () => {
 
     const large = await opened('large');
     large.socket.send(Buffer.concat([Buffer.from([0, 2, 0x80, 0x80, 0xc0, 0x04]), Buffer.alloc(9 << 20)]));
-    await ends(large, { code: 4413, reason: 'file-too-large' });
+    await ends(large, { code: 4513, reason: 'file-too-large' });
 
     const deleted = await opened('deleted');
     assert.equal((await fetch(`${origin.url}/api/v1/shards/deleted`, { method: 'DELETE' })).status, 204);

@@ -136,7 +136,7 @@ for (const place of ['edge', 'origin']) {
           client.socket.close();
           const single = await bare();
           single.socket.send(written((_, { number, bytes }) => [number(0), number(2), bytes(new Uint8Array(size))]));
-          assert.deepEqual(await single.closed, { code: 4413, reason: 'file-too-large' });
+          assert.deepEqual(await single.closed, { code: 4513, reason: 'file-too-large' });
         }
       }
       await undisturbed();

@@ -21,7 +21,7 @@ pub enum CloseCode {
     Conflict,
     /// 4410: the room was deleted.
     Deleted,
-    /// 4413: a frame or a file is too large.
+    /// 4413: more than is taken, and will not be less.
     TooLarge,
     /// 4500: something failed here; come back.
     Failed,
@@ -29,6 +29,8 @@ pub enum CloseCode {
     Draining,
     /// 4508: the client reads too slowly; it comes back by state vector.
     SlowConsumer,
+    /// 4513: what was typed makes the file too large: it is not saved, but taken once it is less.
+    FileFull,
     /// 4529: too much at once.
     RateLimited,
 }
@@ -49,6 +51,7 @@ impl CloseCode {
             Self::Failed => 4500,
             Self::Draining => 4503,
             Self::SlowConsumer => 4508,
+            Self::FileFull => 4513,
             Self::RateLimited => 4529,
         }
     }
@@ -68,6 +71,7 @@ impl CloseCode {
             Self::Failed,
             Self::Draining,
             Self::SlowConsumer,
+            Self::FileFull,
             Self::RateLimited,
         ]
         .into_iter()
@@ -95,6 +99,7 @@ impl CloseCode {
             Self::Failed => "failed",
             Self::Draining => "draining",
             Self::SlowConsumer => "slow-consumer",
+            Self::FileFull => "file-too-large",
             Self::RateLimited => "rate-limited",
         }
     }

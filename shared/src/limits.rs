@@ -15,11 +15,11 @@ pub const TEXT_ROOT: &str = "content";
 
 /// Largest frame that is read as a whole; of a larger one only key and type are read.
 pub const FRAME_BYTES: usize = 10 << 20;
-/// Largest update (and largest Step2 beside the catch-up of a file).
-pub const UPDATE_BYTES: usize = 1 << 20;
+/// Largest update that others see before it is logged, and that is sent to them like any typing.
+pub const AT_ONCE_BYTES: usize = 1 << 20;
 /// Clients of whom one update may bring text that is not logged.
 pub const UPDATE_CLIENTS: usize = 10_000;
-/// Largest state of one file, which also bounds a Step2 that brings offline work.
+/// Largest state of one file, and largest change of one.
 pub const FILE_BYTES: usize = 8 << 20;
 /// How much further the origin goes than the hub, so that no update is refused after its fan-out.
 pub const FILE_SLACK_BYTES: usize = 1 << 20;
@@ -50,6 +50,8 @@ pub const MEMBER_ID_BYTES: usize = 128;
 pub const NAME_CHARS: usize = 64;
 /// Longest room event in JSON.
 pub const EVENT_BYTES: usize = 64 << 10;
+/// Longest text frame with edits.
+pub const TEXT_EDITS_BYTES: usize = 1 << 20;
 /// Edits in one change of a text frame.
 pub const TEXT_EDITS: usize = 256;
 /// Updates of a file that are kept so that a text change can be based on them; between this many and twice as many.
@@ -124,7 +126,8 @@ pub const BACKLOG_BYTES: usize = 4 << 20;
 /// What all sockets of a hub may have to send together.
 pub const BACKLOG_HUB_BYTES: usize = 32 << 20;
 
-/// First texts of documents that a hub asks for, and that its sockets have not sent yet; small ones may be as much again.
+/// First texts of documents that a hub asks for, and large changes, that its sockets have not sent yet; small first texts
+/// may be as much again.
 pub const FIRST_TEXTS_BYTES: usize = 16 << 20;
 /// A document whose first text does not wait behind large ones.
 pub const FIRST_TEXT_SMALL_BYTES: usize = 64 << 10;

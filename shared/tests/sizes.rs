@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use shared::{
+    close::CloseCode,
     grant::{Grant, Member, Role},
     hub::{Dialect, Effect, Frame, Hub, Settings, Visitor},
     id::{ChannelId, FileId, SessionId},
@@ -12,7 +13,7 @@ use shared::{
     wire::{
         hocuspocus::{self, ClientMessage, ServerMessage},
         link::{ChangeKind, HubMessage, OriginMessage},
-        yjs::SyncMessage,
+        yjs::{self, SyncMessage, YMessage},
     },
 };
 use yrs::{Doc, Text, Transact};
@@ -29,6 +30,7 @@ struct Place {
     /// The last change, as the origin got it.
     last: Option<(ChannelId, u64)>,
     heard: Vec<Bytes>,
+    closed: Option<(CloseCode, String)>,
 }
 
 fn file() -> FileId {
@@ -41,7 +43,7 @@ impl Place {
         let session = SessionId::from_random(1 << 20);
         let hub = Hub::new(settings, NOW);
         let (changes, heard) = (Vec::new(), Vec::new());
-        let mut place = Self { hub, session, author: Doc::new(), changes, last: None, heard };
+        let mut place = Self { hub, session, author: Doc::new(), changes, last: None, heard, closed: None };
         place.hub.link_up(NOW);
         place.hub.connect(session, Visitor { dialect: Dialect::Hocuspocus, token: None }, NOW);
         for name in [".room", KEY] {
@@ -145,6 +147,7 @@ impl Place {
                 }
             }
             Effect::Send { frame, .. } => self.heard.push(frame),
+            Effect::Close { code, reason, .. } => self.closed = Some((code, reason)),
             _ => {}
         }
     }
@@ -163,7 +166,7 @@ fn what_makes_a_file_too_large_is_refused_with_the_sizes_of_its_text_and_its_his
         assert_eq!(closes, ["file-too-large"]);
     }
     let mut place = Place::new();
-    assert_eq!(place.types(limits::UPDATE_BYTES + 1), []);
+    assert_eq!(place.types(limits::FILE_BYTES + 1), []);
     let (errors, _) = place.told();
     assert!(errors[0].contains("the change takes"), "{errors:?}");
 }
@@ -171,7 +174,7 @@ fn what_makes_a_file_too_large_is_refused_with_the_sizes_of_its_text_and_its_his
 #[test]
 fn what_was_only_counted_refuses_nothing_and_is_shown_to_nobody_before_the_origin_has_decided() {
     let mut place = Place::new();
-    const PIECE: usize = limits::UPDATE_BYTES / 2;
+    const PIECE: usize = limits::AT_ONCE_BYTES / 2;
     // The first of a client is always held.
     assert_eq!(place.types(1), [ChangeKind::Held]);
     place.logged(limits::FILE_BYTES / 2);
@@ -185,4 +188,61 @@ fn what_was_only_counted_refuses_nothing_and_is_shown_to_nobody_before_the_origi
     place.measured(limits::FILE_BYTES, 300);
     assert_eq!(place.types(1), []);
     assert_eq!(place.told().1, ["file-too-large"]);
+}
+
+#[test]
+fn what_is_as_large_as_a_document_is_for_the_origin_to_decide() {
+    let mut place = Place::new();
+    place.measured(limits::FILE_BYTES - 10, 300);
+    assert_eq!(place.types(5 << 20), [ChangeKind::Held]);
+    assert_eq!(place.types(1), [], "what is small is refused by what the origin has told");
+}
+
+#[test]
+fn text_can_be_deleted_from_a_file_that_takes_no_more() {
+    let mut place = Place::new();
+    assert_eq!(place.types(100), [ChangeKind::Held]);
+    place.measured(limits::FILE_BYTES, 7_900_000);
+    let content = place.author.get_or_insert_text(limits::TEXT_ROOT);
+    let deletion = {
+        let mut change = place.author.transact_mut();
+        content.remove_range(&mut change, 0, 50);
+        change.encode_update_v1()
+    };
+    place.say(KEY, &ClientMessage::Sync(SyncMessage::Update(&deletion)));
+    assert_eq!(place.changes.len(), 1);
+    assert_eq!(place.told(), (vec![], vec![]));
+}
+
+#[test]
+fn who_types_on_a_closed_document_is_told_each_time() {
+    let mut place = Place::new();
+    place.measured(limits::FILE_BYTES, 300);
+    for _ in 0..3 {
+        assert_eq!(place.types(1), []);
+        assert_eq!(place.told().1, ["file-too-large"]);
+    }
+}
+
+#[test]
+fn a_y_websocket_is_shown_why_and_comes_back() {
+    for bytes in [limits::FILE_BYTES + 1, limits::FRAME_BYTES + 1] {
+        let mut place = Place::new();
+        let bare = SessionId::from_random(2 << 20);
+        let dialect = Dialect::YWebsocket { document: KEY.into() };
+        place.hub.connect(bare, Visitor { dialect, token: Some("t".to_owned()) }, NOW);
+        place.settle();
+        place.heard.clear();
+        let frame = yjs::write_y(&YMessage::Sync(SyncMessage::Update(&vec![0; bytes])));
+        place.hub.receive(bare, Frame::Binary(frame), NOW);
+        place.settle();
+        let Some(YMessage::Auth { reason }) = place.heard.last().map(|frame| yjs::read_y(frame).unwrap())
+        else {
+            panic!("why")
+        };
+        assert!(reason.contains("takes") && reason.contains("bytes"), "{reason}");
+        let (code, reason) = place.closed.unwrap();
+        assert_eq!((code.as_u16(), reason.as_str()), (4513, "file-too-large"));
+        assert!(code.reconnect());
+    }
 }

@@ -94,7 +94,7 @@ impl Hub {
     /// A channel shows a token; without one, that of the upgrade or of the session's other documents.
     pub(super) fn show_token(&mut self, id: ChannelId, token: &str, now: Millis) {
         if let Some(channel) = self.channels.get_mut(&id)
-            && matches!(channel.stage, Stage::Stranger | Stage::Closed)
+            && matches!(channel.stage, Stage::Stranger | Stage::Closed(_))
         {
             channel.stage = Stage::Admitting;
         }

@@ -33,7 +33,7 @@ impl Backlog {
         }
     }
 
-    /// A document is sent whole, because its client asked for it.
+    /// A document is sent whole, because its client asked for it, or a change that is as large.
     pub(super) fn opens(&mut self, bytes: usize) {
         self.opening += bytes;
     }

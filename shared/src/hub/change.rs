@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Millis,
     close::CloseCode,
-    id::{ChannelId, FileId},
+    id::{ChannelId, FileId, SessionId},
     limits,
     update::{self, GateError, Span},
     wire::{
@@ -19,7 +19,7 @@ use crate::{
         hocuspocus::{self, ServerMessage},
         link::{ChangeKind, HubMessage},
         text,
-        yjs::{self, SyncMessage},
+        yjs::{self, SyncMessage, YMessage},
     },
 };
 
@@ -128,7 +128,8 @@ impl Hub {
     /// of. Without an origin they go on without it, and may have to be healed.
     fn showing(&self, id: ChannelId, file: &FileId, bytes: &[u8]) -> (Showing, Vec<Span>) {
         let spans = update::spans(bytes).unwrap_or_default();
-        let distrusted = self.sessions.get(&id.session()).is_some_and(|session| session.distrusted)
+        let distrusted = bytes.len() > limits::AT_ONCE_BYTES
+            || self.sessions.get(&id.session()).is_some_and(|session| session.distrusted)
             || self.documents.get(file).is_some_and(|document| document.size.doubts(bytes.len()));
         let showing = match self.channels.get(&id) {
             _ if !self.link.flows() => Showing::Now,
@@ -161,22 +162,27 @@ impl Hub {
 
     /// Everything that would be refused for good, so that nobody sees what the log will not have.
     fn judge(&self, id: ChannelId, file: &FileId, kind: ChangeKind, bytes: &[u8]) -> Result<(), Refusal> {
-        let most = if kind == ChangeKind::Update { limits::UPDATE_BYTES } else { limits::FILE_BYTES };
         let size = self.documents.get(file).map(|document| document.size).unwrap_or_default();
         let may_edit = self.channels.get(&id).is_some_and(|channel| channel.may_edit());
         if !may_edit && kind == ChangeKind::Update {
             return Err(Refusal::ReadOnly);
         }
-        if bytes.len() > most {
-            let why = format!("the change takes {} bytes of at most {most}", bytes.len());
+        if bytes.len() > limits::FILE_BYTES {
+            let why = format!("the change takes {} bytes of at most {}", bytes.len(), limits::FILE_BYTES);
             return Err(Refusal::TooLarge(why));
-        }
-        if kind == ChangeKind::Update && size.refuses(bytes.len()) {
-            return Err(Refusal::TooLarge(size.why_too_large()));
         }
         match update::check(bytes) {
             Ok(shape) if shape.garbage && kind == ChangeKind::Update => {
                 Err(Refusal::Malformed(GateError::Garbage.word()))
+            }
+            // Deleting is what helps. What is as large as a Step2 is decided by the origin, as a Step2 is.
+            Ok(shape)
+                if shape.inserts
+                    && kind == ChangeKind::Update
+                    && bytes.len() <= limits::AT_ONCE_BYTES
+                    && size.refuses(bytes.len()) =>
+            {
+                Err(Refusal::TooLarge(size.why_too_large()))
             }
             Ok(_) => Ok(()),
             Err(error) => Err(Refusal::Malformed(error.word())),
@@ -185,9 +191,19 @@ impl Hub {
 
     /// The change, or the file with it, is too large.
     fn refuse_too_large(&mut self, id: ChannelId, file: &FileId, reason: String, now: Millis) {
+        if self.channels.get(&id).is_some_and(|channel| channel.bare) {
+            return self.refuse_full(id.session(), &reason, now);
+        }
         let event = EventOut::Error { code: TOO_LARGE.into(), reason, file: Some(file.clone()) };
         self.tell_session(id.session(), &event);
         self.close_channel(id, CloseCode::TooLarge, TOO_LARGE, now);
+    }
+
+    /// The same for a y-websocket. Its provider shows why, and comes back with all that it has: with less than now once
+    /// somebody has deleted some of it. After a close for good its member would type on to nobody.
+    pub(super) fn refuse_full(&mut self, session: SessionId, reason: &str, now: Millis) {
+        self.send(session, yjs::write_y(&YMessage::Auth { reason }));
+        self.close(session, CloseCode::FileFull, TOO_LARGE, now);
     }
 
     /// Tells a member without the right to it that nothing was changed, in the words that the client understands: a

@@ -38,8 +38,8 @@ pub(super) enum Stage {
     Opening,
     /// The document is open.
     Open(FileId),
-    /// Closed from this side; it may show a token again.
-    Closed,
+    /// Closed from this side, with this reason; it may show a token again.
+    Closed(Arc<str>),
 }
 
 /// What a hub knows of a channel.
@@ -214,7 +214,12 @@ impl Hub {
             }
             message => match channel.stage.clone() {
                 Stage::Open(file) => self.receive_open(id, &file, message, &frame, now),
-                Stage::Closed => {}
+                // Stock providers send what is typed on a closed document all the same: whoever types is told.
+                Stage::Closed(reason) if matches!(message, Message::Sync(SyncMessage::Update(_))) => {
+                    let frame = self.goodbye(id.session(), &channel.key, &reason);
+                    self.send(id.session(), frame);
+                }
+                Stage::Closed(_) => {}
                 _ => self.keep_pending(id, frame, now),
             },
         }
@@ -269,7 +274,8 @@ impl Hub {
         self.withdraw(id, now);
         self.drop_pending(id);
         if let Some(channel) = self.channels.get_mut(&id) {
-            *channel = Channel { stage: Stage::Closed, ..Channel::new(channel.key.clone(), false) };
+            *channel =
+                Channel { stage: Stage::Closed(reason.into()), ..Channel::new(channel.key.clone(), false) };
         }
         self.touch(id.session());
         if known_to_origin {

@@ -6,6 +6,7 @@ use super::{Effect, Hub, audience::Audience, awareness::Awareness, size::Documen
 use crate::{
     Millis,
     id::{ChannelId, FileId, SessionId},
+    limits,
     update::{self, StateVector},
     wire::{link::FileUpdate, yjs::SyncMessage},
 };
@@ -46,10 +47,16 @@ impl Hub {
     /// Sends a message to every channel of a document but one, each in its own dialect.
     pub(super) fn fan_out(&mut self, file: &FileId, message: SyncMessage<'_>, except: ChannelId) {
         let Some(document) = self.documents.get(file) else { return };
+        let bytes = message.payload().len();
         for (one, to) in document.audience.receivers(except) {
             if let Some(channel) = self.channels.get(&one) {
                 self.counters.deliveries += to.len() as u64;
+                let looks = if bytes > limits::AT_ONCE_BYTES { to.clone() } else { Vec::new() };
                 self.effects.push(Effect::Send { to, frame: channel.sync_frame(message) });
+                for session in looks {
+                    self.sessions.sends_large(session, bytes);
+                    self.effects.push(Effect::Look { session });
+                }
             }
         }
     }

@@ -87,7 +87,7 @@ impl Unsettled {
             Some(channel) if matches!(channel.stage, Stage::Open(_)) => {
                 self.write(index, &ChannelFacts::of(channel));
             }
-            Some(channel) if channel.stage != Stage::Closed => {
+            Some(channel) if !matches!(channel.stage, Stage::Closed(_)) => {
                 self.opening.insert(index);
             }
             _ => {}

@@ -102,7 +102,7 @@ impl Hub {
         }
         match channel.stage {
             Stage::Opening if channel.is_text() => {
-                channel.stage = Stage::Closed;
+                channel.stage = Stage::Closed(reason.into());
                 self.drop_pending(id);
                 self.touch(id.session());
                 self.tell_text_error(id, reason, "the file cannot be opened");

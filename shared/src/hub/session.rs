@@ -194,7 +194,8 @@ impl Hub {
 
     fn receive_bare(&mut self, session: SessionId, frame: Bytes, now: Millis) {
         if frame.len() > limits::FRAME_BYTES {
-            return self.close(session, CloseCode::TooLarge, "file-too-large", now);
+            let reason = format!("a message takes {} bytes of at most {}", frame.len(), limits::FRAME_BYTES);
+            return self.refuse_full(session, &reason, now);
         }
         if yjs::read_y(&frame).is_err() {
             return self.close(session, CloseCode::BadFrame, "bad-frame", now);

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::session::Session;
-use crate::{Millis, id::SessionId};
+use crate::{Millis, id::SessionId, limits};
 
 /// The sessions by id.
 #[derive(Debug, Default)]
@@ -72,6 +72,15 @@ impl Sessions {
         self.stirred.insert(*id);
         self.changed.insert(*id);
         Some(&mut known.session)
+    }
+
+    /// A socket is to send a change as large as a document. As long as there is room among the first texts, that is no
+    /// more its fault than they are.
+    pub(super) fn sends_large(&mut self, id: SessionId, bytes: usize) {
+        let fits = self.opening() + bytes <= limits::FIRST_TEXTS_BYTES;
+        if let Some(session) = self.get_mut(&id).filter(|_| fits) {
+            session.backlog.opens(bytes);
+        }
     }
 
     pub(super) fn contains_key(&self, id: &SessionId) -> bool {

@@ -93,7 +93,7 @@ impl Hub {
         let Some(channel) = self.channels.get(&id) else { return };
         let file = match &channel.stage {
             Stage::Open(file) => file.clone(),
-            Stage::Closed => return self.tell_text_error(id, "not-open", "the file is not open"),
+            Stage::Closed(_) => return self.tell_text_error(id, "not-open", "the file is not open"),
             _ => return self.keep_pending(id, frame, now),
         };
         let Ok(json) = std::str::from_utf8(&frame) else { return };
@@ -267,7 +267,7 @@ impl Hub {
             return None;
         };
         let channel = self.channels.get_mut(&id)?;
-        if matches!(channel.stage, Stage::Stranger | Stage::Closed) {
+        if matches!(channel.stage, Stage::Stranger | Stage::Closed(_)) {
             if self.sessions.get(&session)?.admission.grant.is_some() {
                 channel.stage = Stage::Admitting;
                 self.touch(session);

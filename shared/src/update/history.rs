@@ -31,6 +31,8 @@ pub struct History {
 pub struct Novelty {
     /// Whether there is text or a deletion that is not logged.
     pub is_new: bool,
+    /// Whether there is text that is neither logged nor on its way.
+    pub new_text: bool,
     /// Whether there is garbage that is neither logged nor on its way.
     pub new_garbage: bool,
     /// How many runs of what is known it was compared with.
@@ -131,6 +133,7 @@ impl History {
                 let logged = self.state_vector.get(client);
                 let known = logged.max(ahead.get(client));
                 novelty.is_new |= read.end > logged;
+                novelty.new_text |= read.end > known;
                 novelty.new_garbage |= read.content == Content::Garbage && read.end > known;
                 if read.clock < logged {
                     let part = read.clock..read.end.min(logged);

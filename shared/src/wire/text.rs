@@ -115,11 +115,11 @@ pub enum TextChange {
 /// Why a text frame is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
-    /// Longer than [`limits::FRAME_BYTES`], or a list of edits longer than [`limits::UPDATE_BYTES`].
+    /// Longer than [`limits::FRAME_BYTES`], or a list of edits longer than [`limits::TEXT_EDITS_BYTES`].
     #[error(
         "a text frame has at most {} bytes, one with edits {}",
         limits::FRAME_BYTES,
-        limits::UPDATE_BYTES
+        limits::TEXT_EDITS_BYTES
     )]
     TooLong,
     /// Nests deeper than [`limits::JSON_DEPTH`].
@@ -199,7 +199,7 @@ pub fn read(frame: &str) -> Result<TextIn, Refused> {
 /// Reads how a frame changes its file.
 pub fn read_change(frame: &[u8]) -> Result<TextChange, TextError> {
     let change: Change = match serde_json::from_slice(frame) {
-        Ok(Kind { kind }) if kind == "edit" && frame.len() > limits::UPDATE_BYTES => {
+        Ok(Kind { kind }) if kind == "edit" && frame.len() > limits::TEXT_EDITS_BYTES => {
             return Err(TextError::TooLong);
         }
         Ok(Kind { .. }) if frame.len() <= limits::FRAME_BYTES => {

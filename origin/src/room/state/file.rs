@@ -111,9 +111,13 @@ impl LiveFile {
     pub(super) fn measure_if_doubtful(&mut self) -> bool {
         let doubtful = self.size.is_doubtful();
         if doubtful {
-            self.size.measure(state_of(&self.doc).len(), self.text().len());
+            self.measure();
         }
         doubtful
+    }
+
+    pub(super) fn measure(&mut self) {
+        self.size.measure(state_of(&self.doc).len(), self.text().len());
     }
 
     /// What the append in flight was to add is logged by now, or never will be.

@@ -55,7 +55,12 @@ impl Room {
             What::Update | What::Held | What::Returned => true,
         };
         let Some(live) = self.live.get_mut(&change.file) else { return Verdict::Refuse("no-file") };
-        live.judge(change, may_edit)
+        let size = live.size;
+        let verdict = live.judge(change, may_edit);
+        if live.size != size {
+            self.tell_size(&change.file);
+        }
+        verdict
     }
 }
 
@@ -70,22 +75,21 @@ impl LiveFile {
         {
             return Verdict::Refuse(error.word());
         }
-        match self.history.compare(&self.ahead, &change.bytes) {
+        let new_text = match self.history.compare(&self.ahead, &change.bytes) {
             Err(error) => return Verdict::Refuse(error.word()),
             Ok(novelty) if novelty.new_garbage && !returned => {
                 return Verdict::Refuse(GateError::Garbage.word());
             }
             Ok(novelty) if !novelty.is_new => return Verdict::Known,
             Ok(_) if !may_edit => return Verdict::Refuse("read-only"),
-            Ok(_) => {}
-        }
+            Ok(novelty) => novelty.new_text,
+        };
         let extends = matches!(change.what, What::Update | What::Held) && !change.author.is_empty();
         if extends && !self.owned_by_others(change).is_empty() {
             return Verdict::Missing;
         }
-        // The hub has let it in below its own cap: the slack keeps the two from disagreeing.
-        if !returned && self.size.bytes() + change.bytes.len() > limits::FILE_BYTES + limits::FILE_SLACK_BYTES
-        {
+        // Deleting is what helps.
+        if new_text && !returned && self.is_too_large_with(change.bytes.len()) {
             return Verdict::Refuse("file-too-large");
         }
         let admitted = self.history.admit(&self.ahead, &change.bytes).and_then(|advance| {
@@ -104,6 +108,16 @@ impl LiveFile {
             Err(error) if error.is_missing() => Verdict::Missing,
             Err(error) => Verdict::Refuse(error.word()),
         }
+    }
+
+    /// Whether so many bytes more are too much. The hub has let them in below its own cap: the slack keeps the two from
+    /// disagreeing.
+    fn is_too_large_with(&mut self, bytes: usize) -> bool {
+        let most = limits::FILE_BYTES + limits::FILE_SLACK_BYTES;
+        if self.size.bytes() + bytes > most && self.size.is_doubtful_with(bytes) {
+            self.measure();
+        }
+        self.size.bytes() + bytes > most
     }
 
     /// The other members whose clients an update extends.

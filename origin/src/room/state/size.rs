@@ -4,7 +4,7 @@
 use shared::{id::FileId, limits, wire::link::OriginMessage};
 
 /// From here on the next update may be refused, here or at a hub.
-const NEAR: usize = limits::FILE_BYTES - limits::UPDATE_BYTES;
+const NEAR: usize = limits::FILE_BYTES - limits::FILE_SLACK_BYTES;
 
 /// The size of a file's state in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +42,12 @@ impl FileSize {
         let changed = self.deleted_since + self.logged_since as u64;
         let never = self.measured == 0;
         self.bytes() > NEAR && (never || changed >= limits::FILE_DOUBT_BYTES as u64)
+    }
+
+    /// The same for a change of this size: a large one is worth measuring for whatever has changed.
+    pub(super) fn is_doubtful_with(&self, bytes: usize) -> bool {
+        let has_changed = self.deleted_since + self.logged_since as u64 > 0;
+        self.is_doubtful() || (has_changed && bytes >= limits::FILE_DOUBT_BYTES)
     }
 
     pub(super) fn measure(&mut self, state: usize, text: usize) {

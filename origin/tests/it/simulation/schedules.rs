@@ -150,7 +150,7 @@ fn schedule_4_a_step2_with_offline_work_reaches_everybody() {
 #[test]
 fn schedule_5_the_hub_refuses_what_the_origin_would_before_anybody_sees_it() {
     let (mut world, a, b) = two_members();
-    let huge = "x".repeat(limits::UPDATE_BYTES + 1);
+    let huge = "x".repeat(limits::FILE_BYTES + 1);
     world.clients[a].edit(0, Some(&huge));
     world.deliver_from(a);
     assert!(world.going_up(0).iter().all(|message| !matches!(message, HubMessage::Update { .. })));
