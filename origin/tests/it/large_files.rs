@@ -1,7 +1,8 @@
 //! Files as large as they may be, from the door to the archive and back: what is acknowledged can be stored.
 
+use mongodb::bson::{RawDocumentBuf, doc};
 use serde_json::json;
-use shared::limits;
+use shared::{id::RoomId, limits};
 use tokio::time::{Duration, sleep, timeout};
 
 use crate::{
@@ -14,6 +15,8 @@ use crate::{
 
 /// The longest text that fits into a document whatever its ids.
 const LONGEST: usize = 8_388_560;
+/// The largest document of MongoDB. FerretDB takes larger ones in an update.
+const DOCUMENT_BYTES: usize = 16 << 20;
 
 /// The archive has this text of the file in the end. It is not asked all the time: each answer is long.
 async fn until_stored(origin: &TestOrigin, path: &str, text: &str) {
@@ -23,6 +26,21 @@ async fn until_stored(origin: &TestOrigin, path: &str, text: &str) {
         }
     };
     timeout(PATIENCE, stored).await.unwrap_or_else(|_| panic!("not stored: {path}"));
+}
+
+async fn is_deleted(origin: &TestOrigin, id: &RoomId) {
+    assert_eq!(origin.send("DELETE", &format!("/api/v1/shards/{id}"), &[], "").await.status, 204);
+}
+
+async fn every_document_fits(address: &str) {
+    let database = mongo::database_at(address).await;
+    for name in ["shards", "files", "file_pieces"] {
+        let mut found = database.collection::<RawDocumentBuf>(name).find(doc! {}).await.unwrap();
+        while found.advance().await.unwrap() {
+            let size = found.current().as_bytes().len();
+            assert!(size <= DOCUMENT_BYTES, "{size} bytes in {name}");
+        }
+    }
 }
 
 async fn as_large_as_a_body(origin: &TestOrigin) {
@@ -47,11 +65,11 @@ async fn as_large_as_a_body(origin: &TestOrigin) {
     ada.saved("b.txt").await;
     drop(ada);
     until_stored(origin, &path("b.txt"), &(rest + "!")).await;
-    assert_eq!(origin.send("DELETE", &format!("/api/v1/shards/{id}"), &[], "").await.status, 204);
+    is_deleted(origin, &id).await;
 }
 
 /// Each within the limits; as text and state together they are more than a record of MongoDB holds.
-async fn offline_work_of_three(origin: &TestOrigin) {
+async fn offline_work_of_three(origin: &TestOrigin) -> RoomId {
     let id = any_room();
     let made = origin.post("/api/v1/shards", &json!({ "id": id, "files": [] })).await;
     assert_eq!(made.status, 201, "{}", made.text);
@@ -68,14 +86,14 @@ async fn offline_work_of_three(origin: &TestOrigin) {
     assert!(texts.iter().all(|text| *text == texts[0]), "they have different text");
     drop(members);
     until_stored(origin, &format!("/api/v1/shards/{id}/files/a.txt"), &texts[0]).await;
-    assert_eq!(origin.send("DELETE", &format!("/api/v1/shards/{id}"), &[], "").await.status, 204);
+    id
 }
 
 #[tokio::test]
 async fn large_files_go_through_the_embedded_stores() {
     let origin = TestOrigin::start(&[]).await;
-    as_large_as_a_body(&origin).await;
     offline_work_of_three(&origin).await;
+    as_large_as_a_body(&origin).await;
     origin.stop().await;
 }
 
@@ -83,9 +101,12 @@ async fn large_files_go_through_the_embedded_stores() {
 async fn large_files_go_through_redis_and_mongodb() {
     let redis = Redis::start(&[]).await;
     let redis_url = format!("--redis-url={}", with_user(&redis.url()).await);
-    let origin = TestOrigin::start(&[&redis_url, &format!("--mongodb-url={}", mongo::apart())]).await;
+    let address = mongo::apart();
+    let origin = TestOrigin::start(&[&redis_url, &format!("--mongodb-url={address}")]).await;
+    let id = offline_work_of_three(&origin).await;
+    every_document_fits(&address).await;
+    is_deleted(&origin, &id).await;
     as_large_as_a_body(&origin).await;
-    offline_work_of_three(&origin).await;
     origin.stop().await;
 }
 

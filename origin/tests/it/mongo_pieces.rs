@@ -174,6 +174,21 @@ async fn a_file_of_8_mib_is_one_record_and_a_larger_one_is_in_pieces_of_4_mib() 
 }
 
 #[tokio::test]
+async fn a_small_file_is_read_and_written_without_a_look_at_pieces() {
+    let bench = Bench::with(write(1, "one", "w1")).await;
+    bench.proxied.ping().await.unwrap();
+    bench.proxy.record();
+    let saved = bench.proxied.save_file(&bench.id, Some(1), write(1, "two", "w2")).await.unwrap();
+    assert_eq!(saved, Saved::Written(2));
+    let read = bench.proxied.file(&bench.id, &file(1)).await.unwrap().unwrap();
+    assert_eq!(bench.proxied.files(&bench.id).await.unwrap(), [read]);
+    let asked = bench.proxy.recorded().concat();
+    let count = |bytes: &[u8]| asked.windows(bytes.len()).filter(|said| *said == bytes).count();
+    assert_eq!((count(&command("update", "files")), count(b"file_pieces")), (1, 0));
+    bench.end().await;
+}
+
+#[tokio::test]
 async fn a_large_file_in_one_record_as_it_was_written_before_is_read_and_written_anew() {
     let bench = Bench::with(write(1, "one", "w1")).await;
     let old = large(1, 5 * MIB, 6 * MIB, "w1");
