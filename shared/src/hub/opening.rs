@@ -67,11 +67,10 @@ impl Hub {
         self.touch(id.session());
         self.save_channel(id);
         self.tell_scope(id);
-        self.handle_pending(id, now);
         if file.is_room() {
-            // What it shows itself comes first: it cannot be an echo of what others show.
             self.join_audience(id, &file);
         }
+        self.handle_pending(id, now);
     }
 
     /// From now on the channel gets what happens in the document.
