@@ -88,18 +88,20 @@ impl Rows {
 
     /// The rows of open documents.
     pub(crate) fn channels(&self) -> worker::Result<Vec<(ChannelId, Bytes)>> {
-        let rows = self.blobs("SELECT channel, facts FROM channels ORDER BY channel")?;
+        let rows = self.blobs("SELECT channel, facts FROM channels ORDER BY channel", None)?;
         Ok(rows.into_iter().map(|(channel, facts)| (ChannelId(channel), facts)).collect())
     }
 
     /// The rows of the outbox, by number.
     pub(crate) fn outbox(&self) -> worker::Result<Vec<(u64, Bytes)>> {
-        let mut rows = self.blobs("SELECT number, changes FROM outbox ORDER BY number")?;
-        let rest = self.blobs("SELECT number, changes FROM outbox_rest ORDER BY number, place")?;
-        for (number, part) in rest {
-            if let Ok(at) = rows.binary_search_by_key(&number, |(number, _)| *number) {
-                rows[at].1 = [&*rows[at].1, &part].concat().into();
-            }
+        let mut rows = self.blobs("SELECT number, changes FROM outbox ORDER BY number", None)?;
+        // What an older Worker has forgotten the first row of.
+        self.forget("DELETE FROM outbox_rest WHERE number NOT IN (SELECT number FROM outbox)", vec![])?;
+        for (row, changes) in rows.iter_mut().filter(|(_, changes)| changes.len() == ROW_BYTES) {
+            let rest = "SELECT place, changes FROM outbox_rest WHERE number = ? ORDER BY place";
+            let parts = self.blobs(rest, vec![number(*row)])?;
+            let all = std::iter::once(&*changes).chain(parts.iter().map(|(_, part)| part));
+            *changes = all.map(|part| &**part).collect::<Vec<&[u8]>>().concat().into();
         }
         Ok(rows)
     }
@@ -188,12 +190,16 @@ impl Rows {
         if self.made.get() { self.sql.exec(query, row)?.raw().collect() } else { Ok(Vec::new()) }
     }
 
-    fn blobs(&self, query: &str) -> worker::Result<Vec<(u64, Bytes)>> {
+    fn blobs(
+        &self,
+        query: &str,
+        values: impl Into<Option<Vec<SqlStorageValue>>>,
+    ) -> worker::Result<Vec<(u64, Bytes)>> {
         let pair = |row: Vec<SqlStorageValue>| match <[SqlStorageValue; 2]>::try_from(row) {
             Ok([id, Blob(bytes)]) => Some((unsigned(&id), bytes.into())),
             _ => None,
         };
-        Ok(self.select(query, None)?.into_iter().filter_map(pair).collect())
+        Ok(self.select(query, values)?.into_iter().filter_map(pair).collect())
     }
 }
 

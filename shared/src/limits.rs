@@ -21,6 +21,10 @@ pub const AT_ONCE_BYTES: usize = 1 << 20;
 pub const UPDATE_CLIENTS: usize = 10_000;
 /// Largest state of one file, and largest change of one.
 pub const FILE_BYTES: usize = 8 << 20;
+/// Largest state that deleting can make of a file: each deleted range divides text, which leaves traces.
+pub const FILE_DELETED_BYTES: usize = 16 << 20;
+/// What such a trace adds to a state, about: heads of the parts and the range itself.
+pub const RANGE_BYTES: usize = 32;
 /// How much further the origin goes than the hub, so that no update is refused after its fan-out.
 pub const FILE_SLACK_BYTES: usize = 1 << 20;
 /// How much may be logged or deleted of a file close to its limit until its size is measured again.

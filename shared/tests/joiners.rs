@@ -10,11 +10,12 @@ use shared::{
     close::CloseCode,
     grant::{Grant, Member, Role},
     hub::{Dialect, Effect, Frame, Hub, Settings, Visitor},
-    id::{FileId, FilePath, SessionId},
+    id::{ChannelId, FileId, FilePath, SessionId},
     limits,
+    position::{Epoch, Position},
     wire::{
         hocuspocus::{ClientMessage, write_client},
-        link::{HubMessage, OriginMessage},
+        link::{FileUpdate, HubMessage, OriginMessage},
         yjs::SyncMessage,
     },
 };
@@ -246,4 +247,28 @@ fn what_is_typed_into_a_slow_socket_still_counts_beside_its_first_text() {
     place.look(slow);
     place.settle();
     assert_eq!(place.closed(), [(slow, CloseCode::SlowConsumer)]);
+}
+
+#[test]
+fn a_change_as_large_as_a_document_reaches_all_readers_and_closes_nobody() {
+    let mut place = Place::new();
+    let readers = place.join(100, 300 * KB, false, &["large.txt"]);
+    place.until(|place| place.have(&readers, LARGE) && place.sockets.values().all(|one| one.unsent == 0));
+    place.most = 0;
+    let update = FileUpdate {
+        file: file_of("large.txt"),
+        except: ChannelId(0),
+        // Not read here either.
+        bytes: vec![0; 5_000 * KB].into(),
+    };
+    let position = Position { epoch: Epoch(1), seq: 1, ts: 1 };
+    place.hub.link_message(OriginMessage::Updates { position, updates: vec![update] }, place.now);
+    place.settle();
+    let sent =
+        |place: &Place| readers.iter().filter(|one| place.sockets[*one].sent > LARGE + 4_000 * KB).count();
+    assert_eq!(sent(&place), 3, "as many as there is room for");
+    // The others get the document whole.
+    place.until(|place| place.have(&readers, 2 * LARGE));
+    assert_eq!(place.closed(), []);
+    assert!(place.most <= limits::FIRST_TEXTS_BYTES + 100 * KB, "{} bytes", place.most);
 }

@@ -226,8 +226,8 @@ fn plan(log: &FileLog, stored: Option<&StoredFile>) -> Result<Plan, TextError> {
 fn history_of(log: &FileLog) -> Result<History, TextError> {
     let mut history = History::default();
     history
-        .absorb_state(&log.base)
-        .and_then(|()| log.updates.iter().try_for_each(|entry| history.absorb(&entry.bytes).map(drop)))
+        .absorb(&log.base)
+        .and_then(|_| log.updates.iter().try_for_each(|entry| history.absorb(&entry.bytes).map(drop)))
         .map_err(TextError::Contradicts)?;
     Ok(history)
 }

@@ -75,8 +75,8 @@ impl Backlog {
 }
 
 impl Hub {
-    /// What the socket still has to send, in bytes; told after sends, and when [`super::Effect::Look`] asks for it. A session that lags too far behind is
-    /// closed with 4508: it comes back and synchronises by state vector.
+    /// What the socket still has to send, in bytes; told after sends, and when [`super::Effect::Look`] asks for it. A
+    /// session that lags too far behind is closed with 4508: it comes back and synchronises by state vector.
     pub fn backlog(&mut self, session: SessionId, bytes: usize, now: Millis) {
         let Some(known) = self.sessions.get_mut(&session) else { return };
         known.backlog.told(bytes, now);

@@ -141,13 +141,6 @@ impl Hub {
         (if early { Showing::Logged } else { showing }, spans)
     }
 
-    fn show(&mut self, file: &FileId, bytes: &[u8], except: ChannelId) {
-        if let Some(document) = self.documents.get_mut(file) {
-            document.learn(bytes);
-        }
-        self.fan_out(file, SyncMessage::Update(bytes), except);
-    }
-
     /// Shows what waits for a change that is logged, unless it builds on something else; without a number, everything
     /// that waits for the log.
     pub(super) fn show_waiting(&mut self, behind: Option<u64>) {

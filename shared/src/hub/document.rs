@@ -2,13 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
+
 use super::{Effect, Hub, audience::Audience, awareness::Awareness, size::DocumentSize};
 use crate::{
     Millis,
     id::{ChannelId, FileId, SessionId},
     limits,
     update::{self, StateVector},
-    wire::{link::FileUpdate, yjs::SyncMessage},
+    wire::{
+        link::FileUpdate,
+        yjs::{self, SyncMessage},
+    },
 };
 
 /// What a hub knows of a document that one of its channels has open.
@@ -44,19 +49,55 @@ impl Document {
 }
 
 impl Hub {
+    /// An update as large as a document is sent like a first text: at once to as many channels as there is room for. The
+    /// others get the whole document in their turn, and nothing before; without an origin nobody can give them that. The
+    /// answer is who is sent it at once.
+    fn make_room(&mut self, file: &FileId, bytes: usize, except: ChannelId) -> Vec<SessionId> {
+        let (mut receivers, mut waiting) = (Vec::new(), Vec::new());
+        let Some(document) = self.documents.get_mut(file) else { return receivers };
+        if bytes <= limits::AT_ONCE_BYTES || !self.link.flows() {
+            return receivers;
+        }
+        for id in document.audience.channels().filter(|id| *id != except) {
+            if self.sessions.sends_large(id.session(), bytes) {
+                receivers.push(id.session());
+            } else {
+                waiting.push(id);
+            }
+        }
+        for id in &waiting {
+            document.audience.remove(*id);
+            document.waiting.insert(*id);
+            if let Some(channel) = self.channels.get_mut(id) {
+                channel.step1 = Some(Bytes::from_static(yjs::EMPTY_STATE_VECTOR));
+                channel.asked = 0;
+            }
+        }
+        let size = document.size.known();
+        for id in waiting {
+            self.want_text(id, file.as_str(), size);
+        }
+        receivers
+    }
+
+    /// Shows an update to every channel of a document but one.
+    pub(super) fn show(&mut self, file: &FileId, update: &[u8], except: ChannelId) {
+        if let Some(document) = self.documents.get_mut(file) {
+            document.learn(update);
+        }
+        let receivers = self.make_room(file, update.len(), except);
+        self.fan_out(file, SyncMessage::Update(update), except);
+        // Once it is what they have to send.
+        self.effects.extend(receivers.into_iter().map(|session| Effect::Look { session }));
+    }
+
     /// Sends a message to every channel of a document but one, each in its own dialect.
     pub(super) fn fan_out(&mut self, file: &FileId, message: SyncMessage<'_>, except: ChannelId) {
         let Some(document) = self.documents.get(file) else { return };
-        let bytes = message.payload().len();
         for (one, to) in document.audience.receivers(except) {
             if let Some(channel) = self.channels.get(&one) {
                 self.counters.deliveries += to.len() as u64;
-                let looks = if bytes > limits::AT_ONCE_BYTES { to.clone() } else { Vec::new() };
                 self.effects.push(Effect::Send { to, frame: channel.sync_frame(message) });
-                for session in looks {
-                    self.sessions.sends_large(session, bytes);
-                    self.effects.push(Effect::Look { session });
-                }
             }
         }
     }
@@ -78,10 +119,7 @@ impl Hub {
     /// Logged updates of others.
     pub(super) fn deliver(&mut self, updates: Vec<FileUpdate>) {
         for update in updates {
-            if let Some(document) = self.documents.get_mut(&update.file) {
-                document.learn(&update.bytes);
-            }
-            self.fan_out(&update.file, SyncMessage::Update(&update.bytes), update.except);
+            self.show(&update.file, &update.bytes, update.except);
         }
     }
 }

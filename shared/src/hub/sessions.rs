@@ -74,13 +74,13 @@ impl Sessions {
         Some(&mut known.session)
     }
 
-    /// A socket is to send a change as large as a document. As long as there is room among the first texts, that is no
-    /// more its fault than they are.
-    pub(super) fn sends_large(&mut self, id: SessionId, bytes: usize) {
+    /// A socket is to send a change as large as a document, if there is room for that among the first texts.
+    pub(super) fn sends_large(&mut self, id: SessionId, bytes: usize) -> bool {
         let fits = self.opening() + bytes <= limits::FIRST_TEXTS_BYTES;
         if let Some(session) = self.get_mut(&id).filter(|_| fits) {
             session.backlog.opens(bytes);
         }
+        fits
     }
 
     pub(super) fn contains_key(&self, id: &SessionId) -> bool {

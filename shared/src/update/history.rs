@@ -26,13 +26,31 @@ pub struct History {
     order: Placement,
 }
 
+/// What an update deletes that was not deleted before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deletions {
+    /// UTF-16 units.
+    pub units: u64,
+    /// Ranges without a gap: each may divide a run in three.
+    pub ranges: u64,
+}
+
+impl Novelty {
+    /// By how many bytes a state grows with it, about, and never more.
+    pub fn growth(&self) -> usize {
+        self.text_bytes + self.ranges * limits::RANGE_BYTES
+    }
+}
+
 /// What an update holds beside what is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Novelty {
     /// Whether there is text or a deletion that is not logged.
     pub is_new: bool,
-    /// Whether there is text that is neither logged nor on its way.
-    pub new_text: bool,
+    /// What is neither logged nor on its way of text takes so many bytes at most; 0 if there is none.
+    pub text_bytes: usize,
+    /// How many ranges are deleted that were not all deleted before.
+    pub ranges: usize,
     /// Whether there is garbage that is neither logged nor on its way.
     pub new_garbage: bool,
     /// How many runs of what is known it was compared with.
@@ -44,59 +62,46 @@ impl History {
     pub fn of(update: &[u8]) -> Result<Self, GateError> {
         let mut history = Self::default();
         causality::settle(history.known(&Ahead::default()), update, |_, _, _| Ok(()))?;
-        history.absorb_state(update)?;
+        history.absorb(update)?;
         Ok(history)
     }
 
-    /// Adds the state of a document. Where two of its structs meet in two replacement characters, or in one and in
-    /// deleted text, a surrogate pair was divided.
-    pub fn absorb_state(&mut self, update: &[u8]) -> Result<(), GateError> {
-        self.absorb(update)?;
-        let mut before: Option<(Id, Struct<'_>)> = None;
-        read::walk(update, |part| {
-            let Part::Struct(client, read) = part else { return };
-            let id = Id { client, clock: read.clock };
-            if let Some((end, before)) = before
-                && end == id
-                && runs::halves_meet(before.content, read.content)
-            {
-                self.runs.divided.insert(id);
-            }
-            before = Some((Id { client, clock: read.end }, read));
-        })
-    }
-
     /// Adds what was logged, as it was logged: what was taken once is not refused later. Nothing is added if it cannot
-    /// be read. The answer is how many UTF-16 units were deleted by it, each counted once.
-    pub fn absorb(&mut self, update: &[u8]) -> Result<u64, GateError> {
+    /// be read. The answer is what was deleted by it, each character counted once.
+    pub fn absorb(&mut self, update: &[u8]) -> Result<Deletions, GateError> {
         read::walk(update, |_| {})?;
         self.place(update);
-        let mut deleted = 0;
+        read::walk(update, |part| {
+            let Part::Struct(client, read) = part else { return };
+            let known = self.state_vector.get(client);
+            if read.content == Content::Skip || read.clock > known || read.end <= known {
+                return;
+            }
+            self.runs.append(client, &read, known);
+            self.state_vector.advance(client, read.end);
+            if matches!(read.content, Content::Deleted | Content::Garbage) {
+                self.deleted.insert(client, known..read.end);
+            }
+        })?;
+        // What divides text may come before the text.
+        let mut deletions = Deletions::default();
         read::walk(update, |part| match part {
-            Part::Struct(client, read) if read.content != Content::Skip => {
-                let known = self.state_vector.get(client);
-                if read.clock > known || read.end <= known {
-                    return;
-                }
+            Part::Struct(client, read) => {
                 divided_by(client, &read, |id| self.runs.divide(id.client, id.clock));
-                self.runs.append(client, &read, known);
-                self.state_vector.advance(client, read.end);
-                if matches!(read.content, Content::Deleted | Content::Garbage) {
-                    self.deleted.insert(client, known..read.end);
-                }
             }
             Part::Range(client, range) => {
+                self.runs.divide(client, range.start);
+                self.runs.divide(client, range.end);
                 for gap in self.deleted.gaps(client, range.clone()) {
-                    self.runs.divide(client, gap.start);
-                    self.runs.divide(client, gap.end);
-                    deleted += u64::from(gap.end - gap.start);
+                    deletions.ranges += 1;
+                    deletions.units += u64::from(gap.end - gap.start);
                     self.runs.delete(client, gap);
                 }
                 self.deleted.insert(client, range);
             }
             _ => {}
         })?;
-        Ok(deleted)
+        Ok(deletions)
     }
 
     /// Compares an update with what is logged and on its way: [`GateError::Reuse`] if it has other text, or text in
@@ -117,6 +122,7 @@ impl History {
                 return Err(GateError::Reuse);
             }
         }
+        novelty.text_bytes = novelty.text_bytes.min(update.len());
         Ok(Novelty { runs: comparison.runs, ..novelty })
     }
 
@@ -133,7 +139,9 @@ impl History {
                 let logged = self.state_vector.get(client);
                 let known = logged.max(ahead.get(client));
                 novelty.is_new |= read.end > logged;
-                novelty.new_text |= read.end > known;
+                if read.end > known {
+                    novelty.text_bytes += read.bytes_at_most();
+                }
                 novelty.new_garbage |= read.content == Content::Garbage && read.end > known;
                 if read.clock < logged {
                     let part = read.clock..read.end.min(logged);
@@ -148,7 +156,10 @@ impl History {
                     outcome = Err(GateError::Reuse);
                 }
             }
-            Part::Range(client, range) => novelty.is_new |= !self.deleted.contains_range(client, range),
+            Part::Range(client, range) if !self.deleted.contains_range(client, range.clone()) => {
+                novelty.is_new = true;
+                novelty.ranges += 1;
+            }
             _ => {}
         })?;
         outcome.map(|()| novelty)

@@ -18,7 +18,7 @@ mod state_vector;
 pub use self::{
     causality::{Advance, Ahead, Extension},
     check::{Shape, check, is_empty},
-    history::{History, Novelty},
+    history::{Deletions, History, Novelty},
     id_ranges::IdRanges,
     spans::{Span, builds_on, learn, spans},
     state_vector::StateVector,

@@ -48,6 +48,14 @@ pub(super) struct Struct<'a> {
     pub(super) right_origin: Option<Id>,
 }
 
+impl Struct<'_> {
+    /// What it takes in an update at most: kind, neighbours, length, text.
+    pub(super) fn bytes_at_most(&self) -> usize {
+        let text = if let Content::Text(text) = self.content { text.len() } else { 0 };
+        1 + 2 * 13 + 5 + text
+    }
+}
+
 /// The head of a client's structs; they follow one another, beginning at `clock`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Group {

@@ -181,27 +181,39 @@ impl Runs {
     }
 
     /// Something stands, or ends, before this character. If that is inside a surrogate pair, replicas have two
-    /// replacement characters from then on.
+    /// replacement characters from then on, or one if the other half is deleted; what looks like that may have been one.
     pub(super) fn divide(&mut self, client: u64, clock: u32) {
-        if !self.is_inside_a_pair(client, clock) {
-            return;
-        }
         let id = Id { client, clock };
-        self.divided.insert(id);
-        self.cut(client, clock);
-        if let Some(back) = self.runs.remove(&id) {
-            self.put(id, back);
+        if self.is_inside_a_pair(client, clock) {
+            self.divided.insert(id);
+            self.cut(client, clock);
+            if let Some(back) = self.runs.remove(&id) {
+                self.put(id, back);
+            }
+        } else if clock > 0 {
+            match (self.unit_at(client, clock - 1), self.unit_at(client, clock)) {
+                (Some(Some(REPLACEMENT)), Some(Some(REPLACEMENT) | None))
+                | (Some(None), Some(Some(REPLACEMENT))) => {
+                    self.divided.insert(id);
+                }
+                _ => {}
+            }
         }
     }
 
     fn is_inside_a_pair(&self, client: u64, clock: u32) -> bool {
-        self.covering(client, clock).is_some_and(|(id, run)| match &run.text {
-            Written::Text(text) => {
-                let unit = units_from(text, run.end - id.clock, clock - id.clock).next();
-                clock > id.clock && unit.is_some_and(is_second_half)
-            }
-            Written::Deleted | Written::Unknown => false,
-        })
+        let begins = || self.covering(client, clock).is_some_and(|(id, _)| id.clock == clock);
+        matches!(self.unit_at(client, clock), Some(Some(unit)) if is_second_half(unit) && !begins())
+    }
+
+    /// A unit of text, `Some(None)` if it is deleted.
+    fn unit_at(&self, client: u64, clock: u32) -> Option<Option<u16>> {
+        let (id, run) = self.covering(client, clock)?;
+        match &run.text {
+            Written::Text(text) => Some(units_from(text, run.end - id.clock, clock - id.clock).next()),
+            Written::Deleted => Some(None),
+            Written::Unknown => None,
+        }
     }
 
     fn covering(&self, client: u64, clock: u32) -> Option<(Id, &Run)> {
@@ -263,16 +275,6 @@ pub(super) fn divides_a_pair(read: &Struct<'_>, clock: u32) -> bool {
     let Content::Text(text) = read.content else { return false };
     let mut units = units_from(text, read.end - read.clock, clock - read.clock);
     units.next().is_some_and(is_second_half)
-}
-
-/// Whether what meets here may be the two halves of a pair: two replacement characters, or one and deleted text.
-pub(super) fn halves_meet(front: Content<'_>, back: Content<'_>) -> bool {
-    let is_half = |content, ends: fn(&str) -> bool| matches!(content, Content::Text(text) if ends(text));
-    let front_half = is_half(front, |text| text.ends_with('\u{fffd}'));
-    let back_half = is_half(back, |text| text.starts_with('\u{fffd}'));
-    (front_half || front == Content::Deleted)
-        && (back_half || back == Content::Deleted)
-        && (front_half || back_half)
 }
 
 /// Where the pair would be divided, if one of two units is half of a pair and the other stands for half of one: in

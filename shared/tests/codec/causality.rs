@@ -123,7 +123,7 @@ fn a_circle_of_neighbours_is_missing() {
 
 #[test]
 fn a_long_chain_of_groups_is_settled_in_time() {
-    const CLIENTS: u64 = 60_000;
+    const CLIENTS: u64 = limits::UPDATE_CLIENTS as u64;
     let chain = |first: Piece| {
         let rest = (2..=CLIENTS).map(|client| (client + 10, 0, vec![after(client + 9, 0)]));
         let groups: Vec<_> = std::iter::once((11, 0, vec![first])).chain(rest).collect();
@@ -194,10 +194,23 @@ fn what_does_not_pass_leaves_no_trace() {
 }
 
 #[test]
+fn what_an_update_adds_to_the_state_is_counted_without_what_is_known() {
+    let growth = |update: &Bytes| history().compare(&Ahead::default(), update).unwrap();
+    let known = growth(&update(&[(1, 0, vec![text("hello")])], &[(1, vec![(1, 3)])]));
+    assert_eq!((known.text_bytes, known.ranges), (0, 0));
+    let deleting = growth(&update(&[], &[(1, vec![(0, 1), (1, 2)]), (2, vec![(0, 1), (2, 1)])]));
+    assert_eq!((deleting.text_bytes, deleting.ranges), (0, 3));
+    assert_eq!(deleting.growth(), 3 * limits::RANGE_BYTES);
+    let typed = update(&[(9, 0, vec![after(1, 0)])], &[]);
+    assert!((1..=typed.len()).contains(&growth(&typed).growth()));
+}
+
+#[test]
 fn an_update_brings_text_of_only_so_many_clients() {
     let most = limits::UPDATE_CLIENTS as u64;
     let of = |clients: std::ops::Range<u64>| {
-        let groups = clients.rev().map(|client| (client, 0, vec![text("x")]));
+        let piece = |client: u64| Piece::Text("x", client.checked_sub(1).map(|before| (before, 0)), None);
+        let groups = clients.rev().map(|client| (client, 0, vec![piece(client)]));
         update(&groups.collect::<Vec<_>>(), &[])
     };
     let mut history = History::default();

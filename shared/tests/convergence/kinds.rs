@@ -142,9 +142,14 @@ fn a_pair_that_is_divided_is_the_same_as_its_halves() {
     assert_eq!(last(&[pair, &with_x]), Verdict::Logged);
     // Nothing divides it.
     assert_eq!(refusal(&[pair, &halves]), Reuse);
-    // What was typed as two replacement characters was never a pair, whatever stands between.
+    // Whatever is divided is two replacement characters everywhere, also for whoever still has the pair.
     let typed = "01010700040107636f6e74656e740761efbfbdefbfbd00";
-    assert_eq!(refusal(&[typed, x_between, pair_and_more]), Reuse);
+    assert_eq!(refusal(&[typed, pair_and_more]), Reuse);
+    assert_eq!(last(&[typed, x_between, pair_and_more]), Verdict::Logged);
+    // What divides it comes before it in an update.
+    let together = "02010800c4070107020158010700040107636f6e74656e740561f09f988000";
+    assert_eq!(last(&[together, &halves]), Verdict::Logged);
+    assert_eq!(last(&[together, pair_and_more]), Verdict::Logged);
     // It is stored in halves.
     for divides in [x_between, second_half_deleted] {
         let doc = document(9);

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use shared::{
     limits,
-    update::{self, Ahead, GateError, History},
+    update::{self, Ahead, Deletions, GateError, History},
 };
 use yrs::{ClientID, Doc, GetString, ReadTxn, StateVector, Transact, updates::decoder::Decode};
 
@@ -69,8 +69,8 @@ impl LiveFile {
         };
         let logged = log.updates.iter().map(|entry| &entry.bytes);
         document::apply(&file.doc, iter::once(&log.base).chain(logged).map(|bytes| &**bytes))?;
-        file.history.absorb_state(&log.base)?;
-        file.size.add(log.base.len(), 0);
+        file.history.absorb(&log.base)?;
+        file.size.add(log.base.len(), Deletions::default());
         file.note_recent(&log.base);
         for entry in &log.updates {
             file.applied(&entry.bytes, entry.seq)?;
@@ -90,8 +90,8 @@ impl LiveFile {
 
     /// What the document holds is in the gate's view too.
     fn applied(&mut self, bytes: &Bytes, seq: u64) -> Result<(), Broken> {
-        let deleted = self.history.absorb(bytes)?;
-        self.size.add(bytes.len(), deleted);
+        let deletions = self.history.absorb(bytes)?;
+        self.size.add(bytes.len(), deletions);
         self.seq = self.seq.max(seq);
         Ok(())
     }

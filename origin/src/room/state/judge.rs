@@ -75,21 +75,26 @@ impl LiveFile {
         {
             return Verdict::Refuse(error.word());
         }
-        let new_text = match self.history.compare(&self.ahead, &change.bytes) {
+        let novelty = match self.history.compare(&self.ahead, &change.bytes) {
             Err(error) => return Verdict::Refuse(error.word()),
             Ok(novelty) if novelty.new_garbage && !returned => {
                 return Verdict::Refuse(GateError::Garbage.word());
             }
             Ok(novelty) if !novelty.is_new => return Verdict::Known,
             Ok(_) if !may_edit => return Verdict::Refuse("read-only"),
-            Ok(novelty) => novelty.new_text,
+            Ok(novelty) => novelty,
         };
         let extends = matches!(change.what, What::Update | What::Held) && !change.author.is_empty();
         if extends && !self.owned_by_others(change).is_empty() {
             return Verdict::Missing;
         }
-        // Deleting is what helps.
-        if new_text && !returned && self.is_too_large_with(change.bytes.len()) {
+        // The hub has let it in below its own cap: the slack keeps the two from disagreeing. What only deletes may go
+        // further, since deleting is what helps.
+        let most = match novelty.text_bytes {
+            0 => limits::FILE_DELETED_BYTES,
+            _ => limits::FILE_BYTES + limits::FILE_SLACK_BYTES,
+        };
+        if !returned && self.is_beyond(most, novelty.growth()) {
             return Verdict::Refuse("file-too-large");
         }
         let admitted = self.history.admit(&self.ahead, &change.bytes).and_then(|advance| {
@@ -110,10 +115,8 @@ impl LiveFile {
         }
     }
 
-    /// Whether so many bytes more are too much. The hub has let them in below its own cap: the slack keeps the two from
-    /// disagreeing.
-    fn is_too_large_with(&mut self, bytes: usize) -> bool {
-        let most = limits::FILE_BYTES + limits::FILE_SLACK_BYTES;
+    /// Whether the state is larger than this with so many bytes more; measured before it is said to be.
+    pub(super) fn is_beyond(&mut self, most: usize, bytes: usize) -> bool {
         if self.size.bytes() + bytes > most && self.size.is_doubtful_with(bytes) {
             self.measure();
         }
@@ -171,6 +174,56 @@ impl Room {
                 let (file, state_vector) = (change.file.clone(), state_vector.clone());
                 self.tell(link, vec![OriginMessage::Missing { channel, file, hub_seq: 0, state_vector }]);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::{
+        id::{ChannelId, FileId, FilePath},
+        position::Position,
+    };
+
+    use super::*;
+    use crate::{project::text::state_of, room_store::FileLog};
+
+    /// A file with the text "abc" of client 7, whose state is said to be so large.
+    fn file(bytes: usize) -> LiveFile {
+        let log = FileLog {
+            position: Position::default(),
+            path: FilePath::parse("a.txt").unwrap(),
+            base_ts: 1,
+            base_seq: 0,
+            stored_seq: 0,
+            base: state_of("abc", 7),
+            updates: vec![],
+        };
+        let mut live = LiveFile::read(&log).unwrap();
+        live.measure();
+        live.size.pretend(bytes);
+        live
+    }
+
+    fn verdict(bytes: usize, update: &'static [u8]) -> Verdict {
+        let id = FileId::from_random(1);
+        let mut change = Change::new(ChannelId(1), id, 1, What::Held, Bytes::from_static(update));
+        file(bytes).judge(&mut change, true)
+    }
+
+    #[test]
+    fn a_full_file_takes_what_only_deletes_up_to_a_limit_of_its_own() {
+        // "x" behind "abc", and the deletion of "b".
+        const TYPED: &[u8] = &[1, 1, 9, 0, 0x84, 7, 2, 1, b'x', 0];
+        const DELETED: &[u8] = &[0, 1, 7, 1, 1, 1];
+        let too_large = Verdict::Refuse("file-too-large");
+        let full = limits::FILE_BYTES + limits::FILE_SLACK_BYTES;
+        for (bytes, of_typed, of_deleted) in [
+            (full - 100, Verdict::Log, Verdict::Log),
+            (full, too_large, Verdict::Log),
+            (limits::FILE_DELETED_BYTES, too_large, too_large),
+        ] {
+            assert_eq!((verdict(bytes, TYPED), verdict(bytes, DELETED)), (of_typed, of_deleted), "{bytes}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How large a file's state is: measured, and from then on counted upwards by what is logged. What replaces text makes
 //! the count grow and not the state, so near the limits it is measured again before anything is refused by it.
 
-use shared::{id::FileId, limits, wire::link::OriginMessage};
+use shared::{id::FileId, limits, update::Deletions, wire::link::OriginMessage};
 
 /// From here on the next update may be refused, here or at a hub.
 const NEAR: usize = limits::FILE_BYTES - limits::FILE_SLACK_BYTES;
@@ -19,21 +19,23 @@ pub(super) struct FileSize {
 }
 
 impl FileSize {
-    /// Never below the real one.
+    /// Hardly ever below the real one.
     pub(super) fn bytes(&self) -> usize {
         self.measured + self.logged_since
     }
 
-    /// What a hub is told that may have to refuse something by it: as it was measured.
+    /// What a hub is told that may have to refuse something by it.
     pub(super) fn message(&self, file: FileId) -> Option<OriginMessage> {
         let (bytes, text_bytes) = (self.bytes() as u64, self.text as u64);
         (self.measured > 0).then_some(OriginMessage::Size { file, bytes, text_bytes })
     }
 
-    /// An update was logged that deletes so many units.
-    pub(super) fn add(&mut self, bytes: usize, deleted: u64) {
-        self.logged_since += bytes;
-        self.deleted_since += deleted;
+    /// An update was logged.
+    pub(super) fn add(&mut self, bytes: usize, deletions: Deletions) {
+        let traces =
+            usize::try_from(deletions.ranges).unwrap_or(usize::MAX).saturating_mul(limits::RANGE_BYTES);
+        self.logged_since = self.logged_since.saturating_add(bytes).saturating_add(traces);
+        self.deleted_since += deletions.units;
     }
 
     /// It is close enough to the limits to count, and enough was logged or deleted since it was measured to make
@@ -50,6 +52,12 @@ impl FileSize {
         self.is_doubtful() || (has_changed && bytes >= limits::FILE_DOUBT_BYTES)
     }
 
+    /// As if it had been measured so.
+    #[cfg(test)]
+    pub(super) fn pretend(&mut self, bytes: usize) {
+        self.measure(bytes, bytes);
+    }
+
     pub(super) fn measure(&mut self, state: usize, text: usize) {
         *self = Self { measured: state, text, ..Self::default() };
     }
@@ -59,21 +67,25 @@ impl FileSize {
 mod tests {
     use super::*;
 
+    fn units(units: u64) -> Deletions {
+        Deletions { units, ranges: 0 }
+    }
+
     #[test]
     fn it_is_measured_near_the_limit_only_and_not_for_every_update_there() {
         let mut size = FileSize::default();
-        size.add(NEAR, 0);
+        size.add(NEAR, Deletions::default());
         assert!(!size.is_doubtful());
-        size.add(1, 0);
+        size.add(1, Deletions::default());
         assert!(size.is_doubtful());
         size.measure(NEAR + 1, 7);
         assert_eq!(size.bytes(), NEAR + 1);
-        size.add(limits::FILE_DOUBT_BYTES - 1, 0);
+        size.add(limits::FILE_DOUBT_BYTES - 1, Deletions::default());
         assert!(!size.is_doubtful());
-        size.add(1, 0);
+        size.add(1, Deletions::default());
         assert!(size.is_doubtful());
         size.measure(1000, 7);
-        size.add(NEAR - 1000, limits::FILE_BYTES as u64);
+        size.add(NEAR - 1000, units(limits::FILE_BYTES as u64));
         assert!(!size.is_doubtful(), "far from the limit nothing is measured");
     }
 
@@ -81,7 +93,7 @@ mod tests {
     fn a_small_update_that_deletes_much_is_a_reason_to_measure() {
         let mut size = FileSize::default();
         size.measure(NEAR + 1, NEAR);
-        size.add(10, limits::FILE_DOUBT_BYTES as u64);
+        size.add(10, units(limits::FILE_DOUBT_BYTES as u64));
         assert!(size.is_doubtful());
         size.measure(100, 0);
         assert_eq!(size.bytes(), 100);

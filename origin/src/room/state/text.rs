@@ -184,7 +184,7 @@ impl Room {
                 return Verdict::Refuse(STALE);
             }
         };
-        if live.size.bytes() + typed.update.len() > limits::FILE_BYTES {
+        if live.is_beyond(limits::FILE_BYTES, typed.update.len()) {
             return Verdict::Refuse(TEXT_TOO_LARGE);
         }
         let text: Arc<str> = typed.has.into();

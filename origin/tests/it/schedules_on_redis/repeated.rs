@@ -25,6 +25,8 @@ async fn chat_and_a_new_file_are_logged_once_and_heard_by_all_though_answers_and
         let data_dir = format!("--data-dir={}", folder.path().display());
         [
             "--redis-deadline-ms=500".to_owned(),
+            // No flush is to ask for anything while answers are swallowed.
+            "--flush-delay-ms=600000".to_owned(),
             format!("--redis-url={url}"),
             data_dir,
             format!("--link-keys={LINK_KEYS}"),

@@ -258,7 +258,9 @@ async fn pass(
         }
         let now = *harm.borrow();
         match now {
-            Harm::None | Harm::Cut | Harm::Refuse | Harm::HalfClose => {}
+            Harm::None | Harm::HalfClose => {}
+            // It was while this was held.
+            Harm::Cut | Harm::Refuse => break,
             Harm::CutAfter(_) if !answers => {}
             Harm::CutAfter(most) => {
                 let rest = length.min(most - passed);
