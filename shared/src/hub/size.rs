@@ -1,5 +1,6 @@
-//! How large a document is as far as its hub knows: what the origin has told, and what was taken since. Only what was
-//! told refuses anything, since what is taken may replace other text. Beyond that the origin decides.
+//! How large a document is as far as its hub knows: what the origin has told, which is close to what it has measured
+//! where it matters, and what was taken since. Only what was told refuses anything, since what is taken may replace
+//! other text. Beyond that the origin decides.
 
 use crate::limits;
 

@@ -82,6 +82,15 @@ impl Hub {
         }
     }
 
+    /// The room has the file in memory: it can say what somebody lacks of it.
+    async fn has_read(&mut self, channel: ChannelId, file: &FileId) {
+        let ask = 1 << 40;
+        let state_vector = Bytes::from_static(&[0]);
+        self.say(&[HubMessage::Sync { channel, file: file.clone(), ask, state_vector }]).await;
+        let answers = |message: &OriginMessage| matches!(message, OriginMessage::Diff { .. }).then_some(());
+        self.hears(answers).await;
+    }
+
     async fn is_acknowledged(&mut self, number: u64) {
         let is = |message: &OriginMessage| match message {
             OriginMessage::Ack { hub_seq, .. } => Some(*hub_seq),

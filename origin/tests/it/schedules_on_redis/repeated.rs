@@ -25,8 +25,6 @@ async fn chat_and_a_new_file_are_logged_once_and_heard_by_all_though_answers_and
         let data_dir = format!("--data-dir={}", folder.path().display());
         [
             "--redis-deadline-ms=500".to_owned(),
-            // No flush is to ask for anything while answers are swallowed.
-            "--flush-delay-ms=600000".to_owned(),
             format!("--redis-url={url}"),
             data_dir,
             format!("--link-keys={LINK_KEYS}"),
@@ -47,7 +45,9 @@ async fn chat_and_a_new_file_are_logged_once_and_heard_by_all_though_answers_and
     let (channel, _) = here.open(1, ".room").await;
     there.open(2, ".room").await;
     // From here on the server knows the scripts.
-    here.open(4, "old.txt").await;
+    let (old, old_file) = here.open(4, "old.txt").await;
+    // And the room has read it, after which it asks for nothing.
+    here.has_read(old, &old_file).await;
     let store = open(&redis.url()).store;
     here.say(&[chat(channel, 1, "before")]).await;
     here.is_acknowledged(1).await;
