@@ -141,14 +141,15 @@ impl Order {
         self.undo.clear();
     }
 
-    /// Makes a run longer, if the text goes on behind it in every respect.
+    /// Makes a run longer, if the text goes on behind it and nobody has typed at that place. It refers to nothing that
+    /// the run does not refer to: what stands between the neighbours was no obstacle then, and is none now.
     fn extends(&mut self, piece: &Piece) -> bool {
         let Some(origin) = piece.origin.filter(|id| id.client == piece.client) else { return false };
         let Some(at) = self.find(origin) else { return false };
         let run = &self.runs[at as usize];
         let follows = run.end == piece.start && origin.clock + 1 == piece.start;
-        let behind = (run.behind != NONE).then(|| self.runs[run.behind as usize].first());
-        if !follows || run.right_origin != piece.right_origin || behind != piece.right_origin {
+        let is_alone = run.behind == NONE || self.runs[run.behind as usize].origin != piece.origin;
+        if !follows || run.right_origin != piece.right_origin || !is_alone {
             return false;
         }
         self.undo.push(Undo::Extended(at, run.end));
