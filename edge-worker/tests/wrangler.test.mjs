@@ -82,7 +82,8 @@ test('wrangler deploy --dry-run bundles the Worker with its Durable Object and a
   for (const limit of ['ADDRESS_RATE', 'MEMBER_RATE']) assert.ok(deploy.output().includes(`env.${limit}`), limit);
   assert.ok((await stat(join(out, 'index.js'))).size > 0);
   const [, upload] = /gzip: ([\d.]+) KiB/.exec(deploy.output());
-  assert.ok(Number(upload) <= 600, `${upload} KiB to upload`);
+  // Cloudflare takes 3 MB; this notices what comes in by mistake. A twelfth of it are names for stack traces.
+  assert.ok(Number(upload) <= 700, `${upload} KiB to upload`);
 });
 
 test('wrangler check startup runs the Worker to its first request', { timeout: limit }, async (t) => {
