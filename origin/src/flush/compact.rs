@@ -3,7 +3,7 @@
 //!
 //! Promise: nothing is lost by it, wherever it dies. A merged state takes the place of the base that it began with and
 //! of exactly the updates in it, in one step, or of nothing; the file stays as dirty as it was, so the next flush that
-//! the archive takes writes it. A log is merged again only when as much was typed anew.
+//! the archive takes writes it. A log is merged again only when as much was typed since.
 
 use bytes::Bytes;
 use shared::{

@@ -214,7 +214,7 @@ impl Hub {
             }
             message => match channel.stage.clone() {
                 Stage::Open(file) => self.receive_open(id, &file, message, &frame, now),
-                // Stock providers send what is typed on a closed document all the same: whoever types is told.
+                // Stock providers send what is typed on a closed document all the same: its author is told.
                 Stage::Closed(reason) if matches!(message, Message::Sync(SyncMessage::Update(_))) => {
                     let frame = self.goodbye(id.session(), &channel.key, &reason);
                     self.send(id.session(), frame);

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use super::{connection::Connection, failure::Failure, record};
 use crate::archive::{ArchiveError, Making, StoredFile};
 
-/// How often a shard is read again because it was deleted and made anew meanwhile, and a file because it was written.
+/// How often a shard is read again because it was deleted and made again meanwhile, and a file because it was written.
 const TRIES: u32 = 5;
 /// The first pause before a file is read again; each is twice as long. After a failover a majority read may be behind.
 const PAUSE: Duration = Duration::from_millis(20);

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use shared::{
     limits,
-    update::{self, Ahead, Deletions, GateError, History},
+    update::{self, Ahead, GateError, History},
 };
 use yrs::{ClientID, Doc, GetString, ReadTxn, StateVector, Transact, updates::decoder::Decode};
 
@@ -67,14 +67,12 @@ impl LiveFile {
             seq: log.base_seq,
             past: None,
         };
-        let logged = log.updates.iter().map(|entry| &entry.bytes);
-        document::apply(&file.doc, iter::once(&log.base).chain(logged).map(|bytes| &**bytes))?;
-        file.history.absorb(&log.base)?;
-        file.size.add(log.base.len(), Deletions::default());
-        file.note_recent(&log.base);
-        for entry in &log.updates {
-            file.applied(&entry.bytes, entry.seq)?;
-            file.note_recent(&entry.bytes);
+        let logged = log.updates.iter().map(|entry| (&entry.bytes, entry.seq));
+        let all = iter::once((&log.base, log.base_seq)).chain(logged);
+        document::apply(&file.doc, all.clone().map(|(bytes, _)| &**bytes))?;
+        for (bytes, seq) in all {
+            file.applied(bytes, seq)?;
+            file.note_recent(bytes);
         }
         file.measure_if_doubtful();
         Ok(file)

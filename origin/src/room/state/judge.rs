@@ -200,8 +200,7 @@ mod tests {
             updates: vec![],
         };
         let mut live = LiveFile::read(&log).unwrap();
-        live.measure();
-        live.size.pretend(bytes);
+        live.size.measure(bytes, bytes);
         live
     }
 

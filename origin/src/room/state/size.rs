@@ -52,12 +52,6 @@ impl FileSize {
         self.is_doubtful() || (has_changed && bytes >= limits::FILE_DOUBT_BYTES)
     }
 
-    /// As if it had been measured so.
-    #[cfg(test)]
-    pub(super) fn pretend(&mut self, bytes: usize) {
-        self.measure(bytes, bytes);
-    }
-
     pub(super) fn measure(&mut self, state: usize, text: usize) {
         *self = Self { measured: state, text, ..Self::default() };
     }
