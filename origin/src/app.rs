@@ -26,12 +26,12 @@ use crate::{
     http::{self, Access, Pages},
     link::{self, Dialler},
     metrics::Metrics,
-    room::{self, Rooms},
     room_store::{
         RoomStore,
         embedded::EmbeddedStore,
         redis::{Fault, RedisSettings, RedisStore},
     },
+    rooms::{self, Rooms},
     shutdown::Lifecycle,
     tokens::Tokens,
 };
@@ -205,7 +205,7 @@ impl App {
     ) -> anyhow::Result<Self> {
         let Opened { store, archive, queue, work, connections } = opened;
         let lifecycle = Lifecycle::default();
-        let rooms = Rooms::new(room::Parts {
+        let rooms = Rooms::new(rooms::Parts {
             store: store.clone(),
             archive: archive.clone(),
             queue: queue.clone(),

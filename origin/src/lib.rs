@@ -6,7 +6,7 @@ pub mod tokens;
 pub mod http;
 pub mod link;
 pub mod direct;
-pub mod room;
+pub mod rooms;
 pub mod project;
 pub mod archive;
 pub mod connections;

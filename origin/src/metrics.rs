@@ -20,13 +20,13 @@ use prometheus_client::{
     registry::{Metric, Registry, Unit},
 };
 
+use room::state::Counts;
 use shared::hub::Stats;
 
 use self::hubs::HubMetrics;
 use crate::{
     connections::ConnectionState,
     flush::{Depth, sweep::Swept},
-    room::state::Counts,
 };
 
 /// The metrics of one origin.

@@ -15,7 +15,7 @@ use std::{
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::room::Rooms;
+use crate::rooms::Rooms;
 
 /// How far the process has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]

@@ -11,11 +11,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use origin::{
-    flush::{FlushSettings, embedded::Lanes},
-    project::text::{Merged, TextError},
-    room::state::{Effect, LinkId, Room, Settings},
-    room_store::{FileLog, LogEntry, Logged, Published, Source, empty_base},
+use origin::flush::{FlushSettings, embedded::Lanes};
+use room::{
+    log::{FileLog, LogEntry, Logged, Source},
+    state::{Effect, LinkId, Room, Settings},
+    store::{Published, empty_base},
+    text::{Merged, TextError},
 };
 use shared::{
     grant::{Grant, Member, Role},
@@ -140,7 +141,7 @@ impl World {
     /// Another origin has logged a change.
     fn logs_elsewhere(&mut self, n: usize) {
         self.seq += 1;
-        let bytes = origin::project::text::state_of("a", 5);
+        let bytes = room::text::state_of("a", 5);
         let entry =
             LogEntry { file: file(n), seq: self.seq, ts: self.seq + 1, source: Source::default(), bytes };
         self.room.published(Published::Changes(EPOCH, vec![entry]), 1_000);

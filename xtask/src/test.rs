@@ -118,7 +118,8 @@ impl Run<'_> {
     /// Unit and integration tests in one invocation, since a second one with other targets may build again.
     fn cargo_tests(&mut self) -> Result<()> {
         let tools = self.tools;
-        let others = integration_tests(tools.top(), &["shared", "shared/fuzz", "origin", "xtask"])?;
+        let others =
+            integration_tests(tools.top(), &["shared", "shared/fuzz", "origin", "origin/room", "xtask"])?;
         let others = others.iter().filter(|name| *name != "it").flat_map(|name| ["--test", name]);
         let (name, choice): (_, Vec<&str>) = match (self.wants(Part::Unit), self.wants(Part::It)) {
             (true, true) => ("unit, it", Vec::new()),

@@ -8,6 +8,7 @@ pub mod sqlite;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+pub use room::lines::Eol;
 use serde::{Deserialize, Serialize};
 use shared::id::{FileId, FilePath, RoomId};
 
@@ -79,19 +80,6 @@ pub struct FileEntry {
     pub stored_at: u64,
     /// Its line ends when it was imported.
     pub eol: Eol,
-}
-
-/// The line ends of a file outside; inside, a document has LF only.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Eol {
-    /// `\n`
-    #[default]
-    Lf,
-    /// `\r\n`
-    Crlf,
-    /// `\r`
-    Cr,
 }
 
 /// A shard to be created.

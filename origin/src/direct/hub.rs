@@ -24,7 +24,7 @@ use tokio::{
 use super::{Arrival, Inner, Input, Outgoing};
 use crate::{
     clock,
-    room::{Attachment, RoomError},
+    rooms::{Attachment, RoomError},
 };
 
 /// How often sockets with something to send are looked at.

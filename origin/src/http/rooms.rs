@@ -8,7 +8,7 @@ use axum::{
 use shared::id::RoomId;
 
 use super::access::Wish;
-use crate::{app::App, error::Refusal, room::RoomReport};
+use crate::{app::App, error::Refusal, rooms::RoomReport};
 
 /// The room as it stands; 404 while nobody has it open.
 pub(super) async fn report(

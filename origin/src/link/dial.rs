@@ -22,7 +22,7 @@ use crate::{
     error::Refusal,
     http::{Access, is_loopback},
     metrics::Metrics,
-    room::{RoomError, Rooms},
+    rooms::{RoomError, Rooms},
     shutdown::Lifecycle,
 };
 

@@ -24,7 +24,7 @@ use tokio_tungstenite::{
 };
 
 use super::{dial::Parts, doorman::Doorman, live::Place, standing::Standing};
-use crate::room::{Attachment, RoomError};
+use crate::rooms::{Attachment, RoomError};
 
 /// A frame that is larger is split between messages.
 const FRAME_BYTES: usize = 16 << 20;

@@ -1,8 +1,6 @@
-//! Projects: their texts and how a text becomes shared state and comes back.
+//! Projects: what they start from and how they are made.
 
-pub mod text;
-pub(crate) mod document;
-pub mod edits;
-pub mod lines;
 pub mod templates;
 pub mod shards;
+
+pub use room::{edits, lines, text};

@@ -4,12 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use room::{lines, text};
 use shared::{
     id::{FileId, FilePath, RoomId},
     limits,
 };
 
-use super::{lines, templates, text};
+use super::templates;
 use crate::{
     archive::{FileWrite, NewShard},
     error::Refusal,

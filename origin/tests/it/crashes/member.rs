@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
-use origin::room::Attachment;
+use origin::rooms::Attachment;
 use shared::{
     grant::{Grant, Member as Who, Role},
     id::{ChannelId, FileId, RoomId, SessionId},

@@ -7,8 +7,8 @@ use origin::{
     clock,
     flush::{FlushSettings, embedded::EmbeddedQueue, flusher::Flusher, parking::Parking, sweep::Sweeper},
     metrics::Metrics,
-    room::{Parts, Rooms},
     room_store::RoomStore,
+    rooms::{Parts, Rooms},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use origin::{
-    room::state::{Effect as RoomEffect, LinkId, Room, Settings as RoomSettings},
-    room_store::StoreError,
+use room::{
+    state::{Effect as RoomEffect, LinkId, Room, Settings as RoomSettings},
+    store::StoreError,
 };
 use shared::{
     grant::Role,
@@ -312,7 +312,9 @@ impl World {
             RoomEffect::Backfill(link, from) => room.backfilled(link, Ok(store.backfill(from))),
             RoomEffect::Events(link, read) => room.events_read(link, read, store.read(&FileId::room())),
             RoomEffect::CatchUp(from) => room.caught_up(Ok(store.backfill(from)), now),
-            RoomEffect::Stored(file) => room.stored_read(&file, Ok(store.stored(&file)), now),
+            RoomEffect::Stored(file) => {
+                room.stored_read(&file, Ok::<_, StoreError>(store.stored(&file)), now)
+            }
             RoomEffect::Claim(path, known) => {
                 self.next_id += 1;
                 let new = || FileId::from_random(u128::from(self.next_id) << 64 | 1);

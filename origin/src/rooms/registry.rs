@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use room::state::LinkId;
 use shared::{
     Millis,
     id::{FileId, FileName, FilePath, RoomId},
@@ -18,7 +19,7 @@ use shared::{
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-use super::{LiveText, RoomError, RoomReport, report, state::LinkId, task};
+use super::{LiveText, RoomError, RoomReport, report, task};
 use crate::{
     archive::Archive,
     flush::FlushQueue,

@@ -1,7 +1,7 @@
 //! What origins that have the same room open tell each other beside the log: awareness and unlogged events.
 //!
 //! A note is JSON (a room event for everybody, as the flush sends) or a version byte, a kind and its parts. It goes
-//! through [`crate::room_store::RoomStore::announce`]: to every origin, also back to the one that sent it.
+//! through the room store, unlogged: to every origin, also back to the one that sent it.
 
 use bytes::Bytes;
 use shared::{

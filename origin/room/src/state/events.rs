@@ -14,7 +14,7 @@ use super::{
     LinkId, Room,
     change::{Change, What},
 };
-use crate::room_store::LogEntry;
+use crate::log::LogEntry;
 
 impl Room {
     /// An event of a member, as its hub has attributed it.

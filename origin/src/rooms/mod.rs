@@ -1,10 +1,9 @@
 //! Live rooms: populated when the first member joins, gone when the last has left and all is stored.
 //!
-//! [`state::Room`] is a pure state machine (events and time in, effects out); `task` carries its effects out
+//! [`room::state::Room`] is a pure state machine (events and time in, effects out); `task` carries its effects out
 //! against the room store. Promise: nothing is acknowledged before it is in the room store, and every hub gets
 //! everything after the position that it names.
 
-pub mod state;
 mod task;
 mod jobs;
 mod announcer;

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use shared::{limits, wire::text::TextChange};
 use yrs::{ClientID, Doc, GetString, ReadTxn, Snapshot, StateVector, Text, Transact};
 
-pub use super::document::TextError;
-use super::{
+pub use crate::document::TextError;
+use crate::{
     document::{apply, caught, damaged, new_document},
     edits, lines,
 };

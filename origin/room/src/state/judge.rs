@@ -186,7 +186,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{project::text::state_of, room_store::FileLog};
+    use crate::{log::FileLog, text::state_of};
 
     /// A file with the text "abc" of client 7, whose state is said to be so large.
     fn file(bytes: usize) -> LiveFile {

@@ -8,7 +8,10 @@ use shared::{
 };
 
 use super::{Effect, LinkId, Room, file::LiveFile, links::Reading, past::Past};
-use crate::room_store::{FileLog, LogEntry, Published, StoreError};
+use crate::{
+    log::{FileLog, LogEntry},
+    store::{Published, StoreError},
+};
 
 /// How long what others have logged may take to be published before the log is read instead.
 const PUBLISHED_MS: Millis = 500;
@@ -202,8 +205,9 @@ mod tests {
     };
 
     use crate::{
-        room::state::{Room, Settings},
-        room_store::{FileLog, empty_base},
+        log::FileLog,
+        state::{Room, Settings},
+        store::empty_base,
     };
 
     #[test]

@@ -11,7 +11,10 @@ use shared::{
 };
 
 use super::{Effect, LinkId, Room, opens::OpenChannel, text::TextView};
-use crate::room_store::{Claimed, LogEntry, Logged, Source, StoreError};
+use crate::{
+    log::{LogEntry, Logged, Source},
+    store::{Claimed, StoreError},
+};
 
 impl Room {
     pub(super) fn open(

@@ -4,16 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
+use room::state::{Effect, LinkId};
 use shared::{
     id::{FileId, FilePath, RoomId},
     position::Epoch,
 };
 use tokio::time::Instant;
 
-use super::{
-    registry::{Inner, Parts},
-    state::{Effect, LinkId},
-};
+use super::registry::{Inner, Parts};
 use crate::{
     archive::ArchiveError,
     room_store::{Backfill, Claimed, Dirty, FileLog, Joined, Left, ListedMember, Logged, StoreError},

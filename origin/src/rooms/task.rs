@@ -7,6 +7,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use room::state::{Effect, LinkId, Room, Settings};
 use shared::{
     Millis,
     id::RoomId,
@@ -23,7 +24,6 @@ use super::{
     registry::{Inbound, Inner},
     report,
     roll::Roll,
-    state::{Effect, LinkId, Room, Settings},
 };
 use crate::{
     clock,

@@ -13,7 +13,7 @@ use shared::{
 };
 
 use super::{Effect, Room, notes::event};
-use crate::room_store::{Dirty, StoreError};
+use crate::store::{Dirty, StoreError};
 
 /// What waits for the archive.
 #[derive(Debug, Default)]
@@ -211,8 +211,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        room::state::{LinkId, Settings},
-        room_store::{LogEntry, Published, Source},
+        log::{LogEntry, Source},
+        state::{LinkId, Settings},
+        store::Published,
     };
 
     const EPOCH: Epoch = Epoch(3);

@@ -25,7 +25,7 @@ use super::{
     opens::Opens,
     own_texts::{OwnText, OwnTexts},
 };
-use crate::project::{edits, text as project};
+use crate::{edits, text as project};
 
 /// What a channel of text frames has of its file.
 #[derive(Clone, Debug)]

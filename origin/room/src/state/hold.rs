@@ -3,7 +3,7 @@
 use shared::{Millis, limits, wire::link::OriginMessage};
 
 use super::{Effect, LinkId, Room};
-use crate::room_store::{Backfill, StoreError};
+use crate::store::{Backfill, StoreError};
 
 const FIRST_MS: Millis = 200;
 const MOST_MS: Millis = 5_000;

@@ -15,7 +15,10 @@ use shared::{
 };
 
 use super::Room;
-use crate::room_store::{Dirty, FileLog, LogEntry};
+use crate::{
+    log::{FileLog, LogEntry},
+    store::Dirty,
+};
 
 /// What an update takes beside its bytes.
 const OVERHEAD: usize = 64;
@@ -210,9 +213,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        project::text::state_of,
-        room::state::Settings,
-        room_store::{Published, Source, empty_base},
+        log::Source,
+        state::Settings,
+        store::{Published, empty_base},
+        text::state_of,
     };
 
     const EPOCH: Epoch = Epoch(3);

@@ -10,7 +10,7 @@ use shared::{
 };
 
 use super::{LinkId, Room};
-use crate::room_store::LogEntry;
+use crate::log::LogEntry;
 
 /// One connection to a hub.
 #[derive(Debug, Default)]

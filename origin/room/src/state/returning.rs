@@ -22,10 +22,7 @@ use super::{
     judge::Verdict,
     names::Names,
 };
-use crate::{
-    archive::ArchiveError,
-    project::text::{Merged, TextError},
-};
+use crate::text::{Merged, TextError};
 
 /// How long after a failure it is tried again.
 const AGAIN_MS: Millis = 1_000;
@@ -201,7 +198,12 @@ impl Room {
     }
 
     /// The answer to [`Effect::Stored`].
-    pub fn stored_read(&mut self, file: &FileId, answer: Result<Option<Bytes>, ArchiveError>, now: Millis) {
+    pub fn stored_read(
+        &mut self,
+        file: &FileId,
+        answer: Result<Option<Bytes>, impl std::fmt::Display>,
+        now: Millis,
+    ) {
         match answer {
             Ok(state) => {
                 if let Some(back) = self.returning.files.get_mut(file) {

@@ -38,11 +38,12 @@ use shared::{
     wire::link::{ChangeKind, HubMessage, OriginMessage},
 };
 
-pub(in crate::room) use self::file::LiveFile;
+pub use self::file::{Broken, text_of};
 use self::{
     apply::Gap,
     change::{Change, What},
     commit::Commit,
+    file::LiveFile,
     links::Link,
     names::Names,
     opens::Opens,
@@ -52,7 +53,7 @@ use self::{
     unstored::Unstored,
     visible::Visible,
 };
-use crate::room_store::Batch;
+use crate::log::Batch;
 
 /// Names one link of a room in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,10 +5,23 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
 use shared::wire::text::Edit;
 
-use super::edits;
-use crate::archive::Eol;
+use crate::edits;
+
+/// The line ends of a file outside; inside, a document has LF only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Eol {
+    /// `\n`
+    #[default]
+    Lf,
+    /// `\r\n`
+    Crlf,
+    /// `\r`
+    Cr,
+}
 
 /// Reads a text from outside: every line end becomes LF; the most frequent one is its style (LF on a tie).
 pub fn import(text: &str) -> (String, Eol) {

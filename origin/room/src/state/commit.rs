@@ -19,7 +19,10 @@ use super::{
     change::{Change, What},
     judge::Verdict,
 };
-use crate::room_store::{Batch, Entry, LogEntry, Logged, StoreError};
+use crate::{
+    log::{Batch, Entry, LogEntry, Logged},
+    store::StoreError,
+};
 
 /// What waits for the log, and what is on its way there.
 #[derive(Debug, Default)]

@@ -1,5 +1,6 @@
 //! How a room stands, for people and tools.
 
+use room::state::Room;
 use serde::Serialize;
 use shared::{
     grant::Grant,
@@ -7,10 +8,7 @@ use shared::{
     position::Position,
 };
 
-use super::{
-    LiveText, RoomError,
-    state::{LiveFile, Room},
-};
+use super::{LiveText, RoomError};
 use crate::{
     archive::{Archive, Eol},
     room_store::{FileLog, ListedMember, RoomStore, StoreError},
@@ -102,9 +100,9 @@ pub(super) async fn of_room(
 
 /// The text that a file's log amounts to.
 pub(super) fn text_of(log: &FileLog, eol: Eol) -> Result<LiveText, RoomError> {
-    let file = LiveFile::read(log).map_err(|error| RoomError::Failed(error.to_string()))?;
+    let text = room::state::text_of(log).map_err(|error| RoomError::Failed(error.to_string()))?;
     let etag = format!("{:x}-{}", log.position.epoch.0, last_seq(log));
-    Ok(LiveText { text: file.text(), etag, eol })
+    Ok(LiveText { text, etag, eol })
 }
 
 /// The line ends that a file has outside.

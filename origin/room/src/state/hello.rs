@@ -3,7 +3,10 @@
 use shared::{Millis, position::Position, wire::link::OriginMessage};
 
 use super::{Effect, LinkId, Room, links::Reading};
-use crate::room_store::{Backfill, FileLog, LogEntry, StoreError};
+use crate::{
+    log::{FileLog, LogEntry},
+    store::{Backfill, StoreError},
+};
 
 /// Changes that may wait for a hub that is being told what it lacks; more ends its link.
 const WAITING: usize = 10_000;

@@ -9,7 +9,7 @@ use shared::{
 };
 
 use super::{LinkId, text::Typing};
-use crate::room_store::{Entry, Source};
+use crate::log::{Entry, Source};
 
 /// One change of a hub.
 #[derive(Clone, Debug)]

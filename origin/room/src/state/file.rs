@@ -15,8 +15,9 @@ use yrs::{ClientID, Doc, GetString, ReadTxn, StateVector, Transact, updates::dec
 
 use super::{past::Past, size::FileSize};
 use crate::{
-    project::{document, text::TextError},
-    room_store::{FileLog, LogEntry},
+    document,
+    log::{FileLog, LogEntry},
+    text::TextError,
 };
 
 /// From here on client ids are made by the server.
@@ -26,7 +27,7 @@ const OVERLAPPING: usize = 64;
 
 /// A document that holds logged updates only, with the gate's view of it.
 #[derive(Debug)]
-pub(in crate::room) struct LiveFile {
+pub(super) struct LiveFile {
     doc: Doc,
     /// What is logged.
     pub(super) history: History,
@@ -45,7 +46,7 @@ pub(in crate::room) struct LiveFile {
 
 /// Why a file cannot be brought into memory.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::room) enum Broken {
+pub enum Broken {
     /// The document does not take it.
     #[error("the file's log cannot be applied: {0}")]
     Document(#[from] TextError),
@@ -56,7 +57,7 @@ pub(in crate::room) enum Broken {
 
 impl LiveFile {
     /// Builds a document from its base and log.
-    pub(in crate::room) fn read(log: &FileLog) -> Result<Self, Broken> {
+    pub(super) fn read(log: &FileLog) -> Result<Self, Broken> {
         let mut file = Self {
             doc: document::new_document(ClientID::random()),
             history: History::default(),
@@ -128,7 +129,7 @@ impl LiveFile {
     }
 
     /// What it says.
-    pub(in crate::room) fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let text = self.doc.get_or_insert_text(limits::TEXT_ROOT);
         text.get_string(&self.doc.transact())
     }
@@ -167,6 +168,11 @@ impl LiveFile {
             }
         }
     }
+}
+
+/// The text that a file's base and log make together.
+pub fn text_of(log: &FileLog) -> Result<String, Broken> {
+    LiveFile::read(log).map(|file| file.text())
 }
 
 fn state_of(doc: &Doc) -> Bytes {

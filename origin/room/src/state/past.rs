@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use shared::{id::ChannelId, limits, wire::text::TextPosition};
 
-use crate::room_store::{FileLog, LogEntry};
+use crate::log::{FileLog, LogEntry};
 
 /// The log of a file since a base that is not older than it has to be.
 #[derive(Debug)]
