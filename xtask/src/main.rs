@@ -36,6 +36,7 @@ cargo xtask build-worker   the Worker and the page, if their sources have change
     --opt                  with wasm-opt, as for a deploy
 cargo xtask tools          install everything that the other commands need
 cargo xtask tidy           the rules of the house alone
+    --circles              only prints which files import each other in circles
 cargo xtask deny           licences and advisories of the dependencies (cargo-deny)
 ";
 
@@ -67,8 +68,9 @@ fn run() -> Result<()> {
             tools.install_all()
         }
         Some("tidy") => {
+            let circles = args.flag("--circles");
             args.finish()?;
-            tidy::run(tools.top())
+            if circles { tidy::print_circles(tools.top()) } else { tidy::run(tools.top()) }
         }
         Some("deny") => {
             args.finish()?;

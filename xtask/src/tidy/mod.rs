@@ -1,8 +1,10 @@
 //! The rules of the house that a machine can check. They run as a part of `cargo xtask test` and name every
 //! breach at once.
 
+mod circles;
 mod containers;
 mod docs;
+mod imports;
 mod source;
 
 use std::{
@@ -58,6 +60,7 @@ pub(crate) fn run(top: &Path) -> Result<()> {
     let mut breaches: Vec<String> = tree.0.iter().flat_map(source::breaches).collect();
     breaches.extend(house(&tree));
     breaches.extend(docs::breaches(&tree));
+    breaches.extend(circles::breaches(&tree));
     breaches.extend(containers::breaches(&tree));
     breaches.extend(containers::refusals(top));
     if breaches.is_empty() {
@@ -68,6 +71,12 @@ pub(crate) fn run(top: &Path) -> Result<()> {
         eprintln!("{breach}");
     }
     bail!("{} rules of the house broken", breaches.len())
+}
+
+/// Prints the circles of imports between files, those that are still allowed too.
+pub(crate) fn print_circles(top: &Path) -> Result<()> {
+    print!("{}", circles::report(&Tree::read(top)?));
+    Ok(())
 }
 
 fn house(tree: &Tree) -> Vec<String> {
