@@ -14,8 +14,10 @@ use crate::{
     tools::Toolbox,
 };
 
-/// Builds the origin; `origin/Dockerfile` has the same line.
-pub(crate) const ORIGIN: &str = "cargo build --locked --bin origin";
+/// Builds the origin for speed; `origin/Dockerfile` has the same line.
+pub(crate) const RELEASE: &str = "cargo build --release --locked -p origin --bin origin";
+/// Builds the origin for development and for tests.
+const ORIGIN: &str = "cargo build --locked --bin origin";
 /// Builds the page; `origin/Dockerfile` has the same line.
 pub(crate) const PAGE: &str = "node demo/build.mjs";
 
@@ -64,7 +66,7 @@ fn worker_into(tools: &Toolbox, optimize: bool, folder: &str, features: &[&str])
         tools.wasm_target()?;
         let programs = tools.worker_tools()?;
         let mut builder = tools.command(&programs.builder)?;
-        builder.args(["--release", "--out-dir", folder]);
+        builder.args(["--profile", "worker", "--out-dir", folder]);
         if !optimize {
             builder.arg("--no-opt");
         }
@@ -99,21 +101,23 @@ pub(crate) fn page(tools: &Toolbox) -> Result<()> {
 /// Builds the origin with the dev profile; the binary.
 pub(crate) fn origin(tools: &Toolbox) -> Result<PathBuf> {
     eprintln!("building the origin");
-    let mut words = ORIGIN.split(' ');
-    tools.run(Command::new(words.next().unwrap_or_default()).current_dir(tools.top()).args(words))?;
+    tools.run(&mut cargo(tools, ORIGIN))?;
     Ok(target_dir().join("debug/origin"))
 }
 
 /// Builds the origin and its examples for speed; the folder that has them.
 pub(crate) fn for_speed(tools: &Toolbox) -> Result<PathBuf> {
     eprintln!("building the origin for speed, which takes minutes the first time");
-    // A folder of its own, so that it waits for no other build.
-    let target = target_dir().join("bench");
-    let mut cargo = Command::new("cargo");
-    cargo.current_dir(tools.top()).args(["build", "-p", "origin", "--bin", "origin", "--examples"]);
-    cargo.args(["--profile", "bench", "--target-dir"]).arg(&target);
-    tools.run(&mut cargo)?;
-    Ok(target.join("release"))
+    tools.run(cargo(tools, RELEASE).arg("--examples"))?;
+    Ok(target_dir().join("release"))
+}
+
+/// The command of a line, in the top folder.
+fn cargo(tools: &Toolbox, line: &str) -> Command {
+    let mut words = line.split(' ');
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.current_dir(tools.top()).args(words);
+    command
 }
 
 fn prepend_path(command: &mut Command, dir: &Path) -> Result<()> {
