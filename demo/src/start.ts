@@ -4,9 +4,15 @@ import { nameOf, rememberName, rememberedName } from "./identity";
 
 const ROOM_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
-/** The address of a project's page. It is the link that one hands on. */
+/** The address of a project's page, for this browser: it keeps the token that the page was opened with. */
 export function roomUrl(id: string, file?: string | null): string {
+  return sharedUrl(id, file) + location.hash;
+}
+
+/** The same without the token: the link that one hands on. */
+export function sharedUrl(id: string, file?: string | null): string {
   const url = new URL(location.href);
+  url.hash = "";
   const region = url.searchParams.get("region");
   url.search = "";
   url.searchParams.set("room", id);

@@ -6,7 +6,7 @@ import { FileList, shownStatus } from "./files";
 import { randomColor, rememberedName } from "./identity";
 import { People, avatars, presentIn } from "./presence";
 import { type Connection, Room, type RoomAddress } from "./room";
-import { roomUrl } from "./start";
+import { roomUrl, sharedUrl } from "./start";
 import type { Entry } from "./tree";
 
 const CONNECTION_LABEL: Record<Connection, string> = {
@@ -148,7 +148,7 @@ export class Workspace {
   }
 
   async #copyLink(button: HTMLButtonElement): Promise<void> {
-    const link = roomUrl(this.room.id, this.shown?.path);
+    const link = sharedUrl(this.room.id, this.shown?.path);
     try {
       await navigator.clipboard.writeText(link);
       button.textContent = "Copied";

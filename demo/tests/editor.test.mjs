@@ -61,6 +61,7 @@ test("two windows type in two files, the origin dies and comes back, a third joi
   await ada.say("Hello Grace");
   await Promise.all(people.map((window) => window.hears("Hello Grace")));
   await ada.shot("two-typing-ada");
+  await ada.picture();
   await grace.shot("two-typing-grace");
 
   const startAgain = await dev.killOrigin();
@@ -110,6 +111,20 @@ test("undo takes back one's own edits and leaves the others'", async () => {
   await ada.page.keyboard.press("Control+z");
   await until("Ada's edit is taken back", async () => !(await grace.file(CODE)).text.includes("ada-was-here"));
   await agree([ada, grace], CODE, ["grace-stays "]);
+  await Promise.all([ada, grace].map(({ page }) => page.context().close()));
+});
+
+test("the link that one copies leads others to the file and does not carry one's token", async () => {
+  const { window: ada, link } = await createProject("Ada");
+  const grace = await Window.open(browser, "Grace");
+  await grace.page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await grace.visit(`${link}#token=secret`);
+  await grace.show(STYLE);
+  assert.match(grace.page.url(), /#token=secret$/);
+  await grace.page.getByRole("button", { name: "Copy link" }).click();
+  await grace.page.getByRole("button", { name: "Copied" }).waitFor();
+  const copied = await grace.page.evaluate(() => navigator.clipboard.readText());
+  assert.equal(copied, `${link}&file=${encodeURIComponent(STYLE)}`);
   await Promise.all([ada, grace].map(({ page }) => page.context().close()));
 });
 

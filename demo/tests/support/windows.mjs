@@ -4,6 +4,7 @@ import { chromium } from "playwright-core";
 import { until } from "./until.mjs";
 
 const SHOTS = fileURLToPath(new URL("../../../test-output/", import.meta.url));
+const PICTURE = fileURLToPath(new URL("../../../docs/page.png", import.meta.url));
 const FLAGS = [
   "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
   "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -84,6 +85,11 @@ export class Window {
   async shot(name) {
     await mkdir(SHOTS, { recursive: true });
     await this.page.screenshot({ path: `${SHOTS}${name}.png` });
+  }
+
+  /** Takes the picture of the README anew, where `EDGEROOM_PICTURE` asks for it. */
+  async picture() {
+    if (process.env.EDGEROOM_PICTURE) await this.page.screenshot({ path: PICTURE });
   }
 }
 

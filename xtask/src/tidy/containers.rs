@@ -44,8 +44,11 @@ pub(super) fn refusals(top: &Path) -> Vec<String> {
         );
         return Vec::new();
     };
-    let runs = [&["config", "-q"][..], &["--profile", "ops", "config", "-q"]];
-    runs.into_iter().filter_map(|args| refusal(&compose, args, top)).collect()
+    let runs = [&[][..], &["--profile", "ops"], &["--profile", "edge"]];
+    runs.into_iter()
+        .map(|profile| [profile, &["config", "-q"]].concat())
+        .filter_map(|args| refusal(&compose, &args, top))
+        .collect()
 }
 
 /// The words that run Docker Compose here.

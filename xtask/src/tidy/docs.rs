@@ -16,8 +16,7 @@ pub(super) fn breaches(tree: &Tree) -> Vec<String> {
     let protocol = tree.text(PROTOCOL);
     let events = tree.text("shared/src/wire/event.rs");
     let link = tree.text("shared/src/wire/link.rs");
-    let settings: Names =
-        tree.below("origin/src/config").flat_map(|file| quoted_after(&file.text, "env = ")).collect();
+    let settings = settings_of_origin(tree);
     let vars: Names =
         tree.below("edge-worker/src/config").flat_map(|file| capitals(production(&file.text))).collect();
     let tools: Names =
@@ -47,6 +46,11 @@ pub(super) fn breaches(tree: &Tree) -> Vec<String> {
         ));
     }
     breaches
+}
+
+/// The variables of the origin's settings.
+pub(super) fn settings_of_origin(tree: &Tree) -> Names {
+    tree.below("origin/src/config").flat_map(|file| quoted_after(&file.text, "env = ")).collect()
 }
 
 /// The rights of the user of Redis, as the room store has them.

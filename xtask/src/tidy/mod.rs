@@ -4,6 +4,7 @@
 mod circles;
 mod containers;
 mod docs;
+mod examples;
 mod imports;
 mod source;
 
@@ -61,6 +62,7 @@ pub(crate) fn run(top: &Path) -> Result<()> {
     breaches.extend(house(&tree));
     breaches.extend(docs::breaches(&tree));
     breaches.extend(circles::breaches(&tree));
+    breaches.extend(examples::breaches(&tree));
     breaches.extend(containers::breaches(&tree));
     breaches.extend(containers::refusals(top));
     if breaches.is_empty() {
