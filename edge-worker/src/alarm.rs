@@ -2,7 +2,7 @@
 //!
 //! A timer keeps the object in memory, which is right while something is unacknowledged. An alarm lets it sleep and
 //! outlives its memory; each setting of it is a written row, so it is only ever moved forward, and none is set for
-//! those who have only knocked.
+//! sessions that have not shown a valid token.
 
 use std::{cell::Cell, rc::Rc, time::Duration};
 

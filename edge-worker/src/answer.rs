@@ -1,30 +1,31 @@
-//! What the object answers to a request that the Worker has let through: a session, a link, how it stands.
+//! What the object answers to a request that the Worker has let through: a session, a link, its status.
 
 use std::rc::Rc;
 
 use serde::Serialize;
 use shared::{
+    grant::Member,
     hub::{Dialect, Stats, Visitor},
     id::SessionId,
 };
 use worker::{Headers, Request, Response, Result as WorkerResult, Url, WebSocket};
 
 use crate::{
-    admit::{self, Stranger},
+    admit,
     error::{Refusal, Upgrade},
+    platform,
     request::{base, query, signed_nonce},
     room_object::Shared,
     route::{Ask, Route},
     rows::Counts,
-    surroundings,
 };
 
 /// The header that names the region of a session's hub.
 const REGION_HEADER: &str = "x-edgeroom-region";
 
-/// How an object stands.
+/// The status of an object.
 #[derive(Debug, Serialize)]
-struct Standing<'a> {
+struct Status<'a> {
     room: &'a str,
     region: &'a str,
     hub: Stats,
@@ -53,7 +54,7 @@ impl Shared {
                 self.meet(Dialect::YWebsocket { document }, &url, upgrade)
             }
             (Route::Internal { ask: Ask::Link, .. }, Some(_)) => self.take_link(&url, request.headers()),
-            (Route::Internal { ask: Ask::Stats, .. }, _) => self.stand(),
+            (Route::Internal { ask: Ask::Stats, .. }, _) => self.status(),
             #[cfg(feature = "fault-injection")]
             (Route::Internal { ask: Ask::Panic, .. }, _) => self.panic(&url),
             _ => Err(Refusal::NotAnUpgrade),
@@ -61,13 +62,13 @@ impl Shared {
     }
 
     fn meet(self: &Rc<Self>, dialect: Dialect, url: &Url, upgrade: &Upgrade) -> Result<Response, Refusal> {
-        let token = admit::token(query(url, "token"), upgrade.protocols.as_deref());
-        let stranger = Stranger::new(query(url, "name").as_deref(), &surroundings::random_hex());
+        let token = admit::token(url, upgrade);
+        let guest = Member::guest(query(url, "name").as_deref(), platform::random_bits());
         let client = self.turn(|hub, now| -> WorkerResult<WebSocket> {
             let mut sockets = self.sockets.borrow_mut();
-            let mut drawn = std::iter::repeat_with(|| SessionId::from_random(surroundings::random_bits()));
+            let mut drawn = std::iter::repeat_with(|| SessionId::from_random(platform::random_bits()));
             let session = drawn.find(|session| !sockets.has(*session)).ok_or("no session id is left")?;
-            let client = sockets.accept(&self.state, session, stranger)?;
+            let client = sockets.accept(&self.state, session, guest)?;
             hub.connect(session, Visitor { dialect, token }, now);
             Ok(client)
         })??;
@@ -78,7 +79,7 @@ impl Shared {
 
     fn take_link(self: &Rc<Self>, url: &Url, headers: &Headers) -> Result<Response, Refusal> {
         let nonce = signed_nonce(&self.config, headers, url, &self.room, self.region)?;
-        if !self.rows.dial_is_open(&nonce, surroundings::now())? {
+        if !self.rows.dial_is_open(&nonce, platform::now())? {
             return Err(Refusal::Uninvited);
         }
         let client = self.turn(|hub, now| -> WorkerResult<WebSocket> {
@@ -91,9 +92,9 @@ impl Shared {
         Ok(Response::from_websocket(client)?)
     }
 
-    fn stand(self: &Rc<Self>) -> Result<Response, Refusal> {
+    fn status(self: &Rc<Self>) -> Result<Response, Refusal> {
         let hub = self.turn(|hub, _| hub.stats())?;
-        let standing = Standing {
+        let status = Status {
             room: self.room.as_str(),
             region: self.region.as_str(),
             hub,
@@ -102,9 +103,9 @@ impl Shared {
             link: self.link.borrow().is_up(),
             alarm: self.alarm.is_set(),
             made: self.made,
-            memory_pages: surroundings::memory_pages(),
+            memory_pages: platform::memory_pages(),
         };
-        Ok(Response::from_json(&standing)?)
+        Ok(Response::from_json(&status)?)
     }
 
     #[cfg(feature = "fault-injection")]

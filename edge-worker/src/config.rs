@@ -1,7 +1,5 @@
 //! The Worker's variables and secrets, read once and typed.
 
-use std::net::Ipv4Addr;
-
 use shared::{signature::LinkKeys, token::KeySet};
 
 use crate::region::{Place, Region};
@@ -109,15 +107,6 @@ impl Config {
     }
 }
 
-/// Whether a host name can only mean this machine.
-pub(crate) fn is_loopback(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || host.ends_with(".localhost")
-        || host == "::1"
-        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
-}
-
 fn unreadable(name: &'static str, why: &str) -> ConfigError {
     ConfigError::Unreadable { name, why: why.to_owned() }
 }
@@ -180,15 +169,5 @@ mod tests {
         assert_eq!(asked(&[]), "enam");
         assert_eq!(asked(&[("REGION_PARAM", "1")]), "weur");
         assert_eq!(asked(&[("REGION_PARAM", "1"), ("REGION", "oc")]), "oc");
-    }
-
-    #[test]
-    fn loopback_is_this_machine_only() {
-        for host in ["127.0.0.1", "127.8.8.8", "localhost", "app.localhost", "[::1]"] {
-            assert!(is_loopback(host), "{host}");
-        }
-        for host in ["0.0.0.0", "10.0.0.1", "127.0.0.1.evil.example", "localhost.evil.example", ""] {
-            assert!(!is_loopback(host), "{host}");
-        }
     }
 }

@@ -19,7 +19,7 @@ use worker::{
     console_log, console_warn, wasm_bindgen_futures::spawn_local,
 };
 
-use crate::{request::REQUEST_ID, room_object::Shared, surroundings};
+use crate::{platform, request::REQUEST_ID, room_object::Shared};
 
 /// What is known about dials of one object.
 #[derive(Debug, Default)]
@@ -58,7 +58,7 @@ impl Dial {
             }
             dial.next_origin();
         }
-        let nonce = surroundings::random_hex();
+        let nonce = platform::random_hex();
         match dial.remember(shared, &nonce, now) {
             Ok(Some(base)) => {
                 dial.waiting.set(Some(now));
@@ -95,11 +95,11 @@ async fn send(shared: &Shared, base: &str, nonce: &str) -> worker::Result<()> {
     let origin = &origins[shared.dial.origin.get() % origins.len()];
     let (room, region) = (shared.room.as_str(), shared.region.as_str());
     let subject = Subject { verb: Verb::Dial, edge: base, room, region };
-    let signed = shared.config.link_keys.sign(subject, surroundings::now(), nonce);
+    let signed = shared.config.link_keys.sign(subject, platform::now(), nonce);
     let headers = Headers::new();
     headers.set("authorization", &signed)?;
     headers.set("content-type", "application/json")?;
-    let id = surroundings::random_hex();
+    let id = platform::random_hex();
     headers.set(REQUEST_ID, &id)?;
     console_log!("link.dial: {room}~{region} asks {origin} (request.id {id})");
     let body = json!({ "edge": base }).to_string();

@@ -2,10 +2,14 @@
 //! asked for, as a close code, since a refused upgrade reaches browsers only as 1006.
 
 use serde_json::json;
-use shared::{close::CloseCode, hub::Denial, signature::SignatureError};
+use shared::{
+    close::{CloseCode, Denial},
+    signature::SignatureError,
+    subprotocol,
+};
 use worker::{Headers, Response, ResponseBuilder, WebSocketPair, console_error};
 
-use crate::{admit, config::ConfigError, pace, route::NoRoute};
+use crate::{config::ConfigError, route::NoRoute};
 
 /// Why a request is not answered as it wished.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +89,7 @@ impl Refusal {
             Self::Signature(_) => "bad-signature",
             Self::Uninvited => "not-asked-for",
             Self::BodyTooLarge => "too-large",
-            Self::TooOften => pace::TOO_OFTEN,
+            Self::TooOften => CloseCode::RateLimited.word(),
             Self::NoOrigin => "no-origin",
             Self::Failed(_) => "failed",
         }
@@ -159,7 +163,7 @@ impl Upgrade {
     /// The headers of the answer: clients abort when the subprotocol that they offer is not echoed.
     pub(crate) fn headers(&self) -> worker::Result<Headers> {
         let headers = Headers::new();
-        if let Some(protocol) = admit::subprotocol(self.protocols.as_deref()) {
+        if let Some(protocol) = subprotocol::echoed(self.protocols.as_deref()) {
             headers.set("sec-websocket-protocol", protocol)?;
         }
         Ok(headers)

@@ -7,7 +7,7 @@ use serde::Serialize;
 use shared::{Millis, limits};
 use worker::{AbortController, Delay, Env, Fetch, Method, Request, Response};
 
-use crate::{error::Refusal, surroundings};
+use crate::{error::Refusal, platform};
 
 thread_local! {
     /// The last answer of the origins, and when it was: whoever asks often does not reach them each time.
@@ -40,7 +40,7 @@ pub(crate) async fn answer(env: &Env) -> Result<Response, Refusal> {
 }
 
 async fn ready(urls: &[String]) -> Vec<Origin> {
-    let now = surroundings::now();
+    let now = platform::now();
     let known = KNOWN.with_borrow(|known| {
         known
             .as_ref()
@@ -51,7 +51,7 @@ async fn ready(urls: &[String]) -> Vec<Origin> {
         return origins;
     }
     let origins: Vec<Origin> = join_all(urls.iter().map(|url| probe(url))).await;
-    KNOWN.set(Some((surroundings::now(), origins.clone())));
+    KNOWN.set(Some((platform::now(), origins.clone())));
     origins
 }
 

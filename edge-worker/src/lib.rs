@@ -14,14 +14,14 @@ mod dial;
 mod error;
 mod health;
 mod link;
-mod pace;
+mod platform;
+mod rate_limit;
 mod region;
 mod request;
 mod room_object;
 mod route;
 mod rows;
 mod sockets;
-mod surroundings;
 mod turn;
 
 use std::{cell::RefCell, rc::Rc};
@@ -84,10 +84,10 @@ async fn answer(
     }
     // Origins dial for all their rooms from one address, and sign.
     if !matches!(route, Ok(Route::Internal { .. })) {
-        pace::keep_address(env, &request).await?;
+        rate_limit::check_address(env, &request).await?;
     }
     let config = config(env)?;
-    admit::open_door(&config, url.host_str().unwrap_or_default())?;
+    admit::check_host(&config, url.host_str().unwrap_or_default())?;
     let route = route?;
     let is_file = matches!(route, Route::File { .. });
     match (route, upgrade) {
@@ -96,8 +96,8 @@ async fn answer(
             if !config.allows_page(page.as_deref(), &base(&url)) {
                 return Err(Refusal::Page);
             }
-            let token = admit::token(query(&url, "token"), upgrade.protocols.as_deref());
-            admit::knock(env, &config, &room, token, is_file).await.map_err(Refusal::Denied)?;
+            let token = admit::token(&url, upgrade);
+            admit::pre_authenticate(env, &config, &room, token, is_file).await.map_err(Refusal::Denied)?;
             let region = config.region(query(&url, "region").as_deref(), || place(&request));
             to_object(env, &room, region, request).await
         }

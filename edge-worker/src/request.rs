@@ -6,7 +6,7 @@ use shared::{
 };
 use worker::{Headers, Url};
 
-use crate::{config::Config, error::Refusal, region::Region, surroundings};
+use crate::{config::Config, error::Refusal, platform, region::Region};
 
 /// The header with the id under which one request stands in the logs of edge and origin.
 pub(crate) const REQUEST_ID: &str = "x-request-id";
@@ -18,7 +18,7 @@ pub(crate) fn request_id(headers: &Headers) -> worker::Result<String> {
         (1..=REQUEST_ID_BYTES).contains(&id.len())
             && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
     };
-    Ok(headers.get(REQUEST_ID)?.filter(stands).unwrap_or_else(surroundings::random_hex))
+    Ok(headers.get(REQUEST_ID)?.filter(stands).unwrap_or_else(platform::random_hex))
 }
 
 /// The base URL under which the Worker was reached: what an origin dials, and what both ends sign.
@@ -42,5 +42,5 @@ pub(crate) fn signed_nonce(
     let header = headers.get("authorization")?.unwrap_or_default();
     let subject =
         Subject { verb: Verb::Link, edge: &base(url), room: room.as_str(), region: region.as_str() };
-    Ok(config.link_keys.verify(subject, &header, surroundings::now())?)
+    Ok(config.link_keys.verify(subject, &header, platform::now())?)
 }

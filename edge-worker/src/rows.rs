@@ -1,6 +1,6 @@
 //! What a hub keeps in SQLite: the rows of open documents, the outbox, the dials that it asked for.
 //!
-//! The tables are made with the first row, so that whoever only knocks leaves nothing behind.
+//! The tables are made with the first row, so that a session without a valid token leaves nothing behind.
 
 use std::cell::Cell;
 

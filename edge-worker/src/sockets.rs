@@ -6,11 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use js_sys::{ArrayBuffer, Uint8Array};
 use serde::{Deserialize, Serialize};
-use shared::{close::CloseCode, id::SessionId};
+use shared::{close::CloseCode, grant::Member, id::SessionId};
 use wasm_bindgen::JsValue;
 use worker::{State, WebSocket, WebSocketPair, console_warn};
-
-use crate::admit::Stranger;
 
 /// The tag of every session's socket.
 pub(crate) const CLIENT: &str = "client";
@@ -26,7 +24,9 @@ const READY_STATE_CLOSING: u16 = 2;
 struct Attachment {
     v: u8,
     id: u64,
-    stranger: Stranger,
+    /// Who came with it, where no token says it.
+    #[serde(rename = "stranger")]
+    guest: Member,
     /// What the hub wants to have kept.
     facts: Bytes,
 }
@@ -34,7 +34,7 @@ struct Attachment {
 #[derive(Debug)]
 struct Socket {
     socket: WebSocket,
-    stranger: Stranger,
+    guest: Member,
     backlog: usize,
 }
 
@@ -68,8 +68,8 @@ impl Sockets {
             match socket.deserialize_attachment::<Attachment>() {
                 Ok(Some(attachment)) if attachment.v == ATTACHMENT_VERSION => {
                     let session = SessionId::from_u64(attachment.id);
-                    let stranger = attachment.stranger;
-                    sockets.open.insert(session, Socket { socket, stranger, backlog: 0 });
+                    let guest = attachment.guest;
+                    sockets.open.insert(session, Socket { socket, guest, backlog: 0 });
                     facts.push((session, attachment.facts));
                 }
                 _ => shut(&socket, CloseCode::Restart.as_u16(), CloseCode::Restart.word()),
@@ -83,13 +83,13 @@ impl Sockets {
         &mut self,
         state: &State,
         session: SessionId,
-        stranger: Stranger,
+        guest: Member,
     ) -> worker::Result<WebSocket> {
         let pair = WebSocketPair::new()?;
         let tag = session_tag(session);
         let tags = vec![JsValue::from_str(CLIENT), JsValue::from_str(&tag)];
         state.as_raw().accept_websocket_with_tags(pair.server.as_ref(), tags)?;
-        let socket = Socket { socket: pair.server, stranger, backlog: 0 };
+        let socket = Socket { socket: pair.server, guest, backlog: 0 };
         socket.keep(session, Bytes::new())?;
         self.open.insert(session, socket);
         Ok(pair.client)
@@ -106,8 +106,8 @@ impl Sockets {
     }
 
     /// Who came with this socket.
-    pub(crate) fn stranger(&self, session: SessionId) -> Option<&Stranger> {
-        self.open.get(&session).map(|socket| &socket.stranger)
+    pub(crate) fn guest(&self, session: SessionId) -> Option<&Member> {
+        self.open.get(&session).map(|socket| &socket.guest)
     }
 
     /// Sends one frame to each of these, copied out of the module's memory once for all.
@@ -196,8 +196,8 @@ impl Sockets {
 
 impl Socket {
     fn keep(&self, session: SessionId, facts: Bytes) -> worker::Result<()> {
-        let stranger = self.stranger.clone();
-        let attachment = Attachment { v: ATTACHMENT_VERSION, id: session.as_u64(), stranger, facts };
+        let guest = self.guest.clone();
+        let attachment = Attachment { v: ATTACHMENT_VERSION, id: session.as_u64(), guest, facts };
         self.socket.serialize_attachment(attachment)
     }
 }

@@ -7,14 +7,15 @@ use std::rc::Rc;
 
 use shared::{
     Millis,
+    grant::Grant,
     hub::{Effect, Hub, NO_ANSWER, Persisted, Settings},
     id::ChannelId,
 };
 use worker::{Result, WebSocket, console_error, wasm_bindgen_futures::spawn_local};
 
 use crate::{
-    admit::welcome, config::Auth, dial::Dial, link::Link, room_object::Shared, rows::Write, sockets::Sockets,
-    surroundings, verify::verify,
+    config::Auth, dial::Dial, link::Link, platform, room_object::Shared, rows::Write, sockets::Sockets,
+    verify::verify,
 };
 
 /// What waits until everything has been sent.
@@ -30,7 +31,7 @@ impl Shared {
     /// Lets an event happen to the hub. While it happens the hub is out of its place: if it panics, the next event
     /// finds none there and rebuilds it from what was saved.
     pub(crate) fn turn<R>(self: &Rc<Self>, event: impl FnOnce(&mut Hub, Millis) -> R) -> Result<R> {
-        let now = surroundings::now();
+        let now = platform::now();
         let awake = self.hub.take();
         let mut hub = match awake {
             Some(hub) => hub,
@@ -59,7 +60,7 @@ impl Shared {
         let shared = Rc::clone(self);
         spawn_local(async move {
             let Auth::Jwt(keys) = &shared.config.auth else { return };
-            let verdict = verify(&shared.env, keys, &shared.room, &token, surroundings::now()).await;
+            let verdict = verify(&shared.env, keys, &shared.room, &token, platform::now()).await;
             if let Err(error) = shared.turn(|hub, now| hub.admitted(channel, verdict, now)) {
                 console_error!("token.verdict: {error}");
             }
@@ -69,7 +70,7 @@ impl Shared {
     /// Rebuilds the hub if it is not in memory, counting in a socket that is just leaving.
     pub(crate) fn wake_for(&self, leaving: &WebSocket) -> Result<()> {
         if self.hub.borrow().is_none() {
-            let hub = self.wake(Some(leaving), surroundings::now())?;
+            let hub = self.wake(Some(leaving), platform::now())?;
             self.hub.replace(Some(hub));
         }
         Ok(())
@@ -123,7 +124,7 @@ impl Shared {
             Effect::Look { session } => sockets.look_at(session),
             Effect::Close { session, code, reason } => sockets.close(session, code, &reason),
             Effect::Admit { channel, .. } if self.config.auth == Auth::Open => {
-                let grant = sockets.stranger(channel.session()).map(welcome);
+                let grant = sockets.guest(channel.session()).cloned().map(Grant::of_guest);
                 drop(sockets);
                 if let Some(grant) = grant {
                     hub.admitted(channel, Ok(grant), now);

@@ -7,9 +7,8 @@ use std::{cell::RefCell, collections::HashMap};
 use js_sys::{Array, Object, Reflect, Uint8Array};
 use shared::{
     Millis,
-    close::CloseCode,
+    close::{CloseCode, Denial},
     grant::Grant,
-    hub::Denial,
     id::RoomId,
     token::{Algorithm, Key, KeySet, Material, Presented, TokenError},
 };
@@ -20,7 +19,7 @@ use worker::{
     web_sys::{CryptoKey, SubtleCrypto, WorkerGlobalScope},
 };
 
-use crate::pace::keep_member;
+use crate::rate_limit::check_member;
 
 thread_local! {
     /// The keys that were imported, by their place in `JWT_KEYS`.
@@ -45,7 +44,7 @@ pub(crate) async fn verify(
         return Err(TokenError::Signature.into());
     }
     let grant = presented.claims()?.admit(Some(room), now, 0)?.grant;
-    keep_member(env, &grant.member.id).await?;
+    check_member(env, &grant.member.id).await?;
     Ok(grant)
 }
 

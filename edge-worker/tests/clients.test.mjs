@@ -88,12 +88,13 @@ for (const place of ['edge', 'origin']) {
       assert.ok(logged.every(({ seq }, at) => at === 0 || seq > logged[at - 1].seq), 'and each has its place');
     });
 
-    test('have the same name in a room whichever door they come by', async () => {
+    test('have the same name and kind of id in a room whichever door they come by', async () => {
       for (const [name, shown] of [['a'.repeat(65), 'a'.repeat(64)], [' A\0da\n', 'Ada'], ['\0 ', 'Guest']]) {
         const one = page(`members?name=${encodeURIComponent(name)}`);
         await one.settled();
         const { member } = await one.event('chat');
         assert.equal(member.name, shown);
+        assert.match(member.id, /^guest-[0-9a-f]{16}$/);
       }
     });
 

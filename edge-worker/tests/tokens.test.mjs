@@ -174,7 +174,7 @@ for (const place of ['edge', 'origin']) {
   });
 }
 
-describe('a stranger at the edge', () => {
+describe('a guest at the edge', () => {
   let edge, mirror;
   before(async () => {
     mirror = await startMirror();
@@ -186,30 +186,30 @@ describe('a stranger at the edge', () => {
   });
 
   test('costs no dial, no row, no alarm, and is shown out after 10 s', async () => {
-    const stranger = await connect(`${edge.ws}/rooms/demo?region=weur`);
-    stranger.socket.send(authFrame('a.js', makeToken(makeKey('EdDSA', 'ed'))));
-    await until(() => denial(stranger.frames), PATIENCE_MS, 'a refusal');
+    const guest = await connect(`${edge.ws}/rooms/demo?region=weur`);
+    guest.socket.send(authFrame('a.js', makeToken(makeKey('EdDSA', 'ed'))));
+    await until(() => denial(guest.frames), PATIENCE_MS, 'a refusal');
     const { rows, hub, alarm } = await edge.stats('demo', 'weur');
     assert.deepEqual(rows, { channels: 0, outbox: 0, dials: 0 });
     assert.deepEqual([hub.sessions, hub.counters.dials, alarm], [1, 0, false]);
-    assert.deepEqual(await stranger.closed, { code: 4401, reason: 'wrong-signature' });
+    assert.deepEqual(await guest.closed, { code: 4401, reason: 'wrong-signature' });
     assert.equal(mirror.dial('demo'), undefined);
     assert.equal((await edge.stats('demo', 'weur')).hub.sessions, 0);
   });
 
   test('may leave 64 KB waiting and no more', async () => {
-    const stranger = await connect(`${edge.ws}/rooms/demo?region=weur`);
+    const guest = await connect(`${edge.ws}/rooms/demo?region=weur`);
     const frame = (bytes) => Buffer.concat([Buffer.from([1, 97, 1]), Buffer.alloc(bytes)]);
     const awareness = (bytes) => {
       const encoder = encoding.createEncoder();
       encoding.writeVarUint8Array(encoder, new Uint8Array(bytes));
       return Buffer.concat([frame(0), encoding.toUint8Array(encoder)]);
     };
-    for (let at = 0; at < 6; at++) stranger.socket.send(awareness(10_000));
+    for (let at = 0; at < 6; at++) guest.socket.send(awareness(10_000));
     await until(async () => (await edge.stats('demo', 'weur')).hub.channels === 1, PATIENCE_MS, 'its document');
-    assert.equal(stranger.socket.readyState, stranger.socket.OPEN);
-    stranger.socket.send(awareness(10_000));
-    assert.deepEqual(await stranger.closed, { code: 4529, reason: 'too-much-before-open' });
+    assert.equal(guest.socket.readyState, guest.socket.OPEN);
+    guest.socket.send(awareness(10_000));
+    assert.deepEqual(await guest.closed, { code: 4529, reason: 'too-much-before-open' });
   });
 
   test('with a bad token in its address does not even reach an object', async () => {
@@ -228,7 +228,7 @@ test('a member who comes too often is refused at the edge, however the token tra
   t.after(() => both.close());
   const often = token({ sub: 'often', room: '*' });
   /** How the socket of a member ends; nothing if it is let in. */
-  const knock = async ({ inAddress, inFrame }) => {
+  const come = async ({ inAddress, inFrame }) => {
     const client = await connect(`${both.edge.ws}/rooms/often?region=weur${inAddress ? `&token=${inAddress}` : ''}`);
     const first = inFrame ?? inAddress;
     if ('x-edgeroom-region' in client.headers) client.socket.send(authFrame('a.js', first));
@@ -238,13 +238,13 @@ test('a member who comes too often is refused at the edge, however the token tra
     client.socket.terminate();
     return end;
   };
-  assert.equal(await knock({ inAddress: often }), undefined);
+  assert.equal(await come({ inAddress: often }), undefined);
   const refusal = { code: 4529, reason: 'rate-limited' };
   // A window may end in between: then some more are let in.
   for (const way of [{ inAddress: often }, { inFrame: often }]) {
-    assert.deepEqual(await until(() => knock(way), PATIENCE_MS, 'a refusal'), refusal);
+    assert.deepEqual(await until(() => come(way), PATIENCE_MS, 'a refusal'), refusal);
   }
-  assert.equal(await knock({ inAddress: token({ sub: 'seldom', room: '*' }) }), undefined);
+  assert.equal(await come({ inAddress: token({ sub: 'seldom', room: '*' }) }), undefined);
 });
 
 test('rights outlive the sleep of an object, and a new link shows the token again', async (t) => {

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     archive::{Archive, mongo::MongoArchive, sqlite::SqliteArchive},
+    auth::{Access, Pages, Tokens},
     clock,
     config::{Auth, Durability, FlushSettings, Settings, StoreSettings},
     connections::Connections,
@@ -23,7 +24,7 @@ use crate::{
         threads::FlushThreads,
         told::told,
     },
-    http::{self, Access, Pages},
+    http,
     link::{self, Dialler},
     metrics::Metrics,
     room_store::{
@@ -33,7 +34,6 @@ use crate::{
     },
     rooms::{self, Rooms},
     shutdown::Lifecycle,
-    tokens::Tokens,
 };
 
 /// What a process does.

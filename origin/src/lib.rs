@@ -2,7 +2,7 @@
 
 pub mod config;
 pub mod app;
-pub mod tokens;
+pub mod auth;
 pub mod http;
 pub mod link;
 pub mod direct;

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use anyhow::Context;
 use origin::{
     app::Origin,
+    auth::Tokens,
     clock,
     config::{Cli, Settings, SettingsError, TokenOrder},
     shutdown::Signals,
     telemetry,
-    tokens::Tokens,
 };
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;

@@ -1,6 +1,8 @@
 //! The addresses of client sockets, the same at the edge and at an origin: `/rooms/{room}` and
 //! `/yjs/{room}/{path or file id}`.
 
+use std::net::IpAddr;
+
 use percent_encoding::percent_decode_str;
 
 use crate::{id::RoomId, limits};
@@ -46,6 +48,16 @@ impl SocketAddress {
     }
 }
 
+/// Whether the host of a URL can only be this machine.
+pub fn is_loopback(host: &str) -> bool {
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let is_name = |host: &str| host.eq_ignore_ascii_case("localhost");
+    is_name(host)
+        // Reserved too (RFC 6761).
+        || host.rsplit_once('.').is_some_and(|(_, last)| is_name(last))
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 fn room(text: &str) -> Result<RoomId, NoAddress> {
     let text = percent_decode_str(text).decode_utf8().map_err(|_| NoAddress::Room)?;
     RoomId::parse(&text).map_err(|_| NoAddress::Room)
@@ -82,6 +94,18 @@ mod tests {
         assert_eq!(SocketAddress::parse("/yjs/demo/100%2525"), file("100%25"));
         assert_eq!(SocketAddress::parse("/yjs/demo//a"), file("/a"));
         assert_eq!(SocketAddress::parse("/yjs/demo/%zz"), file("%zz"));
+    }
+
+    #[test]
+    fn loopback_is_this_machine_only() {
+        for host in ["127.0.0.1", "127.8.8.8", "localhost", "LocalHost", "app.localhost", "[::1]", "::1"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in
+            ["0.0.0.0", "10.0.0.1", "127.0.0.1.evil.example", "localhost.evil.example", "xlocalhost", ""]
+        {
+            assert!(!is_loopback(host), "{host}");
+        }
     }
 
     #[test]

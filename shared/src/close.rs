@@ -104,3 +104,12 @@ impl CloseCode {
         }
     }
 }
+
+/// Why a session is not let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The code that a socket is closed with.
+    pub code: CloseCode,
+    /// Why, in a stable word.
+    pub reason: String,
+}

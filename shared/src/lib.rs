@@ -9,6 +9,7 @@ pub mod limits;
 pub mod fingerprint;
 pub mod close;
 pub mod address;
+pub mod subprotocol;
 pub mod path_pattern;
 pub mod grant;
 pub mod token;

@@ -14,7 +14,10 @@ pub use self::{
     claims::{AUDIENCE, Audience, Claims, EVERY_ROOM, Pass},
     keys::{Algorithm, Key, KeySet, KeysError, Material},
 };
-use crate::{close::CloseCode, hub::Denial, limits};
+use crate::{
+    close::{CloseCode, Denial},
+    limits,
+};
 
 /// Why a token is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -24,7 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use self::outgoing::Outgoing;
 pub(crate) use self::socket::turn_away;
-use crate::{error::Refusal, http::Access, metrics::Metrics, rooms::Rooms, shutdown::Lifecycle};
+use crate::{auth::Access, error::Refusal, metrics::Metrics, rooms::Rooms, shutdown::Lifecycle};
 
 /// Largest WebSocket message that is read at all; the hub refuses smaller ones with a reason.
 pub const MESSAGE_BYTES: usize = 32 << 20;

@@ -11,10 +11,10 @@ use axum::{
 use serde::Deserialize;
 use shared::id::{FileId, FileName, RoomId};
 
-use super::access;
 use crate::{
     app::App,
     archive::{Eol, FileEntry, Shard, StoredFile},
+    auth::Action,
     error::Refusal,
     project::lines,
 };
@@ -22,7 +22,7 @@ use crate::{
 /// How the text is asked for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wish {
+pub(super) struct ReadQuery {
     #[serde(default)]
     from: Source,
     #[serde(default)]
@@ -55,15 +55,15 @@ struct Version {
 pub(super) async fn read(
     State(app): State<App>,
     Path((id, file)): Path<(String, String)>,
-    wish: Result<Query<Wish>, QueryRejection>,
+    query: Result<Query<ReadQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let Query(wish) =
-        wish.map_err(|_| Refusal::Invalid("unknown query: from=archive or eol=original".into()))?;
+    let Query(query) =
+        query.map_err(|_| Refusal::Invalid("unknown query: from=archive or eol=original".into()))?;
     let room = RoomId::parse(&id).map_err(|error| Refusal::BadName { text: id, error })?;
-    app.access.allow(&headers, access::Wish::Read(&room))?;
+    app.access.allow(&headers, Action::Read(&room))?;
     let file = FileName::parse(&file).map_err(|_| Refusal::NoFile(file))?;
-    let live = match wish.from {
+    let live = match query.from {
         Source::Latest => live(&app, &room, &file).await?,
         Source::Archive => None,
     };
@@ -71,7 +71,7 @@ pub(super) async fn read(
         Some(version) => version,
         None => stored(&app, &room, &file).await?,
     };
-    let (body, suffix) = match wish.eol {
+    let (body, suffix) = match query.eol {
         LineEnds::Lf => (version.text, ""),
         LineEnds::Original => (lines::export(&version.text, version.eol), "-o"),
     };

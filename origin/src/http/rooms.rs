@@ -7,8 +7,7 @@ use axum::{
 };
 use shared::id::RoomId;
 
-use super::access::Wish;
-use crate::{app::App, error::Refusal, rooms::RoomReport};
+use crate::{app::App, auth::Action, error::Refusal, rooms::RoomReport};
 
 /// The room as it stands; 404 while nobody has it open.
 pub(super) async fn report(
@@ -17,7 +16,7 @@ pub(super) async fn report(
     headers: HeaderMap,
 ) -> Result<Json<RoomReport>, Refusal> {
     let room = RoomId::parse(&id).map_err(|error| Refusal::BadName { text: id, error })?;
-    app.access.allow(&headers, Wish::Read(&room))?;
+    app.access.allow(&headers, Action::Read(&room))?;
     let report = app.rooms.report(&room).await.map_err(|error| Refusal::of_room(&room, "", error))?;
     report.map(Json).ok_or_else(|| Refusal::NotOpen(room.to_string()))
 }

@@ -24,7 +24,7 @@ use tower_http::{
     trace::TraceLayer,
 };
 
-use super::{admin, dial, files, health, problem, rooms, shards, sockets, sockets::Knock, templates};
+use super::{admin, dial, files, health, problem, rooms, shards, sockets, sockets::SocketRequest, templates};
 use crate::{app::App, error::Refusal};
 
 /// How long a request may take. A socket counts until it is accepted.
@@ -40,9 +40,9 @@ pub fn router(app: App) -> Router {
     for address in ["/rooms", "/rooms/", "/rooms/{*rest}", "/yjs", "/yjs/", "/yjs/{*rest}"] {
         router = router.route(address, any(sockets::accept));
     }
-    let elsewhere = async move |app, knock: Result<Knock, _>, request: Request| match page {
-        Some(page) if knock.is_err() => page.oneshot(request).await.into_response(),
-        _ => nothing_here(app, knock, request.method().clone()).await,
+    let elsewhere = async move |app, socket: Result<SocketRequest, _>, request: Request| match page {
+        Some(page) if socket.is_err() => page.oneshot(request).await.into_response(),
+        _ => nothing_here(app, socket, request.method().clone()).await,
     };
     in_layers(router.fallback(elsewhere), app)
 }
@@ -91,11 +91,11 @@ fn rest() -> Router<App> {
 /// A socket is told so as at any other odd address.
 async fn nothing_here(
     app: State<App>,
-    knock: Result<Knock, WebSocketUpgradeRejection>,
+    socket: Result<SocketRequest, WebSocketUpgradeRejection>,
     method: Method,
 ) -> Response {
-    if let Ok(knock) = knock {
-        return sockets::accept(app, knock).await;
+    if let Ok(socket) = socket {
+        return sockets::accept(app, socket).await;
     }
     tracing::debug!(%method, "no such address");
     Refusal::NoRoute.into_response()

@@ -11,10 +11,11 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use shared::id::{FileId, FilePath, RoomId};
 
-use super::{access::Wish, body::JsonBody, iso8601::Time};
+use super::{body::JsonBody, iso8601::Time};
 use crate::{
     app::App,
     archive::Shard,
+    auth::Action,
     clock,
     error::Refusal,
     project::{shards, shards::Draft},
@@ -74,7 +75,7 @@ impl FromRequestParts<App> for MayCreate {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
-        app.access.allow(&parts.headers, Wish::Create).map(|()| Self)
+        app.access.allow(&parts.headers, Action::Create).map(|()| Self)
     }
 }
 
@@ -109,7 +110,7 @@ pub(super) async fn describe(
     headers: HeaderMap,
 ) -> Result<Json<Description>, Refusal> {
     let id = RoomId::parse(&id).map_err(|error| Refusal::BadName { text: id, error })?;
-    app.access.allow(&headers, Wish::Read(&id))?;
+    app.access.allow(&headers, Action::Read(&id))?;
     // The names first: a file that is flushed meanwhile, with its room gone, is then at least in the archive.
     let names = app.rooms.names(&id).await.map_err(|error| Refusal::of_room(&id, "", error))?;
     let shard = app.archive.find_by_id(&id).await.map_err(|error| Refusal::of_archive(&id, &error))?;
@@ -125,7 +126,7 @@ pub(super) async fn delete(
     headers: HeaderMap,
 ) -> Result<StatusCode, Refusal> {
     let id = RoomId::parse(&id).map_err(|error| Refusal::BadName { text: id, error })?;
-    app.access.allow(&headers, Wish::Delete(&id))?;
+    app.access.allow(&headers, Action::Delete(&id))?;
     let of_room = |error| Refusal::of_room(&id, "", error);
     let was_open = app.rooms.names(&id).await.map_err(of_room)?.is_some();
     // Nobody may join between the two steps: whoever came then would bring back what is deleted.

@@ -13,24 +13,30 @@ use axum::{
 };
 use shared::{
     address::SocketAddress,
+    grant::Member,
     hub::{Dialect, Visitor},
+    subprotocol,
 };
 
-use super::access::Credentials;
 use crate::{app::App, direct, error::Refusal};
 
-/// The subprotocol that a client names beside `bearer.TOKEN`.
-const SUBPROTOCOL: &str = "edgeroom.v1";
+/// What a socket's address says of its member.
+#[derive(Default, serde::Deserialize)]
+struct Credentials {
+    token: Option<String>,
+    /// The name that others see, where no token says it.
+    name: Option<String>,
+}
 
-/// An upgrade, under whatever address.
-pub(super) struct Knock {
+/// An upgrade to a socket, under whatever address.
+pub(super) struct SocketRequest {
     upgrade: WebSocketUpgrade,
     path: String,
     credentials: Credentials,
     headers: HeaderMap,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Knock {
+impl<S: Send + Sync> FromRequestParts<S> for SocketRequest {
     type Rejection = WebSocketUpgradeRejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
@@ -46,15 +52,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Knock {
 }
 
 /// Takes a socket.
-pub(super) async fn accept(State(app): State<App>, knock: Knock) -> Response {
-    let Knock { upgrade, path, credentials, headers } = knock;
+pub(super) async fn accept(State(app): State<App>, request: SocketRequest) -> Response {
+    let SocketRequest { upgrade, path, credentials, headers } = request;
     if let Err(refusal) = app.pages.admit(&headers) {
         return refusal.into_response();
     }
-    let token = credentials.token.clone().or_else(|| bearer_of(&headers));
-    let member = app.access.introduce(&credentials);
+    let Credentials { token, name } = credentials;
+    let token = token.or_else(|| subprotocol::token(offered(&headers)).map(str::to_owned));
+    let guest = Member::guest(name.as_deref(), rand::random());
     let upgrade = upgrade
-        .protocols([SUBPROTOCOL])
+        .protocols([subprotocol::NAME])
         .read_buffer_size(direct::READ_BYTES)
         .max_message_size(direct::MESSAGE_BYTES)
         .max_frame_size(direct::MESSAGE_BYTES);
@@ -72,7 +79,7 @@ pub(super) async fn accept(State(app): State<App>, knock: Knock) -> Response {
     };
     let visitor = Visitor { dialect, token };
     upgrade.on_upgrade(move |socket| {
-        tracker.track_future(async move { app.direct.receive(room, visitor, member, socket).await })
+        tracker.track_future(async move { app.direct.receive(room, visitor, guest, socket).await })
     })
 }
 
@@ -83,9 +90,6 @@ fn address_of(app: &App, path: &str) -> Result<SocketAddress, Refusal> {
     SocketAddress::parse(path).map_err(|_| Refusal::NoRoute)
 }
 
-/// The token among the subprotocols: `edgeroom.v1, bearer.TOKEN`.
-fn bearer_of(headers: &HeaderMap) -> Option<String> {
-    let offers = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
-    let mut offered = offers.iter().filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(','));
-    offered.find_map(|protocol| protocol.trim().strip_prefix("bearer.").map(str::to_owned))
+fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok())
 }

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::http::{HeaderValue, header};
 use shared::{
+    address::is_loopback,
     id::RoomId,
     limits,
     signature::{LinkKeys, Subject, Verb},
@@ -17,10 +18,10 @@ use tracing::Instrument;
 
 use super::{live::LiveLinks, socket};
 use crate::{
+    auth::Access,
     clock,
     config::base_of_edge,
     error::Refusal,
-    http::{Access, is_loopback},
     metrics::Metrics,
     rooms::{RoomError, Rooms},
     shutdown::Lifecycle,

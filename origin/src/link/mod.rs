@@ -5,8 +5,7 @@
 
 mod dial;
 mod live;
-mod doorman;
 mod socket;
-mod standing;
+mod status;
 
 pub use self::dial::{Call, Dialler, Parts};

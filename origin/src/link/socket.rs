@@ -23,7 +23,8 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{dial::Parts, doorman::Doorman, live::Place, standing::Standing};
+use super::{dial::Parts, live::Place, status::HubStatus};
+use crate::auth::LinkAuthorizer;
 use crate::rooms::{Attachment, RoomError};
 
 /// A frame that is larger is split between messages.
@@ -53,11 +54,11 @@ pub(super) async fn run(
             return Err(error);
         }
     };
-    let standing = Standing::new(&parts.metrics, region);
-    let mut doorman = Doorman::new(parts.access.clone(), room.clone());
+    let status = HubStatus::new(&parts.metrics, region);
+    let mut authorizer = LinkAuthorizer::new(parts.access.clone(), room.clone());
     let (refuse, mut refused) = mpsc::channel(REFUSALS);
     let end = tokio::select! {
-        end = read(&mut stream, &attachment, (&mut doorman, &refuse), standing, parts.ping * PINGS) => end,
+        end = read(&mut stream, &attachment, (&mut authorizer, &refuse), status, parts.ping * PINGS) => end,
         () = write(&mut sink, &mut outbox, &mut refused, parts.ping) => CloseCode::Restart.into(),
         () = place.replaced() => CloseCode::Restart.into(),
         () = parts.lifecycle.closing() => CloseCode::Restart.into(),
@@ -95,8 +96,8 @@ fn code_of(error: &RoomError) -> CloseCode {
 async fn read(
     stream: &mut (impl Stream<Item = Result<Message, Error>> + Unpin),
     attachment: &Attachment,
-    (doorman, refuse): (&mut Doorman, &mpsc::Sender<Vec<OriginMessage>>),
-    mut standing: Standing<'_>,
+    (authorizer, refuse): (&mut LinkAuthorizer, &mpsc::Sender<Vec<OriginMessage>>),
+    mut status: HubStatus<'_>,
     silence: Duration,
 ) -> End {
     loop {
@@ -116,7 +117,7 @@ async fn read(
             Message::Binary(frame) => match decode_hub(&frame) {
                 Ok(messages) => {
                     let mut refused = Vec::new();
-                    let messages = doorman.let_through(standing.take(messages), &mut refused);
+                    let messages = authorizer.authorize(status.take(messages), &mut refused);
                     if !refused.is_empty() && refuse.send(refused).await.is_err() {
                         return CloseCode::Restart.into();
                     }

@@ -5,7 +5,7 @@ mod rest;
 mod sockets;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use origin::{clock, config::Cli, tokens::Tokens};
+use origin::{auth::Tokens, clock, config::Cli};
 use ring::hmac;
 use serde_json::{Value, json};
 use shared::token::Claims;

@@ -51,9 +51,9 @@ use self::{
     session::Session,
     sessions::Sessions,
 };
+pub use crate::close::Denial;
 use crate::{
     Millis,
-    close::CloseCode,
     id::{FileId, SessionId},
     limits,
     wire::link::HubMessage,
@@ -69,15 +69,6 @@ pub struct Settings {
     pub name: String,
     /// Whether its memory can go while its sockets stay, so that facts must be saved.
     pub durable: bool,
-}
-
-/// Why a session is not let in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Denial {
-    /// The code that a socket is closed with.
-    pub code: CloseCode,
-    /// Why, in a stable word.
-    pub reason: String,
 }
 
 /// The meeting point of a room's sessions in one region.

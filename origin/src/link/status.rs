@@ -1,4 +1,4 @@
-//! How the hub at the other end of a link stands, as it says itself.
+//! The status of the hub at the other end of a link, as it reports it.
 
 use shared::{hub::Stats, wire::link::HubMessage};
 
@@ -6,13 +6,13 @@ use crate::metrics::Metrics;
 
 /// The last report of a hub, counted in the metrics until it is dropped.
 #[derive(Debug)]
-pub(super) struct Standing<'a> {
+pub(super) struct HubStatus<'a> {
     metrics: &'a Metrics,
     region: &'a str,
     last: Stats,
 }
 
-impl<'a> Standing<'a> {
+impl<'a> HubStatus<'a> {
     /// Nothing is known yet.
     pub(super) fn new(metrics: &'a Metrics, region: &'a str) -> Self {
         Self { metrics, region, last: Stats::default() }
@@ -41,7 +41,7 @@ impl<'a> Standing<'a> {
     }
 }
 
-impl Drop for Standing<'_> {
+impl Drop for HubStatus<'_> {
     fn drop(&mut self) {
         self.metrics.hub_reported(self.region, &self.last, &Stats::default());
     }

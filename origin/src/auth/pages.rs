@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use shared::address::is_loopback;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{config::AllowedOrigins, error::Refusal};
@@ -57,13 +58,6 @@ fn is_own_page(page: &HeaderValue, headers: &HeaderMap) -> bool {
     let Some(authority) = page.as_ref().and_then(Uri::authority) else { return false };
     let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
     host == Some(authority.as_str().as_bytes()) && is_loopback(authority.host())
-}
-
-/// Whether a host name of a URL can only be this machine.
-pub(crate) fn is_loopback(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    bare.eq_ignore_ascii_case("localhost")
-        || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

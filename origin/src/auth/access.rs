@@ -5,14 +5,15 @@ use ring::digest::{SHA256, digest};
 use secrecy::{ExposeSecret, SecretString};
 use shared::{
     Millis,
+    close::Denial,
     grant::{Grant, Member, Role},
-    hub::Denial,
     id::RoomId,
     limits,
     token::{Pass, TokenError},
 };
 
-use crate::{clock, error::Refusal, tokens::Tokens};
+use super::Tokens;
+use crate::{clock, error::Refusal};
 
 /// The rule by which people are let in. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -24,18 +25,9 @@ pub struct Access {
     admin: Option<SecretString>,
 }
 
-/// What a socket brought along about its member.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
-pub struct Credentials {
-    /// `?token=`.
-    pub token: Option<String>,
-    /// `?name=`: the name that others see, where no token says it.
-    pub name: Option<String>,
-}
-
-/// What somebody wants to do over REST.
+/// What a request over REST wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish<'a> {
+pub(crate) enum Action<'a> {
     /// To read what is in a room.
     Read(&'a RoomId),
     /// To make a shard.
@@ -44,7 +36,7 @@ pub(super) enum Wish<'a> {
     Delete(&'a RoomId),
 }
 
-impl Wish<'_> {
+impl Action<'_> {
     fn room(&self) -> Option<&RoomId> {
         match self {
             Self::Read(room) | Self::Delete(room) => Some(room),
@@ -80,28 +72,18 @@ impl Access {
         Self { open: false, tokens: Some(tokens), admin: given(admin) }
     }
 
-    /// Whether tokens are asked for.
-    pub fn asks_for_tokens(&self) -> bool {
+    /// Whether a token is required.
+    pub fn requires_tokens(&self) -> bool {
         !self.open
     }
 
-    /// Who is on a socket before a token says so: a made-up id, the name as asked for.
-    pub fn introduce(&self, credentials: &Credentials) -> Member {
-        let id = format!("guest-{:016x}", rand::random::<u64>());
-        Member { id: id.into(), name: credentials.name.as_deref().unwrap_or_default().into() }
+    /// The verdict on a token that a guest shows at a socket of the room.
+    pub fn admit(&self, room: &RoomId, guest: &Member, token: &str) -> Result<Grant, Denial> {
+        if self.requires_tokens() { self.verify(room, token, 0) } else { Ok(Grant::of_guest(guest.clone())) }
     }
 
-    /// The verdict on a token that the stranger shows at a socket of the room.
-    pub fn admit(&self, room: &RoomId, stranger: &Member, token: &str) -> Result<Grant, Denial> {
-        if !self.asks_for_tokens() {
-            let (member, role) = (stranger.clone(), Role::Editor);
-            return Ok(Grant { member, role, expires: None, version: 0, rules: [].into() });
-        }
-        self.verify(room, token, 0)
-    }
-
-    /// The verdict on a token of which an edge says that it has let its bearer in.
-    pub fn admit_again(&self, room: &RoomId, token: &str) -> Result<Grant, Denial> {
+    /// The verdict on a token with which an edge has admitted its bearer.
+    pub fn admit_from_edge(&self, room: &RoomId, token: &str) -> Result<Grant, Denial> {
         self.verify(room, token, limits::TOKEN_SKEW_MS)
     }
 
@@ -115,20 +97,20 @@ impl Access {
     }
 
     /// Lets a request over REST through, or says why not.
-    pub(super) fn allow(&self, headers: &HeaderMap, wish: Wish<'_>) -> Result<(), Refusal> {
-        if !self.asks_for_tokens() {
+    pub(crate) fn allow(&self, headers: &HeaderMap, action: Action<'_>) -> Result<(), Refusal> {
+        if !self.requires_tokens() {
             return Ok(());
         }
         let token = shown(headers)?;
         if self.is_admin(token) {
             return Ok(());
         }
-        let pass = self.pass(token, wish.room(), 0).map_err(Refusal::Token)?;
-        if wish.is_within(&pass) { Ok(()) } else { Err(Refusal::NotAllowed) }
+        let pass = self.pass(token, action.room(), 0).map_err(Refusal::Token)?;
+        if action.is_within(&pass) { Ok(()) } else { Err(Refusal::NotAllowed) }
     }
 
     /// Lets an operator through, whatever `AUTH` is: whoever shows the `ADMIN_TOKEN`, and nobody if there is none.
-    pub(super) fn operator(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub(crate) fn operator(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         if self.admin.is_none() {
             return Err(Refusal::NoOperators);
         }
@@ -160,22 +142,13 @@ fn bearer(value: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use shared::grant::MemberName;
-
     use super::*;
 
     #[test]
-    fn anybody_is_an_editor_under_the_name_asked_for() {
-        let access = Access::open(None);
-        let asked = |name: &str| access.introduce(&Credentials { name: Some(name.to_owned()), token: None });
-        assert_eq!(asked("Ada").name, MemberName::from("Ada"));
-        assert_eq!(access.introduce(&Credentials::default()).name, MemberName::default());
-        let (one, other) = (asked("Ada"), asked("Ada"));
-        assert_ne!(one.id, other.id);
+    fn where_no_tokens_are_required_anybody_is_an_editor() {
+        let (access, guest) = (Access::open(None), Member::guest(Some("Ada"), 1));
         let room = RoomId::parse("demo").unwrap();
-        assert_eq!(
-            access.admit(&room, &one, "anything").map(|grant| (grant.member, grant.role)),
-            Ok((one, Role::Editor))
-        );
+        assert_eq!(access.admit(&room, &guest, "anything"), Ok(Grant::of_guest(guest)));
+        assert!(Access::nobody().admit(&room, &Member::guest(None, 2), "anything").is_err());
     }
 }

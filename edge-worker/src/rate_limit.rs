@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use shared::{close::CloseCode, hub::Denial};
+use shared::close::{CloseCode, Denial};
 use worker::{Env, Request, console_warn};
 
 use crate::error::Refusal;
@@ -15,11 +15,8 @@ const BY_ADDRESS: &str = "ADDRESS_RATE";
 const BY_MEMBER: &str = "MEMBER_RATE";
 const ADDRESS: &str = "cf-connecting-ip";
 
-/// The stable word for a refusal.
-pub(crate) const TOO_OFTEN: &str = "rate-limited";
-
 /// Refuses an address that asks too often.
-pub(crate) async fn keep_address(env: &Env, request: &Request) -> Result<(), Refusal> {
+pub(crate) async fn check_address(env: &Env, request: &Request) -> Result<(), Refusal> {
     match request.headers().get(ADDRESS)? {
         Some(address) if !allows(env, BY_ADDRESS, counted_as(&address)).await => Err(Refusal::TooOften),
         _ => Ok(()),
@@ -27,11 +24,12 @@ pub(crate) async fn keep_address(env: &Env, request: &Request) -> Result<(), Ref
 }
 
 /// Refuses a member who shows tokens too often, from wherever.
-pub(crate) async fn keep_member(env: &Env, member: &str) -> Result<(), Denial> {
+pub(crate) async fn check_member(env: &Env, member: &str) -> Result<(), Denial> {
     if allows(env, BY_MEMBER, member.to_owned()).await {
         return Ok(());
     }
-    Err(Denial { code: CloseCode::RateLimited, reason: TOO_OFTEN.to_owned() })
+    let code = CloseCode::RateLimited;
+    Err(Denial { code, reason: code.word().to_owned() })
 }
 
 /// A limiter that fails keeps nobody out.
@@ -40,7 +38,7 @@ async fn allows(env: &Env, binding: &str, key: String) -> bool {
     match limiter.limit(key).await {
         Ok(outcome) => outcome.success,
         Err(error) => {
-            console_warn!("pace.limiter: {binding}: {error}");
+            console_warn!("rate_limit: {binding}: {error}");
             true
         }
     }

@@ -108,11 +108,11 @@ impl Tokens {
                 known.stamp = stamp;
                 match read(file) {
                     Ok(new) => {
-                        tracing::info!(keys = new.keys.keys().len(), "the keys of tokens were read again");
+                        tracing::info!(keys = new.keys.keys().len(), "JWT_KEYS reloaded");
                         *known = new;
                     }
                     Err(error) => {
-                        tracing::error!(%error, "JWT_KEYS cannot be read, the keys of before count")
+                        tracing::error!(%error, "JWT_KEYS reload failed; keeping the previous keys")
                     }
                 }
             }
