@@ -27,10 +27,11 @@ use crate::{
     http,
     link::{self, Dialler},
     metrics::Metrics,
+    redis::Fault,
     room_store::{
         RoomStore,
         embedded::EmbeddedStore,
-        redis::{Fault, RedisSettings, RedisStore},
+        redis::{RedisSettings, RedisStore},
     },
     rooms::{self, Rooms},
     shutdown::Lifecycle,

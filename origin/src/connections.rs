@@ -134,8 +134,8 @@ impl Connection {
         &self.name
     }
 
-    /// Says whether it is connected.
-    pub fn is_up(&self, up: bool) {
+    /// It is connected, or no longer.
+    pub fn set_up(&self, up: bool) {
         self.health.connected(up);
     }
 
@@ -160,7 +160,7 @@ mod tests {
         let connections = Connections::new();
         let first = connections.enter("redis-commands", Purpose::Commands).unwrap();
         assert!(connections.enter("redis-commands", Purpose::Bulk).is_err());
-        first.is_up(true);
+        first.set_up(true);
         let state =
             ConnectionState { name: "redis-commands".to_owned(), purpose: Purpose::Commands, up: true };
         assert_eq!(connections.states(), [state]);

@@ -10,6 +10,7 @@ pub mod rooms;
 pub mod project;
 pub mod archive;
 pub mod connections;
+pub mod redis;
 pub mod room_store;
 pub mod flush;
 pub mod shutdown;

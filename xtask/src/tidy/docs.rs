@@ -38,9 +38,7 @@ pub(super) fn breaches(tree: &Tree) -> Vec<String> {
     let required = &settings | &vars;
     let known = &required | &tools;
     breaches.extend(compare("setting", &required, &known, OPERATIONS, operations, &rows));
-    let of_rooms = rights(tree.text("origin/src/room_store/redis/permissions.rs"));
-    let of_queue = rights(tree.text("origin/src/flush/bullmq/mod.rs"));
-    if of_queue.is_empty() || !lists_rights(operations, &[of_rooms, of_queue].concat()) {
+    if !lists_rights(operations, &rights(tree.text("origin/src/redis/permissions.rs"))) {
         breaches.push(format!(
             "{OPERATIONS}: does not list the rights of the user of Redis as PERMISSIONS has them"
         ));
@@ -53,10 +51,10 @@ pub(super) fn settings_of_origin(tree: &Tree) -> Names {
     tree.below("origin/src/config").flat_map(|file| quoted_after(&file.text, "env = ")).collect()
 }
 
-/// The rights of the user of Redis, as the room store has them.
+/// The rights of the user of Redis, for the rooms and then for the queue.
 fn rights(source: &str) -> Vec<&str> {
-    let list = source.split_once("PERMISSIONS: &[&str] = &[").and_then(|(_, rest)| rest.split_once(']'));
-    list.map_or("", |(list, _)| list).split('"').skip(1).step_by(2).collect()
+    let lists = source.split("PERMISSIONS: &[&str] = &[").skip(1).filter_map(|rest| rest.split_once(']'));
+    lists.flat_map(|(list, _)| list.split('"').skip(1).step_by(2)).collect()
 }
 
 /// Whether a command of the document lists exactly these, in this order, whatever its lines and quotes.

@@ -22,7 +22,7 @@ impl MongoArchive {
             let watching = async {
                 loop {
                     ticks.tick().await;
-                    place.is_up(archive.ping().await.is_ok());
+                    place.set_up(archive.ping().await.is_ok());
                 }
             };
             tokio::select! {

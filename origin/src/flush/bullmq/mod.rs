@@ -2,120 +2,52 @@
 //!
 //! Promise: at most one job per room waits or runs, at most so many run and so many begin per window in all
 //! processes together, and a job whose worker dies is done by another. Stock BullMQ and its boards see and operate
-//! the same queue. The crate's gaps are closed here: [`line`] and `worker` make again what is lost, `reason`
-//! says at once why an attempt failed; that an attempt ends is up to [`super::attempt`].
+//! the same queue. The crate's gaps are closed here: `connection` and `worker` make again what is lost,
+//! `reason` says at once why an attempt failed; that an attempt ends is up to [`super::attempt`].
 
+mod settings;
+mod place;
+mod connection;
+mod job;
 mod throttle;
-mod line;
 mod producer;
 mod reason;
 mod worker;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use bullmq::{
-    DeduplicationOptions, Job, JobOptions,
-    options::{RedisConnectionOptions, TlsCerts},
-    types::{BackoffStrategy, KeepJobs, RemoveOnFinish},
-};
-use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
 use shared::id::RoomId;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{line::Line, producer::Asked};
-use super::{Depth, FailedJob, FlushQueue, FlushSettings, JobState, QueueError, Work};
+pub use self::settings::BullSettings;
+use self::{
+    connection::{QueueCalls, QueueDial},
+    job::{add, room_of},
+    place::Place,
+    producer::{Producer, Requests},
+    worker::Taker,
+};
+use super::{Depth, FailedJob, FlushQueue, JobState, QueueError, Work};
 use crate::{
     connections::{Connections, Purpose},
     metrics::Metrics,
-    room_store::{StoreError, redis::Urls},
+    redis::Calls,
 };
 
-/// The name of the jobs.
-pub const JOB: &str = "flush-room";
-
-/// What a user of Redis must be allowed besides [`crate::room_store::redis::PERMISSIONS`], as `ACL SETUSER` takes it,
-/// with the default prefix.
-pub const PERMISSIONS: &[&str] = &[
-    "~bull:*",
-    "~{bull}:*",
-    "+auth",
-    "+client|setname",
-    "+get",
-    "+set",
-    "+del",
-    "+incr",
-    "+pttl",
-    "+hmset",
-    "+hexists",
-    "+hincrby",
-    "+llen",
-    "+lindex",
-    "+lpop",
-    "+lpos",
-    "+lpush",
-    "+lrange",
-    "+lrem",
-    "+ltrim",
-    "+rpop",
-    "+rpush",
-    "+rpoplpush",
-    "+sadd",
-    "+scard",
-    "+smembers",
-    "+srem",
-    "+zpopmin",
-    "+bzpopmin",
-    "+zremrangebyrank",
-    "+zrevrange",
-    "+zrevrangebyscore",
-];
-
-/// Failed jobs that [`FlushQueue::failed`] tells.
-const FAILED_TOLD: i64 = 100;
-
-/// How to reach the queue, and what it is called.
-#[derive(Clone)]
-pub struct BullSettings {
-    /// As in `REDIS_URL`.
-    pub url: SecretString,
-    /// `QUEUE_PREFIX`; put in braces in a cluster, where all keys of a queue must be on one node.
-    pub prefix: String,
-    /// `QUEUE_NAME`.
-    pub name: String,
-    /// The numbers.
-    pub flush: FlushSettings,
-    /// How long a job is its worker's without being renewed.
-    pub lock: Duration,
-    /// How often jobs of dead workers are looked for; they are found by the second look.
-    pub stalled: Duration,
-    /// How long a call may take.
-    pub deadline: Duration,
-    /// How often an idle connection is tried out.
-    pub probe: Duration,
-    /// What this process is called on the jobs that it does.
-    pub worker: String,
-}
+/// Failed jobs that [`FlushQueue::failed`] shows.
+const FAILED_SHOWN: i64 = 100;
 
 /// A BullMQ queue.
 pub struct BullQueue {
     place: Place,
     settings: BullSettings,
-    line: Line,
-    asked: Arc<Asked>,
+    calls: QueueCalls,
+    requests: Arc<Requests>,
     refused: Arc<Notify>,
     connections: Connections,
     metrics: Arc<Metrics>,
-}
-
-/// Where the queue is, as the crate wants it.
-#[derive(Clone)]
-struct Place {
-    name: String,
-    prefix: String,
-    connection: RedisConnectionOptions,
 }
 
 impl BullQueue {
@@ -125,69 +57,53 @@ impl BullQueue {
         settings: BullSettings,
         metrics: Arc<Metrics>,
         connections: &Connections,
-    ) -> Result<Arc<Self>, StoreError> {
+    ) -> anyhow::Result<Arc<Self>> {
         let place = Place::of(&settings)?;
-        let connection = connections.enter("redis-queue", Purpose::Queue);
-        let connection = connection.map_err(|error| StoreError::Failed(error.to_string()))?;
-        let (line, supervisor) = line::line(place.clone(), &settings, connection);
-        let (asked, refused) = (Arc::new(Asked::new(settings.flush.delay_ms)), Arc::new(Notify::new()));
-        let producer = producer::Producer {
-            asked: asked.clone(),
-            line: line.clone(),
+        let dial = QueueDial { place: place.clone(), concurrency: settings.flush.concurrency as u64 };
+        let connection = connections.enter("redis-queue", Purpose::Queue)?;
+        let (calls, keeping) = Calls::over(dial, settings.deadline, settings.probe, connection);
+        let (requests, refused) = (Arc::new(Requests::new(settings.flush.delay_ms)), Arc::new(Notify::new()));
+        let producer = Producer {
+            requests: requests.clone(),
+            calls: calls.clone(),
             flush: settings.flush,
             refused: refused.clone(),
         };
         let closing = connections.closing().clone();
         connections.tracker().spawn(async move {
-            // The line is given up only when the producer has handed on what it can.
+            // The connection is given up only when the producer has handed on what it can.
             tokio::select! {
-                () = supervisor.run() => {}
+                () = keeping => {}
                 () = producer.run(&closing) => {}
             }
         });
         let connections = connections.clone();
-        Ok(Arc::new(Self { place, settings, line, asked, refused, connections, metrics }))
-    }
-}
-
-impl Place {
-    fn of(settings: &BullSettings) -> Result<Self, StoreError> {
-        let urls = Urls::parse(settings.url.expose_secret())?;
-        let connection = match urls.authorities()? {
-            Some(pem) => RedisConnectionOptions::new()
-                .tls_certs(TlsCerts { root_cert: Some(pem), ..TlsCerts::default() }),
-            None => RedisConnectionOptions::new(),
-        };
-        let prefix = settings.prefix.clone();
-        let (connection, prefix) = match urls {
-            Urls::Single(url) => (connection.url(url), prefix),
-            Urls::Cluster(urls) if prefix.contains('{') => (connection.cluster_nodes(urls), prefix),
-            Urls::Cluster(urls) => (connection.cluster_nodes(urls), format!("{{{prefix}}}")),
-        };
-        Ok(Self { name: settings.name.clone(), prefix, connection })
+        Ok(Arc::new(Self { place, settings, calls, requests, refused, connections, metrics }))
     }
 }
 
 #[async_trait]
 impl FlushQueue for BullQueue {
     fn request(&self, room: &RoomId) {
-        self.asked.ask(room);
+        self.requests.request(room);
     }
 
     fn request_now(&self, room: &RoomId) {
-        self.asked.ask_now(room);
+        self.requests.request_now(room);
     }
 
     async fn ensure(&self, room: &RoomId) -> Result<(), QueueError> {
-        self.line.call(async |queue| add(queue, room, self.settings.flush, false).await).await.map(drop)
+        Ok(self.calls.call(async |queue| add(queue, room, self.settings.flush, false).await).await?)
     }
 
     async fn job(&self, room: &RoomId) -> Result<Option<JobState>, QueueError> {
-        let state = async |queue: &bullmq::Queue| match queue.get_deduplication_job_id(room.as_str()).await? {
-            Some(id) => queue.get_job_state(&id).await.map(Some),
-            None => Ok(None),
-        };
-        Ok(match self.line.call(state).await? {
+        let state =
+            async |queue: &mut Arc<bullmq::Queue>| match queue.get_deduplication_job_id(room.as_str()).await?
+            {
+                Some(id) => queue.get_job_state(&id).await.map(Some),
+                None => Ok(None),
+            };
+        Ok(match self.calls.call(state).await? {
             Some(bullmq::JobState::Waiting | bullmq::JobState::Prioritized) => Some(JobState::Waiting),
             Some(bullmq::JobState::Delayed) => Some(JobState::Delayed),
             Some(bullmq::JobState::Active) => Some(JobState::Active),
@@ -196,7 +112,7 @@ impl FlushQueue for BullQueue {
     }
 
     async fn depth(&self) -> Result<Depth, QueueError> {
-        let counts = self.line.call(async |queue| queue.get_job_counts().await).await?;
+        let counts = self.calls.call(async |queue| queue.get_job_counts().await).await?;
         Ok(Depth {
             waiting: counts.waiting + counts.paused + counts.prioritized,
             delayed: counts.delayed,
@@ -206,7 +122,7 @@ impl FlushQueue for BullQueue {
     }
 
     async fn failed(&self) -> Result<Vec<FailedJob>, QueueError> {
-        let jobs = self.line.call(async |queue| queue.get_failed(0, FAILED_TOLD - 1).await).await?;
+        let jobs = self.calls.call(async |queue| queue.get_failed(0, FAILED_SHOWN - 1).await).await?;
         let failed = jobs.iter().filter_map(|job| {
             Some(FailedJob {
                 room: room_of(job)?,
@@ -222,64 +138,20 @@ impl FlushQueue for BullQueue {
     }
 
     async fn run(self: Arc<Self>, work: Arc<Work>, stop: CancellationToken) {
-        worker::run(&self, work, &stop).await;
-    }
-}
-
-/// Adds a job for a room, unless it has one that waits; one that waits for its time is started if `at_once`.
-async fn add(
-    queue: &bullmq::Queue,
-    room: &RoomId,
-    settings: FlushSettings,
-    at_once: bool,
-) -> Result<(), bullmq::Error> {
-    let delay = Duration::from_millis(if at_once { 0 } else { settings.delay_ms });
-    let job =
-        queue.add(JOB, json!({ "room": room })).options(job_options(room, settings).delay(delay)).await?;
-    if at_once {
-        match job.promote().await {
-            // It waits already, runs or is done.
-            Err(bullmq::Error::Redis(error)) => return Err(error.into()),
-            _ => return Ok(()),
-        }
-    }
-    Ok(())
-}
-
-fn job_options(room: &RoomId, settings: FlushSettings) -> JobOptions {
-    JobOptions::new()
-        .attempts(settings.attempts)
-        .backoff(BackoffStrategy::Exponential(settings.backoff_ms))
-        .remove_on_complete(done_are_kept())
-        .remove_on_fail(failed_are_kept())
-        .deduplication(DeduplicationOptions {
-            id: room.to_string(),
-            ttl: None,
-            extend: None,
-            replace: None,
-            keep_last_if_active: Some(true),
-        })
-}
-
-/// An hour, at most a thousand. The scripts take seconds, whatever the crate says.
-fn done_are_kept() -> RemoveOnFinish {
-    RemoveOnFinish::Options(KeepJobs { age: Some(3600), count: Some(1000), limit: None })
-}
-
-/// A week, at most five thousand.
-fn failed_are_kept() -> RemoveOnFinish {
-    RemoveOnFinish::Options(KeepJobs { age: Some(604_800), count: Some(5000), limit: None })
-}
-
-/// The room that a job is for.
-fn room_of(job: &Job) -> Option<RoomId> {
-    RoomId::parse(job.data().get("room")?.as_str()?).ok()
-}
-
-/// What a failure of the crate means.
-fn refusal(error: &bullmq::Error) -> QueueError {
-    match error {
-        bullmq::Error::Redis(error) if error.code() == Some("OOM") => QueueError::Full,
-        error => QueueError::Away(error.to_string()),
+        let connection = match self.connections.enter("redis-worker", Purpose::Queue) {
+            Ok(connection) => connection,
+            Err(error) => return tracing::error!(%error, "this process has a worker already"),
+        };
+        let taker = Taker {
+            place: self.place.clone(),
+            settings: self.settings.clone(),
+            calls: self.calls.clone(),
+            work,
+            refused: self.refused.clone(),
+            metrics: self.metrics.clone(),
+            worker: None,
+            replaced: TaskTracker::new(),
+        };
+        taker.run(&connection, &stop).await;
     }
 }

@@ -11,7 +11,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{add, line::Line, throttle::Throttle};
+use super::{connection::QueueCalls, job::add, throttle::Throttle};
 use crate::flush::FlushSettings;
 
 /// Requests under way at the same time.
@@ -20,25 +20,25 @@ const AT_ONCE: usize = 16;
 const LAST: Duration = Duration::from_secs(2);
 
 /// What was asked for and not handed on yet.
-pub(super) struct Asked {
+pub(super) struct Requests {
     throttle: Mutex<Throttle>,
     began: Instant,
     more: Notify,
 }
 
-impl Asked {
+impl Requests {
     /// Nothing, for jobs that begin so long after they are asked for.
     pub(super) fn new(delay_ms: u64) -> Self {
         Self { throttle: Mutex::new(Throttle::new(delay_ms)), began: Instant::now(), more: Notify::new() }
     }
 
-    pub(super) fn ask(&self, room: &RoomId) {
-        self.throttle().ask(room, self.now());
+    pub(super) fn request(&self, room: &RoomId) {
+        self.throttle().request(room, self.now());
         self.more.notify_one();
     }
 
-    pub(super) fn ask_now(&self, room: &RoomId) {
-        self.throttle().ask_now(room, self.now());
+    pub(super) fn request_now(&self, room: &RoomId) {
+        self.throttle().request_now(room, self.now());
         self.more.notify_one();
     }
 
@@ -70,8 +70,8 @@ impl Asked {
 
 /// Hands on what was asked for.
 pub(super) struct Producer {
-    pub(super) asked: Arc<Asked>,
-    pub(super) line: Line,
+    pub(super) requests: Arc<Requests>,
+    pub(super) calls: QueueCalls,
     pub(super) flush: FlushSettings,
     pub(super) refused: Arc<Notify>,
 }
@@ -81,14 +81,14 @@ impl Producer {
     pub(super) async fn run(&self, closing: &CancellationToken) {
         loop {
             let ready = async {
-                self.asked.is_due().await;
-                self.line.is_up().await;
+                self.requests.is_due().await;
+                self.calls.until_up().await;
             };
             tokio::select! {
                 () = closing.cancelled() => break,
                 () = ready => {}
             }
-            let due = self.asked.throttle().take_due(self.asked.now());
+            let due = self.requests.throttle().take_due(self.requests.now());
             stream::iter(due)
                 .for_each_concurrent(AT_ONCE, |(room, at_once)| self.hand_on(room, at_once))
                 .await;
@@ -97,18 +97,18 @@ impl Producer {
     }
 
     async fn hand_on(&self, room: RoomId, at_once: bool) {
-        let added = self.line.call(async |queue| add(queue, &room, self.flush, at_once).await).await;
+        let added = self.calls.call(async |queue| add(queue, &room, self.flush, at_once).await).await;
         if let Err(error) = added {
             tracing::debug!(room.id = %room, %error, "a flush could not be asked for yet");
-            self.asked.throttle().refused(&room, at_once, self.asked.now());
+            self.requests.throttle().refused(&room, at_once, self.requests.now());
             self.refused.notify_one();
         }
     }
 
     /// What is due only later would be found by somebody's sweep; so it is found at once.
     async fn hand_on_the_rest(&self) {
-        let Some(queue) = self.line.now() else { return };
-        let rest = self.asked.throttle().take_due(u64::MAX / 2);
+        let Some(queue) = self.calls.current() else { return };
+        let rest = self.requests.throttle().take_due(u64::MAX / 2);
         let all = stream::iter(rest).for_each_concurrent(AT_ONCE, async |(room, at_once)| {
             // If it fails, the sweep is left.
             let _ = add(&queue, &room, self.flush, at_once).await;

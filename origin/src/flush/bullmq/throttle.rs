@@ -11,7 +11,7 @@ const EVERY: u64 = 1000;
 /// Which rooms are to be handed on, and when.
 #[derive(Debug)]
 pub(super) struct Throttle {
-    rooms: HashMap<RoomId, Asked>,
+    rooms: HashMap<RoomId, Request>,
     /// By when they are to be handed on.
     due: BTreeSet<(u64, RoomId)>,
     /// By when they were last.
@@ -20,7 +20,7 @@ pub(super) struct Throttle {
 }
 
 #[derive(Debug, Default)]
-struct Asked {
+struct Request {
     /// When it was last handed on.
     last: Option<u64>,
     /// When it is handed on next.
@@ -38,7 +38,7 @@ impl Throttle {
     }
 
     /// Somebody wants a flush after the flush delay.
-    pub(super) fn ask(&mut self, room: &RoomId, now: u64) {
+    pub(super) fn request(&mut self, room: &RoomId, now: u64) {
         let asked = self.rooms.entry(room.clone()).or_default();
         if asked.due.is_none() {
             let earliest = asked.last.map_or(now, |last| now.max(last + self.every));
@@ -47,7 +47,7 @@ impl Throttle {
     }
 
     /// Somebody wants a flush now.
-    pub(super) fn ask_now(&mut self, room: &RoomId, now: u64) {
+    pub(super) fn request_now(&mut self, room: &RoomId, now: u64) {
         self.is_due(room, now).at_once = true;
     }
 
@@ -90,7 +90,7 @@ impl Throttle {
     }
 
     /// A room is to be handed on at this time, or earlier if that was said before.
-    fn is_due(&mut self, room: &RoomId, at: u64) -> &mut Asked {
+    fn is_due(&mut self, room: &RoomId, at: u64) -> &mut Request {
         let asked = self.rooms.entry(room.clone()).or_default();
         if asked.due.is_none_or(|due| at < due) {
             if let Some(due) = asked.due.replace(at) {
@@ -113,9 +113,9 @@ mod tests {
     #[test]
     fn the_first_request_goes_at_once_and_the_last_one_always() {
         let mut throttle = Throttle::new(5000);
-        throttle.ask(&room(), 5000);
+        throttle.request(&room(), 5000);
         assert_eq!(throttle.take_due(5000), [(room(), false)]);
-        (5001..5900).for_each(|now| throttle.ask(&room(), now));
+        (5001..5900).for_each(|now| throttle.request(&room(), now));
         assert_eq!((throttle.next_due(), throttle.take_due(5999)), (Some(6000), vec![]));
         assert_eq!(throttle.take_due(6000), [(room(), false)]);
         assert_eq!(throttle.next_due(), None);
@@ -126,18 +126,18 @@ mod tests {
     #[test]
     fn who_wants_it_now_waits_for_nothing() {
         let mut throttle = Throttle::new(5000);
-        throttle.ask(&room(), 0);
+        throttle.request(&room(), 0);
         throttle.take_due(0);
-        throttle.ask(&room(), 10);
-        throttle.ask_now(&room(), 20);
-        throttle.ask(&room(), 30);
+        throttle.request(&room(), 10);
+        throttle.request_now(&room(), 20);
+        throttle.request(&room(), 30);
         assert_eq!(throttle.take_due(30), [(room(), true)]);
     }
 
     #[test]
     fn what_was_refused_is_handed_on_again_as_urgently_as_before() {
         let mut throttle = Throttle::new(5000);
-        throttle.ask_now(&room(), 0);
+        throttle.request_now(&room(), 0);
         throttle.take_due(0);
         throttle.refused(&room(), true, 100);
         assert_eq!(throttle.take_due(1099), []);

@@ -4,18 +4,21 @@ use std::{sync::Arc, time::Duration};
 
 use bullmq::{Error, Job, MetricsOptions, RateLimiterOptions, Worker, WorkerOptions, worker::WorkerEvent};
 use serde_json::Value;
-use tokio::time::{sleep, timeout};
+use tokio::{sync::Notify, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    BullQueue, JOB, Place, done_are_kept, failed_are_kept,
-    line::{CONNECTING, Line, NO_ANSWER},
-    reason, room_of,
+    connection::QueueCalls,
+    job::{JOB, done_are_kept, failed_are_kept, room_of},
+    place::Place,
+    reason,
+    settings::BullSettings,
 };
 use crate::{
-    connections::{Connection, Purpose},
+    connections::Connection,
     flush::Work,
-    room_store::redis::backoff,
+    metrics::Metrics,
+    redis::{Lost, Supervised, in_time, supervise},
 };
 
 /// Between looks for more when there is nothing to do, and after an error.
@@ -25,135 +28,156 @@ const ERRORS: u32 = 2;
 /// A worker that has had no job for so long while it ends is fetching none.
 const QUIET: Duration = Duration::from_millis(500);
 
-/// Does jobs until `stop`, then waits for those that run.
-pub(super) async fn run(bull: &Arc<BullQueue>, work: Arc<Work>, stop: &CancellationToken) {
-    let connection = match bull.connections.enter("redis-worker", Purpose::Queue) {
-        Ok(connection) => connection,
-        Err(error) => return tracing::error!(%error, "this process has a worker already"),
-    };
-    let (mut failures, replaced) = (0, TaskTracker::new());
-    while !stop.is_cancelled() {
-        let begun = tokio::select! {
-            () = stop.cancelled() => break,
-            begun = timeout(bull.settings.deadline * 2, begin(bull, work.clone())) => begun,
-        };
-        match begun {
-            Ok(Ok(worker)) => {
-                failures = 0;
-                let worker = Arc::new(worker);
-                connection.is_up(true);
-                connection.health().works();
-                let lost = watch(bull, &worker, &connection, stop).await;
-                connection.is_up(false);
-                if let Some(why) = lost {
-                    connection.health().is_out("taking jobs", &why);
-                }
-                let most = bull.settings.flush.timeout() + bull.settings.lock;
-                // What it does is done to the end, also if another takes its place.
-                replaced.spawn(async move { end(&worker, most).await });
-            }
-            Ok(Err(error)) => {
-                failures += 1;
-                connection.health().is_out(CONNECTING, &error.to_string());
-            }
-            Err(_) => {
-                failures += 1;
-                connection.health().is_out(CONNECTING, NO_ANSWER);
-            }
-        }
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = sleep(backoff(failures)) => {}
-        }
-    }
-    replaced.close();
-    replaced.wait().await;
+/// Who takes jobs and lets them be done.
+pub(super) struct Taker {
+    pub(super) place: Place,
+    pub(super) settings: BullSettings,
+    pub(super) calls: QueueCalls,
+    pub(super) work: Arc<Work>,
+    pub(super) refused: Arc<Notify>,
+    pub(super) metrics: Arc<Metrics>,
+    /// The worker that takes jobs now.
+    pub(super) worker: Option<Arc<Worker>>,
+    /// Those before it, until they have done what they had taken.
+    pub(super) replaced: TaskTracker,
 }
 
-async fn begin(bull: &BullQueue, work: Arc<Work>) -> Result<Worker, Error> {
-    let (settings, line) = (&bull.settings, bull.line.clone());
-    let Place { name, prefix, connection } = bull.place.clone();
-    let flush = settings.flush;
-    let limiter = RateLimiterOptions::new(flush.limit as u64, Duration::from_millis(flush.window_ms));
-    let options = WorkerOptions::new()
-        .connection(connection)
-        .prefix(prefix)
-        .name(settings.worker.clone())
-        .concurrency(flush.concurrency)
-        .limiter(limiter)
-        .lock_duration(settings.lock)
-        .stalled_interval(settings.stalled)
-        .max_stalled_count(1)
-        .drain_delay(PAUSE)
-        .run_retry_delay(PAUSE)
-        .remove_on_complete(done_are_kept())
-        .remove_on_fail(failed_are_kept())
-        .metrics(MetricsOptions::default());
-    let metrics = bull.metrics.clone();
-    let process = move |job: Job, _| {
-        // Begun more often than ended. The crate would say so too, but misreads what its script answers.
-        if job.attempts_started() > job.attempts_made() + 1 {
-            tracing::warn!(job.id = job.id(), "the worker of a job has died");
-            metrics.job_stalled();
+impl Taker {
+    /// Does jobs until `stop`, then waits for those that run.
+    pub(super) async fn run(mut self, connection: &Connection, stop: &CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = supervise(&mut self, connection) => {}
         }
-        let (work, line) = (work.clone(), line.clone());
-        async move { process(job, &*work, &line).await }
-    };
-    Worker::with_options(&name, process, options).await
+        connection.set_up(false);
+        self.replace();
+        self.replaced.close();
+        self.replaced.wait().await;
+    }
+
+    /// The worker takes no more jobs. What it does is done to the end, also if another takes its place.
+    fn replace(&mut self) {
+        let most = self.settings.flush.timeout() + self.settings.lock;
+        if let Some(worker) = self.worker.take() {
+            self.replaced.spawn(async move { end(&worker, most).await });
+        }
+    }
+
+    async fn begin(&self) -> Result<Worker, Error> {
+        let Place { name, prefix, connection } = self.place.clone();
+        let (settings, flush) = (&self.settings, self.settings.flush);
+        let limiter = RateLimiterOptions::new(flush.limit as u64, Duration::from_millis(flush.window_ms));
+        let options = WorkerOptions::new()
+            .connection(connection)
+            .prefix(prefix)
+            .name(settings.worker.clone())
+            .concurrency(flush.concurrency)
+            .limiter(limiter)
+            .lock_duration(settings.lock)
+            .stalled_interval(settings.stalled)
+            .max_stalled_count(1)
+            .drain_delay(PAUSE)
+            .run_retry_delay(PAUSE)
+            .remove_on_complete(done_are_kept())
+            .remove_on_fail(failed_are_kept())
+            .metrics(MetricsOptions::default());
+        let (work, calls, metrics) = (self.work.clone(), self.calls.clone(), self.metrics.clone());
+        let process = move |job: Job, _| {
+            // Begun more often than ended. The crate would say so too, but misreads what its script answers.
+            if job.attempts_started() > job.attempts_made() + 1 {
+                tracing::warn!(job.id = job.id(), "the worker of a job has died");
+                metrics.job_stalled();
+            }
+            let (work, calls) = (work.clone(), calls.clone());
+            async move { process(job, &*work, &calls).await }
+        };
+        Worker::with_options(&name, process, options).await
+    }
+
+    /// Listens to the worker until it is to be made again: why.
+    async fn watch(&self, worker: &Worker, connection: &Connection) -> String {
+        let mut errors = 0;
+        // Where one connection has led nowhere, the worker's do so too, and the crate would not notice for long.
+        let lost = self.calls.until_lost();
+        tokio::pin!(lost);
+        loop {
+            let event = tokio::select! {
+                () = &mut lost => return "the queue's other connection was lost".to_owned(),
+                event = worker.next_event() => event,
+            };
+            match event {
+                Some(WorkerEvent::Error(error)) => {
+                    tracing::debug!(%error, "the worker");
+                    self.metrics.worker_failed();
+                    match WorkerError::of(error) {
+                        WorkerError::Full => self.refused.notify_one(),
+                        WorkerError::Other(why) => {
+                            errors += 1;
+                            if errors >= ERRORS {
+                                return why;
+                            }
+                        }
+                    }
+                }
+                Some(WorkerEvent::Active { .. } | WorkerEvent::Completed { .. } | WorkerEvent::Drained) => {
+                    errors = 0;
+                    connection.set_up(true);
+                }
+                Some(_) => {}
+                None => return "the worker has ended".to_owned(),
+            }
+        }
+    }
+}
+
+impl Supervised for Taker {
+    type Live = Arc<Worker>;
+
+    const WARNS_ONCE: bool = true;
+
+    async fn is_needed(&mut self) -> bool {
+        true
+    }
+
+    async fn connect(&mut self) -> Result<Arc<Worker>, String> {
+        in_time(self.settings.deadline * 2, self.begin()).await.map(Arc::new)
+    }
+
+    async fn serve(&mut self, worker: Arc<Worker>, connection: &Connection) -> Option<Lost> {
+        connection.health().works();
+        self.worker = Some(worker.clone());
+        let why = self.watch(&worker, connection).await;
+        self.replace();
+        Some(("taking jobs", why))
+    }
+}
+
+/// What went wrong in a worker. Of an error the crate gives only the text.
+enum WorkerError {
+    /// Redis has no room for more.
+    Full,
+    /// Something else.
+    Other(String),
+}
+
+impl WorkerError {
+    fn of(text: String) -> Self {
+        if text.contains("OOM") { Self::Full } else { Self::Other(text) }
+    }
 }
 
 /// One attempt of one job. Its end is up to the guard of the work.
-async fn process(job: Job, work: &Work, line: &Line) -> Result<Value, Error> {
+async fn process(job: Job, work: &Work, calls: &QueueCalls) -> Result<Value, Error> {
     let Some(room) = room_of(&job).filter(|_| job.name() == JOB) else {
         return Err(Error::Unrecoverable(format!("not a job such as {JOB} with {{\"room\": ID}}")));
     };
     match work(room).await {
         Ok(summary) => Ok(summary),
         Err(reason) => {
-            if let Err(error) = line.call(async |queue| reason::leave(queue, &job, &reason).await).await {
+            if let Err(error) = calls.call(async |queue| reason::leave(queue, &job, &reason).await).await {
                 tracing::debug!(job.id = job.id(), %error, "a reason was not left on its job");
             }
             Err(Error::ProcessingError(reason))
-        }
-    }
-}
-
-/// Listens to the worker until it is to end, or to be made again: then it says why.
-async fn watch(
-    bull: &BullQueue,
-    worker: &Worker,
-    connection: &Connection,
-    stop: &CancellationToken,
-) -> Option<String> {
-    let mut errors = 0;
-    // Where one connection has led nowhere, the worker's do so too, and the crate would not notice for long.
-    let lost = bull.line.is_lost();
-    tokio::pin!(lost);
-    loop {
-        let event = tokio::select! {
-            () = stop.cancelled() => return None,
-            () = &mut lost => return Some("the queue's other connection was lost".to_owned()),
-            event = worker.next_event() => event,
-        };
-        match event {
-            Some(WorkerEvent::Error(error)) => {
-                tracing::debug!(%error, "the worker");
-                bull.metrics.worker_failed();
-                if error.contains("OOM") {
-                    bull.refused.notify_one();
-                } else {
-                    errors += 1;
-                }
-                if errors >= ERRORS {
-                    return Some(error);
-                }
-            }
-            Some(WorkerEvent::Active { .. } | WorkerEvent::Completed { .. } | WorkerEvent::Drained) => {
-                errors = 0;
-                connection.is_up(true);
-            }
-            Some(_) => {}
-            None => return Some("the worker has ended".to_owned()),
         }
     }
 }

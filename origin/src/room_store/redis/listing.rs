@@ -29,11 +29,11 @@ impl RedisStore {
         members: &[ListedMember],
     ) -> Result<(), StoreError> {
         let call = call(&script::LIST, room).text(origin).text(encode(members)?);
-        self.bulk.run(&call).await.map(drop)
+        call.run(&self.bulk).await.map(drop)
     }
 
     pub(super) async fn read_lists(&self, room: &RoomId) -> Result<Vec<Listed>, StoreError> {
-        let mut reply = Reply::new(self.bulk.run(&call(&script::LISTED, room)).await?)?;
+        let mut reply = Reply::new(call(&script::LISTED, room).run(&self.bulk).await?)?;
         let mut lists = Vec::with_capacity(reply.left() / 2);
         while reply.left() > 0 {
             let (origin, list) = (reply.take()?, reply.take::<Vec<u8>>()?);

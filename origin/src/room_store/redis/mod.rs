@@ -2,23 +2,20 @@
 //!
 //! Promise: what must be atomic is one script (`lua/`), its reply is the acknowledgement, and a call without an
 //! answer within the deadline fails with an unknown outcome. What others log is heard over pub/sub, and whoever
-//! may have missed something is told so (`subscriber/`). How lasting an answer is, is up to the server's
+//! may have missed something is told so (`subscriber.rs`). How lasting an answer is, is up to the server's
 //! configuration: append-only file, `noeviction`.
 
 mod keys;
-mod trust;
-mod address;
 mod script;
 mod record;
 mod reply;
-mod lane;
 mod populate;
 mod rebase;
 mod listing;
 mod survey;
 mod sweep;
+mod listener;
 mod subscriber;
-mod permissions;
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,22 +30,21 @@ use shared::{
 use tokio::sync::mpsc;
 
 use self::{
-    address::Address,
     keys::Keys,
-    lane::Lane,
     record::{damaged, file_id, read_answers, write_extensions, write_note, write_record},
     reply::Reply,
     script::Call,
     subscriber::Subscriber,
 };
-pub(crate) use self::{address::Urls, lane::backoff};
-pub use self::{permissions::PERMISSIONS, subscriber::Fault};
 use super::{
     Backfill, Base, Batch, Claimed, Dirty, Entry, FileLog, FlushAck, Joined, LOADER_LEASE, Left, Listed,
     ListedMember, LoaderToken, Logged, Outcome, Published, RoomStore, Source, StoreError, Survey,
     created_event, empty_base,
 };
-use crate::connections::{Connections, Purpose};
+use crate::{
+    connections::{Connections, Purpose},
+    redis::{Address, Endpoint, Fault, PubSub, RedisConnection},
+};
 
 /// Records of this size and above are published as a reference; receivers read them from the log.
 const REFERENCE_BYTES: u64 = 64 << 10;
@@ -72,10 +68,10 @@ pub struct RedisSettings {
 
 /// Rooms in Redis.
 pub struct RedisStore {
-    commands: Lane,
-    bulk: Lane,
+    commands: RedisConnection,
+    bulk: RedisConnection,
     /// Where appends go that wait for a replica, and for how long: whatever else is behind them waits too.
-    replicated: Option<(Lane, Duration)>,
+    replicated: Option<(RedisConnection, Duration)>,
     subscriber: Subscriber,
     publish: &'static str,
 }
@@ -83,24 +79,28 @@ pub struct RedisStore {
 impl RedisStore {
     /// Starts to connect and answers at once: while Redis is away, calls fail by their deadline.
     /// An address that is none is refused. Needs a running tokio runtime.
-    pub fn connect(settings: RedisSettings, connections: &Connections) -> Result<Arc<Self>, StoreError> {
+    pub fn connect(settings: RedisSettings, connections: &Connections) -> anyhow::Result<Arc<Self>> {
         let RedisSettings { url, deadline, replica, probe, fault } = settings;
         let address = Address::parse(secrecy::ExposeSecret::expose_secret(&url))?;
-        let lane = |name: &str, purpose| {
-            let connection = connections.enter(name, purpose);
-            let connection = connection.map_err(|error| StoreError::Failed(error.to_string()))?;
-            Ok(Lane::start(address.clone(), deadline, probe, connection, connections))
+        let publish = if matches!(address, Address::Cluster(..)) { "SPUBLISH" } else { "PUBLISH" };
+        let endpoint = Endpoint { address, deadline, probe };
+        let connect = |name: &str, purpose| -> anyhow::Result<_> {
+            Ok(RedisConnection::start(&endpoint, connections.enter(name, purpose)?, connections))
         };
-        let commands = lane("redis-commands", Purpose::Commands)?;
-        let bulk = lane("redis-bulk", Purpose::Bulk)?;
+        let commands = connect("redis-commands", Purpose::Commands)?;
+        let bulk = connect("redis-bulk", Purpose::Bulk)?;
         let replicated = match replica {
-            true => Some((lane("redis-appends", Purpose::Commands)?, deadline / 2)),
+            true => Some((connect("redis-appends", Purpose::Commands)?, deadline / 2)),
             false => None,
         };
-        let publish = if matches!(address, Address::Cluster(..)) { "SPUBLISH" } else { "PUBLISH" };
-        let settings =
-            subscriber::Settings { address: address.clone(), deadline, probe, silence: probe * 2, fault };
-        let subscriber = Subscriber::start(settings, commands.clone(), bulk.clone(), connections)?;
+        let subscriber = Subscriber {
+            pubsub: PubSub::start(&endpoint, fault, &commands, connections)?,
+            commands: commands.clone(),
+            bulk: bulk.clone(),
+            deadline,
+            silence: probe * 2,
+            tracker: connections.tracker().clone(),
+        };
         Ok(Arc::new(Self { commands, bulk, replicated, subscriber, publish }))
     }
 
@@ -128,7 +128,7 @@ impl RoomStore for RedisStore {
         let call = call.key(keys.seal()).text(origin);
         let call = call.number(micros(lease)).text(&*token.0).number(micros(LOADER_LEASE));
         let call = self.publishing(call.number(populate::ABANDONED_AFTER_MS), &keys);
-        let mut reply = Reply::new(self.commands.run(&call).await?)?;
+        let mut reply = Reply::new(call.run(&self.commands).await?)?;
         match reply.take::<String>()?.as_str() {
             "READY" => Ok(Joined::Ready(reply.position()?)),
             "WAIT" => Ok(Joined::Wait(Duration::from_micros(reply.take()?))),
@@ -182,8 +182,8 @@ impl RoomStore for RedisStore {
             };
         }
         let answer = match &self.replicated {
-            Some((lane, patience)) => lane.run_replicated(&call, *patience).await?,
-            None => self.commands.run(&call).await?,
+            Some((connection, patience)) => call.run_replicated(connection, *patience).await?,
+            None => call.run(&self.commands).await?,
         };
         match answer {
             Value::BulkString(answers) => read_answers(&answers),
@@ -195,7 +195,7 @@ impl RoomStore for RedisStore {
         let keys = Keys::new(room);
         let call = script::READ.call().key(keys.meta()).key(keys.log(file));
         let call = if file.is_room() { call } else { call.key(keys.base(file)) };
-        let mut reply = Reply::new(self.bulk.run(&call).await?)?;
+        let mut reply = Reply::new(call.run(&self.bulk).await?)?;
         let position = reply.position()?;
         let path = FilePath::parse(&reply.take::<String>()?).map_err(damaged)?;
         let (base_ts, base_seq, stored_seq) = (reply.take()?, reply.take()?, reply.take()?);
@@ -217,7 +217,7 @@ impl RoomStore for RedisStore {
             for file in &files {
                 call = call.text(file.as_str());
             }
-            let mut reply = Reply::new(self.bulk.run(&call).await?)?;
+            let mut reply = Reply::new(call.run(&self.bulk).await?)?;
             match reply.take::<String>()?.as_str() {
                 "RESET" => return Ok(Backfill::Reset(reply.position()?)),
                 "FILES" => files = reply.files()?,
@@ -259,7 +259,7 @@ impl RoomStore for RedisStore {
         let call = call.key(keys.dirty()).key(keys.log(&FileId::room())).key(keys.base(id));
         let call = call.number(epoch.0).run_id().text(path.as_str()).text(id.as_str());
         let call = call.bytes(empty_base()).bytes(write_record(&event)).number(limits::ROOM_EVENTS as u64);
-        let mut reply = Reply::new(self.commands.run(&self.publishing(call, &keys)).await?)?;
+        let mut reply = Reply::new(self.publishing(call, &keys).run(&self.commands).await?)?;
         match reply.take::<String>()?.as_str() {
             "NEW" => Ok(Claimed::New(Logged { seq: reply.take()?, ts: reply.take()?, duplicate: false })),
             _ => Ok(Claimed::Taken(file_id(&reply.take::<String>()?)?)),
@@ -275,7 +275,7 @@ impl RoomStore for RedisStore {
     async fn names(&self, room: &RoomId) -> Result<Vec<(FileId, FilePath)>, StoreError> {
         let keys = Keys::new(room);
         let call = script::NAMES.call().key(keys.meta()).key(keys.names());
-        let mut reply = Reply::new(self.bulk.run(&call).await?)?;
+        let mut reply = Reply::new(call.run(&self.bulk).await?)?;
         let mut names = Vec::new();
         while reply.left() > 0 {
             let path = FilePath::parse(&reply.take::<String>()?).map_err(damaged)?;
@@ -288,7 +288,7 @@ impl RoomStore for RedisStore {
     async fn dirty(&self, room: &RoomId) -> Result<Dirty, StoreError> {
         let keys = Keys::new(room);
         let call = script::DIRTY.call().key(keys.meta()).key(keys.dirty());
-        let mut reply = Reply::new(self.bulk.run(&call).await?)?;
+        let mut reply = Reply::new(call.run(&self.bulk).await?)?;
         let (epoch, cutoff) = (Epoch(reply.take()?), reply.take()?);
         let files: Vec<(String, u64)> = reply.take()?;
         let files = files.into_iter().map(|(file, since)| Ok((file_id(&file)?, since)));
@@ -316,7 +316,7 @@ impl RoomStore for RedisStore {
         let mut named = Vec::new();
         for _ in 0..TRIES {
             let call = whole_room(&script::LEAVE, room, &named).text(origin).number(epoch.0);
-            let mut reply = Reply::new(self.commands.run(&naming(call, &named)).await?)?;
+            let mut reply = Reply::new(naming(call, &named).run(&self.commands).await?)?;
             match reply.take::<String>()?.as_str() {
                 "FILES" => named = reply.files()?,
                 "MEMBERS" => return Ok(Left::Members(reply.take()?)),
@@ -343,7 +343,7 @@ impl RoomStore for RedisStore {
         let keys = Keys::new(room);
         let call = script::SEAL.call().key(keys.meta()).key(keys.seal());
         let ms = u64::try_from(at_most.as_millis()).unwrap_or(u64::MAX);
-        self.commands.run(&call.number(ms)).await.map(drop)
+        call.number(ms).run(&self.commands).await.map(drop)
     }
 
     async fn erase(&self, room: &RoomId) -> Result<(), StoreError> {
@@ -352,7 +352,7 @@ impl RoomStore for RedisStore {
         for _ in 0..TRIES {
             let call = whole_room(&script::ERASE, room, &named).key(Keys::new(room).seal());
             let call = self.publishing(call, &Keys::new(room));
-            let mut reply = Reply::new(self.commands.run(&naming(call, &named)).await?)?;
+            let mut reply = Reply::new(naming(call, &named).run(&self.commands).await?)?;
             if reply.take::<String>()? == "FILES" {
                 named = reply.files()?;
             } else {
@@ -369,7 +369,8 @@ impl RoomStore for RedisStore {
 
     async fn announce(&self, room: &RoomId, note: Bytes) -> Result<(), StoreError> {
         let mut publish = redis::cmd(self.publish);
-        self.commands.command(publish.arg(Keys::new(room).channel()).arg(write_note(&note))).await
+        publish.arg(Keys::new(room).channel()).arg(write_note(&note));
+        Ok(self.commands.command(&publish).await?)
     }
 
     async fn subscribe(&self, room: &RoomId) -> Result<mpsc::Receiver<Published>, StoreError> {

@@ -39,7 +39,7 @@ impl RedisStore {
             let call =
                 some.iter().fold(call, |call, base| call.text(base.path.as_str()).bytes(base.state.clone()));
             let begun = Instant::now();
-            self.bulk.run(&call).await?;
+            call.run(&self.bulk).await?;
             took = begun.elapsed();
         }
         let call = script::COMMIT.call().key(keys.meta()).key(keys.members()).key(keys.files());
@@ -49,7 +49,7 @@ impl RedisStore {
         let call = self.publishing(call.text(&*loader.0).number(not_before), &keys);
         let call =
             bases.iter().fold(call, |call, base| call.text(base.file.as_str()).text(base.path.as_str()));
-        let mut reply = Reply::new(self.bulk.run(&call).await?)?;
+        let mut reply = Reply::new(call.run(&self.bulk).await?)?;
         Ok(Position { epoch: Epoch(reply.take()?), seq: 0, ts: reply.take()? })
     }
 }

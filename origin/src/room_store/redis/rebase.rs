@@ -17,6 +17,6 @@ impl RedisStore {
         let call = script::ACK.call().key(keys.meta()).key(keys.log(file)).key(keys.base(file));
         let call = call.key(keys.files()).key(keys.dirty()).number(epoch.0).text(file.as_str());
         let call = call.number(merged.read_base_ts).number(merged.merged_ts).number(merged.merged_seq);
-        self.bulk.run(&call.bytes(merged.state).number(stored.into())).await.map(drop)
+        call.bytes(merged.state).number(stored.into()).run(&self.bulk).await.map(drop)
     }
 }

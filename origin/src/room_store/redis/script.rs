@@ -6,7 +6,10 @@ use bytes::Bytes;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value, aio::ConnectionLike};
 use shared::{id::FileId, position::Epoch};
 
-use crate::room_store::StoreError;
+use crate::{
+    redis::{CallError, RedisConnection, Server},
+    room_store::StoreError,
+};
 
 /// A script as Redis gets it.
 pub(super) struct Script {
@@ -72,11 +75,6 @@ enum Arg {
 }
 
 impl Call {
-    /// What it does, in a word.
-    pub(super) fn name(&self) -> &'static str {
-        self.script.name
-    }
-
     pub(super) fn key(mut self, key: String) -> Self {
         self.keys.push(key);
         self
@@ -108,32 +106,40 @@ impl Call {
     }
 
     /// Runs it; a server that does not know the script gets its text. Once per server and script.
-    pub(super) async fn run(
-        &self,
-        on: &mut (impl ConnectionLike + Send),
-        run_id: &str,
-    ) -> Result<Value, RedisError> {
-        match self.command("EVALSHA", &self.script.hash, run_id).query_async(on).await {
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.command("EVAL", &self.script.code, run_id).query_async(on).await
+    pub(super) async fn run(&self, on: &RedisConnection) -> Result<Value, StoreError> {
+        let run = on.call(self.script.name, async |server| {
+            match self
+                .command("EVALSHA", &self.script.hash, &server.run_id)
+                .query_async(&mut server.wire)
+                .await
+            {
+                Err(error) if is_unknown(&error) => {
+                    self.command("EVAL", &self.script.code, &server.run_id)
+                        .query_async(&mut server.wire)
+                        .await
+                }
+                answer => answer,
             }
-            answer => answer,
-        }
+        });
+        Ok(run.await?)
     }
 
     /// [`Self::run`], then waits until a replica has it too: an error if none has within `patience`.
     pub(super) async fn run_replicated(
         &self,
-        on: &mut (impl ConnectionLike + Send),
-        run_id: &str,
+        on: &RedisConnection,
         patience: Duration,
-    ) -> Result<Value, RedisError> {
-        match self.waited_for(on, "EVALSHA", &self.script.hash, run_id, patience).await {
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.waited_for(on, "EVAL", &self.script.code, run_id, patience).await
+    ) -> Result<Value, StoreError> {
+        let run = on.call(self.script.name, async |server| {
+            let Server { wire, run_id } = server;
+            match self.waited_for(wire, "EVALSHA", &self.script.hash, run_id, patience).await {
+                Err(error) if is_unknown(&error) => {
+                    self.waited_for(wire, "EVAL", &self.script.code, run_id, patience).await
+                }
+                answer => answer,
             }
-            answer => answer,
-        }
+        });
+        Ok(run.await?)
     }
 
     /// WAIT looks at the connection that it comes over, so both go in one piece.
@@ -173,8 +179,22 @@ impl Call {
     }
 }
 
+/// Whether the server does not know the script.
+fn is_unknown(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+}
+
+impl From<CallError<RedisError>> for StoreError {
+    fn from(error: CallError<RedisError>) -> Self {
+        match error {
+            CallError::Answered(error) => refusal(&error),
+            CallError::Late(_) | CallError::Closed => Self::Failed(error.to_string()),
+        }
+    }
+}
+
 /// What a refusal of a script, or of the server, means.
-pub(super) fn refusal(error: &RedisError) -> StoreError {
+fn refusal(error: &RedisError) -> StoreError {
     let detail = error.detail().unwrap_or_default();
     match error.code() {
         Some("COLD") => StoreError::Cold,

@@ -26,14 +26,14 @@ impl RedisStore {
         let call = script::TELL.call().key(Keys::new(room).meta());
         let call = call.text(outcome.flushed_at.map(|at| at.to_string()).unwrap_or_default());
         let call = call.text(encode(outcome.failed)?).text(encode(outcome.parked)?);
-        self.bulk.run(&call).await.map(drop)
+        call.run(&self.bulk).await.map(drop)
     }
 
     pub(super) async fn read_survey(&self, room: &RoomId, files: &[FileId]) -> Result<Survey, StoreError> {
         let keys = Keys::new(room);
         let call = script::SURVEY.call().key(keys.meta()).key(keys.seal()).key(keys.log(&FileId::room()));
         let call = call.keys(files.iter().map(|file| keys.log(file)));
-        let mut reply = Reply::new(self.bulk.run(&call).await?)?;
+        let mut reply = Reply::new(call.run(&self.bulk).await?)?;
         // The first of them is the log of the events.
         let (mut file_bytes, deletion_left) = (reply.take::<Vec<u64>>()?, reply.take::<u8>()? == 1);
         let log_bytes = file_bytes.iter().sum();

@@ -1,5 +1,5 @@
 //! Which rooms there are: an index beside them, for sweepers. It may name rooms that are gone, and for a moment
-//! miss one that has just been left and joined again; every renewal of a lease enters its room anew.
+//! miss one that has just been left and joined again; every renewal of a lease enters its room again.
 
 use futures_util::future::try_join_all;
 use shared::id::RoomId;
@@ -20,7 +20,7 @@ impl RedisStore {
     /// Enters a room into its index.
     pub(super) async fn touch(&self, room: &RoomId) -> Result<(), StoreError> {
         let call = script::TOUCH.call().key(index_of(room)).text(room.as_str());
-        self.commands.run(&call).await.map(drop)
+        call.run(&self.commands).await.map(drop)
     }
 
     /// When somebody was last seen in a room, as the index spells it.
@@ -34,7 +34,7 @@ impl RedisStore {
     pub(super) async fn forget(&self, room: &RoomId, seen: Option<String>) {
         let Some(seen) = seen else { return };
         let call = script::FORGET.call().key(index_of(room)).text(room.as_str()).text(seen);
-        if let Err(error) = self.commands.run(&call).await {
+        if let Err(error) = call.run(&self.commands).await {
             // It is looked at again by the next sweep.
             tracing::debug!(room.id = %room, %error, "a room that is gone is still listed");
         }
@@ -54,7 +54,8 @@ impl RedisStore {
     }
 
     async fn state_of(&self, room: &RoomId) -> Result<Option<String>, StoreError> {
-        self.bulk.command(&redis::cmd("HGET").arg(Keys::new(room).meta()).arg("st").take()).await
+        let get = redis::cmd("HGET").arg(Keys::new(room).meta()).arg("st").take();
+        Ok(self.bulk.command(&get).await?)
     }
 
     async fn populated_of(&self, listed: &[(String, u64)]) -> Result<Vec<RoomId>, StoreError> {

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use origin::room_store::redis::Fault;
+use origin::redis::Fault;
 use redis::Value;
 
 use super::{flags, start};

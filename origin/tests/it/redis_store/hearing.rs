@@ -9,9 +9,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use origin::room_store::{
-    Entry, Published, RoomStore, SUBSCRIBER_QUEUE,
-    redis::{Fault, RedisStore},
+use origin::{
+    redis::Fault,
+    room_store::{Entry, Published, RoomStore, SUBSCRIBER_QUEUE, redis::RedisStore},
 };
 use redis::Value;
 use shared::{id::RoomId, position::Position};

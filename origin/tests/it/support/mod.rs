@@ -15,7 +15,7 @@ use std::{net::SocketAddr, time::Duration};
 use origin::{
     app::{App, Origin, Role},
     config::Cli,
-    room_store::redis::Fault,
+    redis::Fault,
 };
 use tempfile::TempDir;
 use tokio::{

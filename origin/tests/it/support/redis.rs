@@ -19,8 +19,11 @@ use std::{
 
 use origin::{
     connections::Connections,
-    flush::bullmq,
-    room_store::redis::{Fault, PERMISSIONS, RedisSettings, RedisStore},
+    redis::{
+        Fault,
+        permissions::{QUEUE_PERMISSIONS, ROOM_PERMISSIONS},
+    },
+    room_store::redis::{RedisSettings, RedisStore},
 };
 use redis::{AsyncConnectionConfig, FromRedisValue, Value, aio::MultiplexedConnection};
 use tempfile::TempDir;
@@ -220,8 +223,8 @@ pub(crate) async fn ask<T: FromRedisValue>(url: &str, words: &[&str]) -> T {
 /// Makes the user and gives the address to log in as it.
 pub(crate) async fn with_user(url: &str) -> String {
     let mut words = vec!["ACL", "SETUSER", USER, "reset", "on", ">secret"];
-    words.extend(PERMISSIONS);
-    words.extend(bullmq::PERMISSIONS);
+    words.extend(ROOM_PERMISSIONS);
+    words.extend(QUEUE_PERMISSIONS);
     let _: Value = ask(url, &words).await;
     let (scheme, rest) = url.split_once("://").unwrap();
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);

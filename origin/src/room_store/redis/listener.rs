@@ -1,7 +1,7 @@
 //! What one subscription makes of the messages of its room: decoded, in order, without gaps, or not at all.
 //!
 //! It ends, and its receiver with it, when a message was lost or cannot be read, when the room store went back,
-//! or when what was last heard is not where the room stands. The receiver then subscribes and reads the log.
+//! or when the room has moved on beyond what was last heard. The receiver then subscribes and reads the log.
 
 use std::time::Duration;
 
@@ -16,29 +16,31 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::super::{
+use super::{
     keys::Keys,
-    lane::Lane,
     record::{Change, Message, damaged, read_message},
     reply::Reply,
 };
-use crate::room_store::{LogEntry, Published, StoreError};
+use crate::{
+    redis::RedisConnection,
+    room_store::{LogEntry, Published, StoreError},
+};
 
 /// How long a message may be on its way after the room store has it.
 const ON_ITS_WAY: Duration = Duration::from_millis(500);
 
-/// Where a room stands: its epoch and seq, or nowhere.
-pub(super) type Standing = Option<(Epoch, u64)>;
+/// The epoch and seq of a room; `None` if it is not populated.
+pub(super) type Status = Option<(Epoch, u64)>;
 
 /// One subscription.
 pub(super) struct Listener {
     pub(super) room: RoomId,
     pub(super) messages: mpsc::Receiver<Bytes>,
     pub(super) out: mpsc::Sender<Published>,
-    pub(super) commands: Lane,
-    pub(super) bulk: Lane,
-    /// Where the room stood after the subscription began; later what was heard last.
-    pub(super) known: Standing,
+    pub(super) commands: RedisConnection,
+    pub(super) bulk: RedisConnection,
+    /// The status of the room after the subscription began; later what was heard last.
+    pub(super) known: Status,
     /// How long it may be quiet before the room store is asked.
     pub(super) silence: Duration,
 }
@@ -60,7 +62,7 @@ impl Listener {
     /// Runs until the receiver is gone or something was lost.
     pub(super) async fn run(mut self) {
         if let Err(lost) = self.listen().await {
-            tracing::info!(room.id = %self.room, %lost, "a subscription begins anew");
+            tracing::info!(room.id = %self.room, %lost, "a subscription begins again");
         }
     }
 
@@ -90,12 +92,12 @@ impl Listener {
                     check_at = Instant::now() + self.silence;
                     owed = None;
                     // A room store that does not answer is asked again later.
-                    let Ok(standing) = standing(&self.commands, &self.room).await else { continue };
-                    if went_back(self.known, standing) {
+                    let Ok(status) = status(&self.commands, &self.room).await else { continue };
+                    if went_back(self.known, status) {
                         return Err(Lost::Back);
                     }
-                    if standing != self.known {
-                        owed = standing;
+                    if status != self.known {
+                        owed = status;
                         check_at = Instant::now() + ON_ITS_WAY.min(self.silence);
                     }
                 }
@@ -103,7 +105,7 @@ impl Listener {
         }
     }
 
-    fn has_missed(&self, owed: Standing) -> bool {
+    fn has_missed(&self, owed: Status) -> bool {
         let Some((epoch, seq)) = owed else { return false };
         self.known.is_none_or(|(known, heard)| known != epoch || heard < seq)
     }
@@ -164,8 +166,8 @@ impl Listener {
     }
 }
 
-/// Where the room stands.
-pub(super) async fn standing(commands: &Lane, room: &RoomId) -> Result<Standing, StoreError> {
+/// The room's status now.
+pub(super) async fn status(commands: &RedisConnection, room: &RoomId) -> Result<Status, StoreError> {
     let meta = Keys::new(room).meta();
     let (state, epoch, seq): (Option<String>, Option<u64>, Option<u64>) =
         commands.command(redis::cmd("HMGET").arg(meta).arg(&["st", "e", "s"])).await?;
@@ -173,8 +175,8 @@ pub(super) async fn standing(commands: &Lane, room: &RoomId) -> Result<Standing,
 }
 
 /// Whether the room store has less than was heard: nothing on its way could explain that.
-fn went_back(known: Standing, standing: Standing) -> bool {
-    match (known, standing) {
+fn went_back(known: Status, status: Status) -> bool {
+    match (known, status) {
         (Some((known, heard)), Some((epoch, seq))) => known == epoch && seq < heard,
         (Some(_), None) => true,
         (None, _) => false,

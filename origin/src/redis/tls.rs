@@ -6,10 +6,8 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rustls::RootCertStore;
 
-use crate::room_store::StoreError;
-
 /// The certificates of the authorities, as PEM.
-pub(crate) fn authorities() -> Result<Vec<u8>, StoreError> {
+pub(crate) fn authorities() -> anyhow::Result<Vec<u8>> {
     let loaded = rustls_native_certs::load_native_certs();
     let mut pem = Vec::new();
     for certificate in loaded.certs {
@@ -23,7 +21,7 @@ pub(crate) fn authorities() -> Result<Vec<u8>, StoreError> {
     }
     if pem.is_empty() {
         let why = loaded.errors.first().map_or("there are none".to_owned(), ToString::to_string);
-        return Err(StoreError::Failed(format!("the authorities that the system trusts: {why}")));
+        anyhow::bail!("the authorities that the system trusts: {why}");
     }
     Ok(pem)
 }

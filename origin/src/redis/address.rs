@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
+use anyhow::{Context, anyhow};
 use redis::{
-    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, PushInfo, TlsCertificates,
+    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, PushInfo, RedisResult,
+    TlsCertificates,
     cluster::{ClusterClient, ClusterClientBuilder},
     io::tcp::TcpSettings,
 };
-
 use tokio::sync::mpsc;
 
-use super::trust;
-use crate::room_store::StoreError;
+use super::tls;
 
 /// A dead peer is noticed by TCP after this; the deadlines of the calls are shorter.
 const USER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,7 +26,7 @@ pub(crate) enum Urls {
 
 /// Where Redis is.
 #[derive(Clone, Debug)]
-pub(super) enum Address {
+pub(crate) enum Address {
     /// One server.
     Single(Box<ConnectionInfo>),
     /// Some nodes of a cluster, and who may vouch for them if they are behind TLS.
@@ -36,7 +36,7 @@ pub(super) enum Address {
 impl Urls {
     /// Reads `redis://` or `rediss://`, or with `+cluster` and several hosts, separated by commas. The error
     /// does not repeat the text, which may hold a password.
-    pub(crate) fn parse(url: &str) -> Result<Self, StoreError> {
+    pub(crate) fn parse(url: &str) -> anyhow::Result<Self> {
         let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("it has no scheme"))?;
         match scheme {
             "redis" | "rediss" => Ok(Self::Single(url.to_owned())),
@@ -52,18 +52,18 @@ impl Urls {
     }
 
     /// Who may vouch for the servers, as PEM; `None` if they are not behind TLS.
-    pub(crate) fn authorities(&self) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(crate) fn authorities(&self) -> anyhow::Result<Option<Vec<u8>>> {
         let first = match self {
             Self::Single(url) => url,
             Self::Cluster(urls) => urls.first().ok_or_else(|| wrong("it names no host"))?,
         };
-        first.starts_with("rediss://").then(trust::authorities).transpose()
+        first.starts_with("rediss://").then(tls::authorities).transpose()
     }
 }
 
 impl Address {
     /// Reads what [`Urls::parse`] reads, with the same silence.
-    pub(super) fn parse(url: &str) -> Result<Self, StoreError> {
+    pub(crate) fn parse(url: &str) -> anyhow::Result<Self> {
         let urls = Urls::parse(url)?;
         let certificates =
             urls.authorities()?.map(|pem| TlsCertificates { client_tls: None, root_cert: Some(pem) });
@@ -81,12 +81,12 @@ impl Address {
     }
 
     /// Another node of the same cluster, or the server itself.
-    pub(super) fn node(&self, host: &str, port: u16) -> Result<ConnectionInfo, StoreError> {
+    pub(super) fn node(&self, host: &str, port: u16) -> anyhow::Result<ConnectionInfo> {
         let known = match self {
             Self::Single(info) => return Ok((**info).clone()),
             Self::Cluster(nodes, _) => nodes.first().cloned(),
         };
-        let known = known.ok_or_else(|| StoreError::Failed("a cluster without nodes".to_owned()))?;
+        let known = known.context("a cluster without nodes")?;
         let address = match known.addr() {
             ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls {
                 host: host.to_owned(),
@@ -101,8 +101,8 @@ impl Address {
 }
 
 /// A client of one server.
-pub(super) fn client(info: ConnectionInfo) -> Result<Client, StoreError> {
-    Client::open(info).map_err(|error| StoreError::Failed(error.to_string()))
+pub(super) fn client(info: ConnectionInfo) -> RedisResult<Client> {
+    Client::open(info)
 }
 
 /// A client of a cluster. It repeats nothing but what was redirected: whether an answer is still awaited is
@@ -112,7 +112,7 @@ pub(super) fn cluster(
     certificates: Option<&TlsCertificates>,
     deadline: Duration,
     pushes: mpsc::UnboundedSender<PushInfo>,
-) -> Result<ClusterClient, StoreError> {
+) -> RedisResult<ClusterClient> {
     let builder = ClusterClientBuilder::new(nodes.to_vec());
     let builder = match certificates {
         Some(certificates) => builder.certs(certificates.clone()),
@@ -128,13 +128,9 @@ pub(super) fn cluster(
         .min_retry_wait(10)
         .max_retry_wait(200)
         .build()
-        .map_err(|error| StoreError::Failed(error.to_string()))
 }
 
-fn prepared(
-    info: ConnectionInfo,
-    certificates: Option<&TlsCertificates>,
-) -> Result<ConnectionInfo, StoreError> {
+fn prepared(info: ConnectionInfo, certificates: Option<&TlsCertificates>) -> anyhow::Result<ConnectionInfo> {
     let redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3).set_skip_set_lib_name();
     let info = info.set_tcp_settings(tcp()).set_redis_settings(redis);
     let Some(certificates) = certificates else { return Ok(info) };
@@ -142,8 +138,8 @@ fn prepared(
     Ok(client.map_err(|error| wrong(&error.to_string()))?.get_connection_info().clone())
 }
 
-fn wrong(why: &str) -> StoreError {
-    StoreError::Failed(format!("REDIS_URL is not an address of Redis: {why}"))
+fn wrong(why: &str) -> anyhow::Error {
+    anyhow!("REDIS_URL is not an address of Redis: {why}")
 }
 
 fn tcp() -> TcpSettings {
