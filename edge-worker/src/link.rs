@@ -22,7 +22,8 @@ const FRAME_BYTES: usize = 1 << 20;
 struct Attachment {
     since: Millis,
     /// What the hub wants to have kept.
-    facts: Bytes,
+    #[serde(rename = "facts")]
+    snapshot: Bytes,
 }
 
 /// The link, if there is one.
@@ -36,7 +37,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Finds the link that outlived the object's memory, and the facts that were kept with it. Where there are
+    /// Finds the link that outlived the object's memory, and the snapshot that was kept with it. Where there are
     /// several, the newest counts and the others are closed.
     pub(crate) fn found(state: &State) -> worker::Result<(Self, Option<Bytes>)> {
         let attached = |socket: &WebSocket| socket.deserialize_attachment::<Attachment>().ok().flatten();
@@ -49,8 +50,8 @@ impl Link {
             replace(&socket);
         }
         Ok(match newest {
-            Some((socket, Attachment { since, facts })) => {
-                (Self { socket: Some(socket), since, lost: false, heard: true }, Some(facts))
+            Some((socket, Attachment { since, snapshot })) => {
+                (Self { socket: Some(socket), since, lost: false, heard: true }, Some(snapshot))
             }
             None => (Self::default(), None),
         })
@@ -108,10 +109,10 @@ impl Link {
         std::mem::take(&mut self.lost)
     }
 
-    /// Keeps the hub's facts with the socket.
-    pub(crate) fn keep(&self, facts: Bytes) {
+    /// Keeps the hub's snapshot with the socket.
+    pub(crate) fn keep(&self, snapshot: Bytes) {
         if let Some(socket) = &self.socket
-            && let Err(error) = socket.serialize_attachment(Attachment { since: self.since, facts })
+            && let Err(error) = socket.serialize_attachment(Attachment { since: self.since, snapshot })
         {
             console_warn!("link.attachment: {error}");
         }
@@ -150,7 +151,7 @@ fn split(messages: &[HubMessage]) -> impl Iterator<Item = &[HubMessage]> {
         let mut bytes = 0;
         let fits = rest.iter().take_while(|message| {
             let first = bytes == 0;
-            bytes += size(message);
+            bytes += message.encoded_len();
             first || bytes <= FRAME_BYTES
         });
         let (run, left) = rest.split_at(fits.count());
@@ -159,18 +160,10 @@ fn split(messages: &[HubMessage]) -> impl Iterator<Item = &[HubMessage]> {
     })
 }
 
-fn size(message: &HubMessage) -> usize {
-    let body = match message {
-        HubMessage::Update { bytes, .. } | HubMessage::Awareness { bytes, .. } => bytes.len(),
-        HubMessage::Event { json, .. } | HubMessage::Stats { json } => json.len(),
-        HubMessage::Sync { state_vector, .. } => state_vector.len(),
-        _ => 0,
-    };
-    body + 64
-}
-
 #[cfg(test)]
 mod tests {
+    use shared::id::SessionId;
+
     use super::*;
 
     #[test]
@@ -182,5 +175,9 @@ mod tests {
         assert_eq!(runs, [1, 1, 2, 2]);
         assert_eq!(split(&messages).flatten().cloned().collect::<Vec<_>>(), messages);
         assert_eq!(split(&[]).count(), 0);
+        // What a frame carries counts whole: text changes and tokens too.
+        let text =
+            HubMessage::Token { session: SessionId::from_u64(1 << 20), token: "t".repeat(FRAME_BYTES) };
+        assert_eq!(split(&[text.clone(), text]).count(), 2);
     }
 }

@@ -71,8 +71,8 @@ impl Rows {
     /// Carries out a write.
     pub(crate) fn write(&self, write: Write) -> worker::Result<()> {
         match write {
-            Write::Channel(channel, facts) => {
-                let row = vec![number(channel.0), Blob(facts.into())];
+            Write::Channel(channel, row) => {
+                let row = vec![number(channel.0), Blob(row.into())];
                 self.change("INSERT OR REPLACE INTO channels (channel, facts) VALUES (?, ?)", row)
             }
             Write::DropChannel(channel) => {
@@ -89,7 +89,7 @@ impl Rows {
     /// The rows of open documents.
     pub(crate) fn channels(&self) -> worker::Result<Vec<(ChannelId, Bytes)>> {
         let rows = self.blobs("SELECT channel, facts FROM channels ORDER BY channel", None)?;
-        Ok(rows.into_iter().map(|(channel, facts)| (ChannelId(channel), facts)).collect())
+        Ok(rows.into_iter().map(|(channel, row)| (ChannelId(channel), row)).collect())
     }
 
     /// The rows of the outbox, by number.

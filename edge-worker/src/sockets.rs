@@ -28,7 +28,8 @@ struct Attachment {
     #[serde(rename = "stranger")]
     guest: Member,
     /// What the hub wants to have kept.
-    facts: Bytes,
+    #[serde(rename = "facts")]
+    snapshot: Bytes,
 }
 
 #[derive(Debug)]
@@ -51,7 +52,7 @@ pub(crate) struct Sockets {
 }
 
 impl Sockets {
-    /// Finds the sockets that outlived the object's memory, and the facts that were kept with them. One whose
+    /// Finds the sockets that outlived the object's memory, and the snapshots that were kept with them. One whose
     /// attachment cannot be read is closed: it comes back. One that is just leaving still counts, since what it
     /// showed has to be ended.
     pub(crate) fn found(
@@ -59,7 +60,7 @@ impl Sockets {
         leaving: Option<&WebSocket>,
     ) -> worker::Result<(Self, Vec<(SessionId, Bytes)>)> {
         let mut sockets = Self::default();
-        let mut facts = Vec::new();
+        let mut snapshots = Vec::new();
         let mut known = tagged(state, CLIENT, &[READY_STATE_OPEN, READY_STATE_CLOSING])?;
         if let Some(leaving) = leaving.filter(|leaving| !known.contains(leaving)) {
             known.push(leaving.clone());
@@ -70,12 +71,12 @@ impl Sockets {
                     let session = SessionId::from_u64(attachment.id);
                     let guest = attachment.guest;
                     sockets.open.insert(session, Socket { socket, guest, backlog: 0 });
-                    facts.push((session, attachment.facts));
+                    snapshots.push((session, attachment.snapshot));
                 }
                 _ => shut(&socket, CloseCode::Restart.as_u16(), CloseCode::Restart.word()),
             }
         }
-        Ok((sockets, facts))
+        Ok((sockets, snapshots))
     }
 
     /// Accepts a socket so that it may sleep; the end that the client gets.
@@ -135,10 +136,10 @@ impl Sockets {
         self.open.remove(&session);
     }
 
-    /// Keeps the hub's facts with the socket.
-    pub(crate) fn keep(&self, session: SessionId, facts: Bytes) {
+    /// Keeps the hub's snapshot with the socket.
+    pub(crate) fn keep(&self, session: SessionId, snapshot: Bytes) {
         if let Some(socket) = self.open.get(&session)
-            && let Err(error) = socket.keep(session, facts)
+            && let Err(error) = socket.keep(session, snapshot)
         {
             console_warn!("session.attachment: {error}");
         }
@@ -195,9 +196,9 @@ impl Sockets {
 }
 
 impl Socket {
-    fn keep(&self, session: SessionId, facts: Bytes) -> worker::Result<()> {
+    fn keep(&self, session: SessionId, snapshot: Bytes) -> worker::Result<()> {
         let guest = self.guest.clone();
-        let attachment = Attachment { v: ATTACHMENT_VERSION, id: session.as_u64(), guest, facts };
+        let attachment = Attachment { v: ATTACHMENT_VERSION, id: session.as_u64(), guest, snapshot };
         self.socket.serialize_attachment(attachment)
     }
 }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use shared::{
     Millis,
     grant::Grant,
-    hub::{Effect, Hub, NO_ANSWER, Persisted, Settings},
+    hub::{Effect, Hub, LinkEnd, Persisted, Settings},
     id::ChannelId,
 };
 use worker::{Result, WebSocket, console_error, wasm_bindgen_futures::spawn_local};
@@ -78,14 +78,14 @@ impl Shared {
 
     fn wake(&self, leaving: Option<&WebSocket>, now: Millis) -> Result<Hub> {
         let (sockets, sessions) = Sockets::found(&self.state, leaving)?;
-        let (link, link_facts) = Link::found(&self.state)?;
+        let (link, link_snapshot) = Link::found(&self.state)?;
         self.sockets.replace(sockets);
         self.link.replace(link);
         let persisted = Persisted {
             sessions,
             channels: self.rows.channels()?,
             outbox: self.rows.outbox()?,
-            link: link_facts,
+            link: link_snapshot,
         };
         let settings = Settings { name: format!("{}~{}", self.room, self.region), durable: true };
         Ok(Hub::rebuild(settings, persisted, now))
@@ -133,14 +133,14 @@ impl Shared {
             Effect::Admit { channel, token } => later.tokens.push((channel, token)),
             Effect::Link(messages) => self.link.borrow_mut().send(&messages),
             Effect::Dial => later.dial = true,
-            Effect::DropLink { reason } => {
-                self.link.borrow_mut().leave(&reason);
-                if reason == NO_ANSWER {
+            Effect::DropLink(end) => {
+                self.link.borrow_mut().leave(end.word());
+                if end == LinkEnd::NoAnswer {
                     self.dial.next_origin();
                 }
             }
-            Effect::SaveSession { session, facts } => sockets.keep(session, facts),
-            Effect::SaveLink { facts } => self.link.borrow().keep(facts),
+            Effect::SaveSession { session, snapshot } => sockets.keep(session, snapshot),
+            Effect::SaveLink { snapshot } => self.link.borrow().keep(snapshot),
             Effect::SaveChannel { channel, row } => later.writes.push(Write::Channel(channel, row)),
             Effect::DropChannel { channel } => later.writes.push(Write::DropChannel(channel)),
             Effect::SaveOutbox { row, bytes } => later.writes.push(Write::Outbox(row, bytes)),

@@ -35,15 +35,18 @@ async function visitor(t, room) {
 }
 
 test('a message of an unknown kind is skipped, and the next one is read', async (t) => {
+  const goodbyes = [];
   manners[0] = (link) => {
+    link.closed.then(({ code }) => goodbyes.push(code));
     // Version, then a tag that nobody has given a meaning, with a body of three bytes, then a pong.
     link.socket.send(Buffer.from([1, 200, 3, 1, 2, 3, 13, 0]));
     answerEmpty(link);
   };
   const client = await visitor(t, 'unknown');
   await until(() => client.frames.length, PATIENCE_MS, 'the document over the same link');
-  assert.equal(mirrors[0].dials.length, 1);
-  assert.deepEqual(await edge.stats('unknown', 'weur').then(({ hub }) => [hub.link_up, hub.counters.dials]), [true, 1]);
+  assert.equal((await edge.stats('unknown', 'weur')).hub.link_up, true);
+  // A slow machine may have been asked to dial twice: then the second link has replaced the first.
+  assert.ok(!goodbyes.includes(4400), `no link was given up as unreadable: ${goodbyes}`);
 });
 
 test('a link of another version ends with the reason, and is not asked for in a storm', async (t) => {

@@ -213,8 +213,8 @@ impl Shell {
                 }
             }
             Effect::Dial => self.dial(),
-            Effect::DropLink { reason } => {
-                tracing::debug!(room.id = %self.room, reason, "the hub leaves its room");
+            Effect::DropLink(end) => {
+                tracing::debug!(room.id = %self.room, reason = end.word(), "the hub leaves its room");
                 self.link = Link::Down;
             }
             // Whoever was sent something is looked at in a moment.

@@ -1,26 +1,22 @@
 //! Who has a document open, grouped so that one encoded frame serves many receivers.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::routing_key::RoutingKey;
 use crate::id::{ChannelId, SessionId};
 
-/// The routing key of a channel; `None` for a y-websocket.
-type Key = Option<Arc<str>>;
-
-/// The channels of one document. Channels with the same routing key get the same bytes.
+/// The channels of one document. Channels with the same routing key get the same bytes, as do all y-websockets.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Audience {
-    groups: BTreeMap<Key, BTreeSet<ChannelId>>,
-    keys: BTreeMap<ChannelId, Key>,
+    groups: BTreeMap<RoutingKey, BTreeSet<ChannelId>>,
+    keys: BTreeMap<ChannelId, RoutingKey>,
 }
 
 impl Audience {
-    /// Adds a channel; `key` is its routing key, `None` for a y-websocket.
-    pub(super) fn add(&mut self, key: Key, channel: ChannelId) {
+    /// Adds a channel.
+    pub(super) fn add(&mut self, key: &RoutingKey, channel: ChannelId) {
         self.remove(channel);
+        let key = key.group();
         self.groups.entry(key.clone()).or_default().insert(channel);
         self.keys.insert(channel, key);
     }
@@ -44,16 +40,15 @@ impl Audience {
         self.keys.keys().copied()
     }
 
-    /// For each group one of its channels, to encode for, and the sessions that get the frame.
+    /// For each group its key, to encode for, and the sessions that get the frame.
     pub(super) fn receivers(
         &self,
         except: ChannelId,
-    ) -> impl Iterator<Item = (ChannelId, Vec<SessionId>)> + '_ {
-        self.groups.values().filter_map(move |group| {
+    ) -> impl Iterator<Item = (&RoutingKey, Vec<SessionId>)> + '_ {
+        self.groups.iter().filter_map(move |(key, group)| {
             let others = group.iter().filter(|channel| **channel != except);
             let to: Vec<SessionId> = others.map(|channel| channel.session()).collect();
-            let one = *group.first()?;
-            (!to.is_empty()).then_some((one, to))
+            (!to.is_empty()).then_some((key, to))
         })
     }
 }

@@ -1,7 +1,6 @@
 //! Backpressure: what a socket still has to send, and when it is too much.
 
-use super::Hub;
-use crate::{Millis, close::CloseCode, id::SessionId, limits};
+use crate::{Millis, limits};
 
 /// A socket's unsent bytes, as the shell last told.
 #[derive(Clone, Copy, Debug, Default)]
@@ -71,42 +70,6 @@ impl Backlog {
             Some((least, since)) if bytes >= least => Some((least, since)),
             _ => Some((bytes, now)),
         };
-    }
-}
-
-impl Hub {
-    /// What the socket still has to send, in bytes; told after sends, and when [`super::Effect::Look`] asks for it. A
-    /// session that lags too far behind is closed with 4508: it comes back and synchronises by state vector.
-    pub fn backlog(&mut self, session: SessionId, bytes: usize, now: Millis) {
-        let Some(known) = self.sessions.get_mut(&session) else { return };
-        known.backlog.told(bytes, now);
-        if known.backlog.excess() >= limits::BACKLOG_BYTES {
-            self.close_slow(session, now);
-        } else if self.sessions.unsent() > limits::BACKLOG_HUB_BYTES
-            && let Some(slowest) = self.slowest()
-        {
-            self.close_slow(slowest, now);
-        }
-        self.ask_texts(now);
-    }
-
-    /// Closes those of these sessions whose sockets have been stuck for too long.
-    pub(super) fn close_stuck(&mut self, due: &[SessionId], now: Millis) {
-        for id in due {
-            let gives_up_at = self.sessions.get(id).and_then(|session| session.backlog.gives_up_at());
-            if gives_up_at.is_some_and(|at| at <= now) {
-                self.close_slow(*id, now);
-            }
-        }
-    }
-
-    fn slowest(&self) -> Option<SessionId> {
-        self.sessions.iter().max_by_key(|(_, session)| session.backlog.excess()).map(|(id, _)| *id)
-    }
-
-    pub(super) fn close_slow(&mut self, session: SessionId, now: Millis) {
-        self.counters.slow_consumers += 1;
-        self.close(session, CloseCode::SlowConsumer, CloseCode::SlowConsumer.word(), now);
     }
 }
 

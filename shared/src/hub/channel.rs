@@ -1,39 +1,26 @@
 //! A channel: one routing key of a session, from its first frame to its end.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, mem, sync::Arc};
 
 use bytes::Bytes;
 
 use super::{
-    Denial, Effect, Hub,
-    clocks::Clocks,
-    pace::Paid,
-    receipts::Receipts,
-    text::{self, Told},
+    clocks::Clocks, rate_limit::Included, receipts::Receipts, routing_key::RoutingKey, speaker::Speaker,
+    sync_state::SyncState, text_base::TextBase,
 };
 use crate::{
-    Millis,
-    close::CloseCode,
-    grant::Role,
-    id::{ChannelId, FileId, FilePath},
-    limits,
-    wire::{
-        hocuspocus::{self, ClientInput, ClientMessage, ServerMessage},
-        link::HubMessage,
-        yjs::{self, SyncMessage, YMessage},
-    },
+    grant::{Grant, Role},
+    id::{FileId, FilePath},
+    wire::hocuspocus::ServerMessage,
 };
 
 /// How far a channel has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     /// No token yet.
-    Stranger,
+    Guest,
     /// The token is being verified.
-    Admitting,
+    Authenticating,
     /// The origin is asked for the document.
     Opening,
     /// The document is open.
@@ -42,93 +29,76 @@ pub(super) enum Stage {
     Closed(Arc<str>),
 }
 
+/// What is to be done with the stored row of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RowChange {
+    Save,
+    Drop,
+}
+
 /// What a hub knows of a channel.
 #[derive(Clone, Debug)]
 pub(super) struct Channel {
-    pub(super) key: Arc<str>,
-    /// Whether its frames have no envelope (y-websocket).
-    pub(super) bare: bool,
-    pub(super) stage: Stage,
+    key: RoutingKey,
+    stage: Stage,
     /// The path of its document, once it is open; the room has none.
-    pub(super) path: Option<FilePath>,
+    path: Option<FilePath>,
     /// What the member may do in the document.
-    pub(super) role: Role,
+    role: Role,
     /// Frames that wait until the document is open.
-    pub(super) pending: VecDeque<Bytes>,
+    pending: VecDeque<Bytes>,
+    /// Which acknowledgements its client is owed.
     pub(super) receipts: Receipts,
     /// Where its updates have ended.
     pub(super) clocks: Clocks,
-    /// The client's Step1 that was not answered yet.
-    pub(super) step1: Option<Bytes>,
-    /// The number of the question to the origin that waits for its answer.
-    pub(super) asked: u64,
-    /// Whether the client is to be asked with Step1, once the log's state vector is known.
-    pub(super) probing: bool,
-    /// The awareness clients it speaks for, with their clocks.
-    pub(super) clients: BTreeMap<u64, u64>,
-    /// Whether it was shown what others show, which providers before version 4 repeat.
-    pub(super) was_shown_others: bool,
-    /// Whether its client was asked for all that it knows, of others too, beside what every client is asked.
-    pub(super) was_asked_to_show: bool,
+    pub(super) sync: SyncState,
+    pub(super) speaker: Speaker,
     /// The text that a channel of text frames has.
-    pub(super) told: Told,
-    /// What of its opening is still to come, which was paid with it.
-    pub(super) paid: Paid,
-}
-
-/// A frame's message, whatever the dialect.
-pub(super) enum Message<'a> {
-    Sync(SyncMessage<'a>),
-    Awareness(&'a [u8]),
-    Token { token: &'a str, version: Option<&'a str> },
-    QueryAwareness,
-    Stateless(&'a str),
-    Leave,
-    Forbidden,
-    Unknown,
+    pub(super) base: TextBase,
+    /// What of its opening is still to come, which was counted with it.
+    pub(super) included: Included,
+    /// Whether a row is stored for it, and whether that row is what it should be.
+    has_row: bool,
+    row_is_stale: bool,
 }
 
 impl Channel {
-    pub(super) fn new(key: Arc<str>, bare: bool) -> Self {
+    pub(super) fn new(key: RoutingKey) -> Self {
         Self {
             key,
-            bare,
-            stage: Stage::Stranger,
+            stage: Stage::Guest,
             path: None,
             role: Role::Viewer,
             pending: VecDeque::new(),
             receipts: Receipts::default(),
             clocks: Clocks::default(),
-            step1: None,
-            asked: 0,
-            probing: false,
-            clients: BTreeMap::new(),
-            was_shown_others: false,
-            was_asked_to_show: false,
-            told: Told::Nothing,
-            paid: Paid::default(),
+            sync: SyncState::default(),
+            speaker: Speaker::default(),
+            base: TextBase::Nothing,
+            included: Included::default(),
+            has_row: false,
+            row_is_stale: false,
         }
     }
 
-    /// The document that it names.
-    pub(super) fn name(&self) -> &str {
-        match self.key.strip_prefix(text::MARK) {
-            Some(name) => name,
-            None if self.bare => &self.key,
-            None => hocuspocus::document_name(&self.key),
-        }
+    /// An open channel whose row was read back.
+    pub(super) fn restored(key: RoutingKey, file: FileId, path: Option<FilePath>, role: Role) -> Self {
+        Self { stage: Stage::Open(file), path, role, has_row: true, ..Self::new(key) }
     }
 
-    /// Whether it names the room itself.
-    pub(super) fn is_room(&self) -> bool {
-        self.name() == limits::ROOM_DOCUMENT
+    pub(super) fn key(&self) -> &RoutingKey {
+        &self.key
     }
 
-    /// Whether it speaks text frames.
-    pub(super) fn is_text(&self) -> bool {
-        text::is_text_key(&self.key)
+    pub(super) fn stage(&self) -> &Stage {
+        &self.stage
     }
 
+    pub(super) fn path(&self) -> Option<&FilePath> {
+        self.path.as_ref()
+    }
+
+    /// The document that it has open.
     pub(super) fn file(&self) -> Option<&FileId> {
         match &self.stage {
             Stage::Open(file) => Some(file),
@@ -136,180 +106,93 @@ impl Channel {
         }
     }
 
+    /// Whether the origin knows it.
+    pub(super) fn is_at_origin(&self) -> bool {
+        matches!(self.stage, Stage::Opening | Stage::Open(_))
+    }
+
+    /// Whether it may show a token.
+    pub(super) fn is_outside(&self) -> bool {
+        matches!(self.stage, Stage::Guest | Stage::Closed(_))
+    }
+
     pub(super) fn may_edit(&self) -> bool {
         self.role.may_edit()
     }
 
-    /// Writes a sync message in the channel's dialect.
-    pub(super) fn sync_frame(&self, message: SyncMessage<'_>) -> Bytes {
-        if self.bare {
-            yjs::write_y(&YMessage::Sync(message))
-        } else {
-            hocuspocus::write_server(&self.key, &ServerMessage::Sync(message))
+    /// It has shown a token.
+    pub(super) fn authenticate(&mut self) {
+        if self.is_outside() {
+            self.stage = Stage::Authenticating;
         }
     }
 
-    /// Writes an awareness update in the channel's dialect.
-    pub(super) fn awareness_frame(&self, update: &[u8]) -> Bytes {
-        if self.bare {
-            yjs::write_y(&YMessage::Awareness(update))
-        } else {
-            hocuspocus::write_server(&self.key, &ServerMessage::Awareness(update))
+    /// The origin is asked for its document.
+    pub(super) fn start_opening(&mut self) {
+        self.stage = Stage::Opening;
+    }
+
+    /// The document is open.
+    pub(super) fn open(&mut self, file: FileId, path: Option<FilePath>, role: Option<Role>) {
+        self.stage = Stage::Open(file);
+        self.path = path;
+        self.role = role.unwrap_or(self.role);
+        self.included = Included::opening();
+        self.row_is_stale = true;
+    }
+
+    /// Its token, or its document, is refused; it may show another token.
+    pub(super) fn refuse(&mut self) {
+        self.stage = Stage::Guest;
+    }
+
+    /// Its document is closed from this side: nothing of it stays but its key.
+    pub(super) fn close(&mut self, reason: &str) {
+        let stage = Stage::Closed(reason.into());
+        let key = self.key.clone();
+        *self = Self { stage, has_row: self.has_row, row_is_stale: self.has_row, ..Self::new(key) };
+    }
+
+    /// What the member may do in the document from now on; whether that is something else than before.
+    pub(super) fn set_rights(&mut self, grant: &Grant) -> bool {
+        let role = grant.role_at(self.path.as_ref());
+        mem::replace(&mut self.role, role) != role
+    }
+
+    /// Keeps a frame until the document is open.
+    pub(super) fn push_pending(&mut self, frame: Bytes) {
+        self.pending.push_back(frame);
+    }
+
+    pub(super) fn take_pending(&mut self) -> VecDeque<Bytes> {
+        mem::take(&mut self.pending)
+    }
+
+    /// Its row holds something that has changed.
+    pub(super) fn row_changed(&mut self) {
+        self.row_is_stale = self.file().is_some();
+    }
+
+    /// What is to be done with its row since the last call.
+    pub(super) fn take_row_change(&mut self) -> Option<RowChange> {
+        if !mem::take(&mut self.row_is_stale) {
+            return None;
+        }
+        let is_open = self.file().is_some();
+        let before = mem::replace(&mut self.has_row, is_open);
+        match (before, self.has_row) {
+            (_, true) => Some(RowChange::Save),
+            (true, false) => Some(RowChange::Drop),
+            (false, false) => None,
         }
     }
 
-    /// Asks, in the channel's dialect, for all awareness states that the client knows.
-    pub(super) fn query_frame(&self) -> Bytes {
-        if self.bare {
-            yjs::write_y(&YMessage::QueryAwareness)
-        } else {
-            hocuspocus::write_server(&self.key, &ServerMessage::QueryAwareness)
-        }
+    pub(super) fn has_row(&self) -> bool {
+        self.has_row
     }
 
-    fn read<'a>(&self, frame: &'a [u8]) -> Option<Message<'a>> {
-        if self.bare {
-            return Some(match yjs::read_y(frame).ok()? {
-                YMessage::Sync(message) => Message::Sync(message),
-                YMessage::Awareness(update) => Message::Awareness(update),
-                YMessage::QueryAwareness => Message::QueryAwareness,
-                _ => Message::Unknown,
-            });
-        }
-        let ClientInput::Frame(read) = hocuspocus::read_client(frame).ok()? else { return None };
-        Some(match read.message {
-            ClientMessage::Sync(message) => Message::Sync(message),
-            ClientMessage::Awareness(update) => Message::Awareness(update),
-            ClientMessage::Token { token, version } => Message::Token { token, version },
-            ClientMessage::QueryAwareness => Message::QueryAwareness,
-            ClientMessage::Stateless(payload) => Message::Stateless(payload),
-            ClientMessage::Close => Message::Leave,
-            ClientMessage::SyncReply(_) | ClientMessage::BroadcastStateless(_) => Message::Forbidden,
-            ClientMessage::Unknown(_) => Message::Unknown,
-        })
-    }
-}
-
-impl Hub {
-    /// Handles a frame that was parsed once; what comes before its document is open waits.
-    pub(super) fn receive_on(&mut self, id: ChannelId, frame: Bytes, now: Millis) {
-        let Some(channel) = self.channels.get(&id) else { return };
-        if channel.is_text() {
-            return self.receive_text_on(id, frame, now);
-        }
-        let Some(message) = channel.read(&frame) else { return };
-        match message {
-            Message::Token { token, version } => {
-                let token = token.to_owned();
-                self.note_version(id, version);
-                self.show_token(id, &token, now);
-            }
-            Message::Leave => {
-                let modern = self.sessions.get(&id.session()).is_some_and(|session| session.modern);
-                let answer = self.goodbye(id.session(), &channel.key, "provider_initiated");
-                self.leave(id, now);
-                if modern {
-                    self.send(id.session(), answer);
-                }
-            }
-            message => match channel.stage.clone() {
-                Stage::Open(file) => self.receive_open(id, &file, message, &frame, now),
-                // Stock providers send what is typed on a closed document all the same: its author is told.
-                Stage::Closed(reason) if matches!(message, Message::Sync(SyncMessage::Update(_))) => {
-                    let frame = self.goodbye(id.session(), &channel.key, &reason);
-                    self.send(id.session(), frame);
-                }
-                Stage::Closed(_) => {}
-                _ => self.keep_pending(id, frame, now),
-            },
-        }
-    }
-
-    /// The channel leaves its document: its presence ends, the origin is told.
-    pub(super) fn leave(&mut self, id: ChannelId, now: Millis) {
-        let Some(channel) = self.channels.get(&id) else { return };
-        let known_to_origin = matches!(channel.stage, Stage::Opening | Stage::Open(_));
-        self.withdraw(id, now);
-        self.drop_pending(id);
-        let Some(channel) = self.channels.remove(&id) else { return };
-        if let Some(session) = self.sessions.get_mut(&id.session()) {
-            session.forget_key(&channel);
-            session.touched = true;
-        }
-        if known_to_origin {
-            self.say(HubMessage::Close { channel: id });
-        }
-    }
-
-    /// Takes the channel out of its document, but keeps it known.
-    fn withdraw(&mut self, id: ChannelId, now: Millis) {
-        let Some(channel) = self.channels.get_mut(&id) else { return };
-        let Stage::Open(file) = channel.stage.clone() else { return };
-        channel.clients.clear();
-        if file.is_room() {
-            let key = channel.key.clone();
-            self.end_visible_files(id);
-            if let Some(session) = self.sessions.get_mut(&id.session()) {
-                session.rooms.remove(&key);
-            }
-        }
-        self.effects.push(Effect::DropChannel { channel: id });
-        if let Some(document) = self.documents.get_mut(&file) {
-            document.remove(id);
-        }
-        self.end_presence(&file, id, now);
-        if self.documents.get(&file).is_some_and(|document| document.is_unused()) {
-            self.documents.remove(&file);
-        }
-    }
-
-    /// Closes the document on this channel, with a reason; the socket stays (a y-websocket is the document).
-    pub(super) fn close_channel(&mut self, id: ChannelId, code: CloseCode, reason: &str, now: Millis) {
-        let Some(channel) = self.channels.get(&id) else { return };
-        if channel.bare {
-            return self.close(id.session(), code, reason, now);
-        }
-        let frame = (!channel.is_text()).then(|| self.goodbye(id.session(), &channel.key, reason));
-        let known_to_origin = matches!(channel.stage, Stage::Opening | Stage::Open(_));
-        self.withdraw(id, now);
-        self.drop_pending(id);
-        if let Some(channel) = self.channels.get_mut(&id) {
-            *channel =
-                Channel { stage: Stage::Closed(reason.into()), ..Channel::new(channel.key.clone(), false) };
-        }
-        self.touch(id.session());
-        if known_to_origin {
-            self.say(HubMessage::Close { channel: id });
-        }
-        match frame {
-            Some(frame) => self.send(id.session(), frame),
-            None => self.tell_text_error(id, reason, "the file is closed"),
-        }
-    }
-
-    /// Refuses the token; the client may show another one on the same socket.
-    pub(super) fn deny_channel(&mut self, id: ChannelId, denial: &Denial, now: Millis) {
-        let Some(channel) = self.channels.get_mut(&id) else { return };
-        if matches!(channel.stage, Stage::Open(_)) {
-            return self.close_channel(id, denial.code, &denial.reason, now);
-        }
-        channel.stage = Stage::Stranger;
-        if channel.is_text() {
-            return self.deny_text(id, denial, now);
-        }
-        let frame = hocuspocus::write_server(
-            &channel.key,
-            &ServerMessage::PermissionDenied { reason: &denial.reason },
-        );
-        self.drop_pending(id);
-        self.send(id.session(), frame);
-    }
-
-    fn note_version(&mut self, id: ChannelId, version: Option<&str>) {
-        let major = version.and_then(|v| v.split('.').next()).and_then(|v| v.parse::<u32>().ok());
-        if let (Some(session), Some(4..)) = (self.sessions.get_mut(&id.session()), major) {
-            session.modern = true;
-            session.touched = true;
-        }
+    /// Says in which scope the document is open, in the dialect that has words for it.
+    pub(super) fn scope_frame(&self) -> Option<Bytes> {
+        self.key.hocuspocus(&ServerMessage::Authenticated { scope: self.role.scope() })
     }
 }

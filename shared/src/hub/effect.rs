@@ -8,6 +8,18 @@ use crate::{
     wire::link::HubMessage,
 };
 
+/// Why a client or a link is given up that gives no sign of life.
+pub const NO_ANSWER: &str = "no-answer";
+
+/// What a hub needs to know when it is made.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its name: `room~region`, or `direct~ORIGIN_ID`.
+    pub name: String,
+    /// Whether it can be evicted while its sockets stay, so that snapshots must be saved.
+    pub durable: bool,
+}
+
 /// What a socket speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Dialect {
@@ -90,16 +102,13 @@ pub enum Effect {
     /// Ask an origin to dial.
     Dial,
     /// Close the link.
-    DropLink {
-        /// Why, for the log.
-        reason: String,
-    },
-    /// Keep these facts with the socket (the attachment of a hibernatable WebSocket; at most 12 KB).
+    DropLink(LinkEnd),
+    /// Keep this snapshot with the socket (the attachment of a hibernatable WebSocket; at most 12 KB).
     SaveSession {
         /// The session.
         session: SessionId,
         /// What [`super::Hub::rebuild`] wants back.
-        facts: Bytes,
+        snapshot: Bytes,
     },
     /// Keep a row for a document that a channel has open.
     SaveChannel {
@@ -125,22 +134,41 @@ pub enum Effect {
         /// The row's number.
         row: u64,
     },
-    /// Keep these facts with the link's socket.
+    /// Keep this snapshot with the link's socket.
     SaveLink {
         /// What [`super::Hub::rebuild`] wants back.
-        facts: Bytes,
+        snapshot: Bytes,
     },
 }
 
-/// What a shell has kept when the hub's memory is gone.
+/// Why a hub ends its link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkEnd {
+    /// It gives no sign of life: another origin may do better.
+    NoAnswer,
+    /// Nobody is here and nothing is owed.
+    Idle,
+}
+
+impl LinkEnd {
+    /// The stable word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::NoAnswer => NO_ANSWER,
+            Self::Idle => "idle",
+        }
+    }
+}
+
+/// What a shell has kept when the hub was evicted.
 #[derive(Clone, Debug, Default)]
 pub struct Persisted {
-    /// The sockets that are still there, with their facts (empty, if none were saved).
+    /// The sockets that are still there, with their snapshots (empty, if none were saved).
     pub sessions: Vec<(SessionId, Bytes)>,
     /// The rows of open documents.
     pub channels: Vec<(ChannelId, Bytes)>,
     /// The rows of the outbox, by number.
     pub outbox: Vec<(u64, Bytes)>,
-    /// The facts of the link, if its socket is still there (empty, if none were saved).
+    /// The snapshot of the link, if its socket is still there (empty, if none were saved).
     pub link: Option<Bytes>,
 }

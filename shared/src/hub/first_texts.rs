@@ -11,12 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use super::Hub;
-use crate::{
-    Millis,
-    id::{ChannelId, SessionId},
-    limits,
-};
+use crate::{Millis, id::ChannelId, limits};
 
 /// The questions that wait or are not answered.
 #[derive(Debug)]
@@ -26,12 +21,16 @@ pub(super) struct FirstTexts {
     /// In order. Who does not wait any more is passed over.
     small: VecDeque<ChannelId>,
     large: VecDeque<ChannelId>,
+    /// Texts to be asked for again, out of turn.
+    again: VecDeque<ChannelId>,
     /// Those that were asked, with when; the same.
     order: VecDeque<(Millis, ChannelId)>,
     waiting: usize,
     asked_bytes: usize,
     usual: usize,
     looked_at: Millis,
+    /// Without a link there is nobody to ask.
+    is_active: bool,
 }
 
 #[derive(Debug)]
@@ -58,16 +57,22 @@ impl FirstTexts {
             documents: BTreeMap::new(),
             small: VecDeque::new(),
             large: VecDeque::new(),
+            again: VecDeque::new(),
             order: VecDeque::new(),
             waiting: 0,
             asked_bytes: 0,
             usual: limits::FIRST_TEXT_GUESS_BYTES,
             looked_at: now,
+            is_active: false,
         }
     }
 
     /// A channel wants the text of a document, of this size if it is known.
-    fn want(&mut self, id: ChannelId, name: &str, size: Option<usize>) {
+    pub(super) fn want(&mut self, id: ChannelId, name: &str, size: Option<usize>) {
+        if !self.is_active {
+            return;
+        }
+        let size = size.map(|size| size.min(limits::FRAME_BYTES));
         let waits =
             self.places.get(&id).is_some_and(|place| place.asked.is_none() && &*place.document == name);
         if !waits {
@@ -82,6 +87,13 @@ impl FirstTexts {
             self.places.insert(id, Place { document: name, asked: None });
             self.waiting += 1;
             self.enqueue(id);
+        }
+    }
+
+    /// A channel that has its document open wants the text from where it is on: that takes no turn.
+    pub(super) fn want_again(&mut self, id: ChannelId) {
+        if self.is_active {
+            self.again.push_back(id);
         }
     }
 
@@ -105,8 +117,24 @@ impl FirstTexts {
         self.size(id).unwrap_or(self.usual)
     }
 
+    /// The link is another one, which is asked again what the last one was asked, or none.
+    pub(super) fn restart(&mut self, is_active: bool, now: Millis) {
+        *self = Self { usual: self.usual, is_active, ..Self::new(now) };
+    }
+
+    /// When the sockets are to be looked at that those wait for who have not been asked for yet.
+    pub(super) fn look_at(&self) -> Option<Millis> {
+        (self.waiting > 0).then_some(self.looked_at + limits::FIRST_TEXT_LOOK_MS)
+    }
+
+    /// The sockets are looked at now.
+    pub(super) fn looked(&mut self, now: Millis) {
+        self.looked_at = now;
+    }
+
     /// The text has come: so many bytes, of a document of this size.
-    fn answered(&mut self, id: ChannelId, bytes: usize, size: usize) {
+    pub(super) fn answered(&mut self, id: ChannelId, bytes: usize, size: usize) {
+        let size = size.min(limits::FRAME_BYTES);
         let Some(place) = self.places.get(&id) else { return };
         if let Some(document) = self.documents.get_mut(&place.document) {
             document.size = Some(size);
@@ -116,7 +144,7 @@ impl FirstTexts {
     }
 
     /// The channel wants no text any more, or has it.
-    fn forget(&mut self, id: ChannelId) {
+    pub(super) fn forget(&mut self, id: ChannelId) {
         let Some(place) = self.places.remove(&id) else { return };
         self.waiting -= usize::from(place.asked.is_none());
         self.release(&place);
@@ -140,8 +168,11 @@ impl FirstTexts {
     }
 
     /// Whose turn it is, while sockets still have to send `unsent` bytes of first texts.
-    fn next(&mut self, unsent: usize, now: Millis) -> Option<ChannelId> {
+    pub(super) fn next(&mut self, unsent: usize, now: Millis) -> Option<ChannelId> {
         self.give_up_old(now);
+        if let Some(id) = self.again.pop_front() {
+            return Some(id);
+        }
         while let Some(id) = self.small.front().copied() {
             if self.is_held(id) {
                 self.small.pop_front();
@@ -213,61 +244,6 @@ impl FirstTexts {
     }
 }
 
-impl Hub {
-    /// A channel is to be sent the text of a document, of this size if it is known; in its turn, by
-    /// [`Self::ask_text_of`]. Without a link there is nobody to ask: then a new link does.
-    pub(super) fn want_text(&mut self, id: ChannelId, name: &str, size: Option<usize>) {
-        if self.link.is_up() {
-            self.first_texts.want(id, name, size.map(|size| size.min(limits::FRAME_BYTES)));
-        }
-    }
-
-    /// A text has come.
-    pub(super) fn text_came(&mut self, id: ChannelId, bytes: usize, size: usize) {
-        self.first_texts.answered(id, bytes, size.min(limits::FRAME_BYTES));
-        if let Some(session) = self.sessions.get_mut(&id.session()) {
-            session.backlog.opens(bytes);
-            self.effects.push(super::Effect::Look { session: id.session() });
-        }
-    }
-
-    /// A channel wants no text any more.
-    pub(super) fn forget_text(&mut self, id: ChannelId) {
-        self.first_texts.forget(id);
-    }
-
-    /// The link is another one: what it was asked is asked anew.
-    pub(super) fn forget_texts(&mut self, now: Millis) {
-        self.first_texts = FirstTexts { usual: self.first_texts.usual, ..FirstTexts::new(now) };
-    }
-
-    /// Asks for as many first texts as there is room for.
-    pub(super) fn ask_texts(&mut self, now: Millis) {
-        while let Some(id) = self.first_texts.next(self.sessions.opening(), now) {
-            self.ask_text_of(id);
-        }
-    }
-
-    /// When the sockets are to be looked at that the first texts wait for.
-    pub(super) fn texts_at(&self) -> Option<Millis> {
-        let waits = self.first_texts.waiting > 0;
-        waits.then_some(self.first_texts.looked_at + limits::FIRST_TEXT_LOOK_MS)
-    }
-
-    /// While others wait for their first text, one whose socket takes nothing of its own is closed: it comes back.
-    pub(super) fn look_at_texts(&mut self, now: Millis) {
-        if self.texts_at().is_none_or(|at| at > now) {
-            return;
-        }
-        self.first_texts.looked_at = now;
-        let stalled: Vec<SessionId> = self.sessions.stalled(now);
-        for session in stalled {
-            self.close_slow(session, now);
-        }
-        self.ask_texts(now);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -280,13 +256,17 @@ mod tests {
         ChannelId(n)
     }
 
+    fn active() -> FirstTexts {
+        FirstTexts { is_active: true, ..FirstTexts::new(0) }
+    }
+
     fn all(texts: &mut FirstTexts, unsent: usize, now: Millis) -> Vec<u64> {
         std::iter::from_fn(|| texts.next(unsent, now)).map(|id| id.0).collect()
     }
 
     #[test]
     fn of_a_large_document_as_many_texts_are_asked_for_as_fit_and_the_next_when_they_are_out() {
-        let mut texts = FirstTexts::new(0);
+        let mut texts = active();
         (1..=100).for_each(|n| texts.want(id(n), "a.txt", None));
         assert_eq!(all(&mut texts, 0, 0), [1], "nobody knows how large it is");
         texts.answered(id(1), 5 * MB, 5 * MB);
@@ -301,7 +281,7 @@ mod tests {
 
     #[test]
     fn small_documents_do_not_wait_behind_large_ones() {
-        let mut texts = FirstTexts::new(0);
+        let mut texts = active();
         (1..=20).for_each(|n| texts.want(id(n), "large.txt", Some(5 * MB)));
         (21..=60).for_each(|n| texts.want(id(n), "small.txt", Some(10_000)));
         let asked = all(&mut texts, 0, 0);
@@ -316,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_thousand_small_documents_are_asked_for_in_a_few_rounds() {
-        let mut texts = FirstTexts::new(0);
+        let mut texts = active();
         (0..1_000).for_each(|n| texts.want(id(n), &format!("{n}.txt"), None));
         let rounds = (1..).find(|_| {
             let asked = all(&mut texts, 0, 0);
@@ -328,10 +308,10 @@ mod tests {
     }
 
     #[test]
-    fn a_question_that_is_not_answered_keeps_nobody_waiting_for_ever() {
-        let mut texts = FirstTexts::new(0);
+    fn a_question_that_is_not_answered_keeps_nobody_waiting_indefinitely() {
+        let mut texts = active();
         texts.want(id(1), "broken.txt", Some(20 * MB));
-        texts.want(id(2), "a.txt", Some(MB));
+        texts.want(id(2), "a.txt", Some(8 * MB));
         assert_eq!(all(&mut texts, 0, 0), [1], "the only one is asked for, whatever its size");
         assert_eq!(all(&mut texts, 0, limits::FIRST_TEXT_ANSWER_MS), [2]);
         texts.answered(id(1), 20 * MB, 20 * MB);
@@ -342,7 +322,7 @@ mod tests {
         fn whoever_wants_a_text_and_stays_is_asked_for_once(
             steps in prop::collection::vec((0_u64..12, 0_usize..4, 0_u8..6, 0_usize..9), 1..120),
         ) {
-            let mut texts = FirstTexts::new(0);
+            let mut texts = active();
             let mut wanting: BTreeMap<u64, bool> = BTreeMap::new();
             for (n, document, step, mb) in steps {
                 match step {

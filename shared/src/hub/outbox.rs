@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Effect, clocks::Showing};
+use super::{clocks::Showing, effect::Effect, output::Output};
 use crate::{
     Millis,
     id::{ChannelId, FileId},
@@ -18,9 +18,11 @@ use crate::{
 /// One unacknowledged change.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    pub(super) hub_seq: u64,
+    hub_seq: u64,
     /// An `Update` or a logged `Event`, as it goes over the link.
-    pub(super) message: HubMessage,
+    message: HubMessage,
+    /// How many bytes it takes in a frame of the link.
+    bytes: usize,
     /// When it was last handed to the link, or taken.
     at: Millis,
     row: Option<u64>,
@@ -81,13 +83,14 @@ impl Outbox {
             for message in messages {
                 let Some(hub_seq) = number(&message) else { continue };
                 self.next = self.next.max(hub_seq + 1);
-                self.enter(hub_seq, &message);
+                let bytes = self.enter(hub_seq, &message);
                 *self.rows.entry(row).or_default() += 1;
                 // Who has seen it is lost with the memory: the origin sends it to everybody here.
                 let message = held(message);
                 self.entries.push_back(Entry {
                     hub_seq,
                     message,
+                    bytes,
                     at: now,
                     row: Some(row),
                     settled: false,
@@ -132,11 +135,12 @@ impl Outbox {
         let hub_seq = self.next;
         self.next += 1;
         let message = make(hub_seq);
-        self.enter(hub_seq, &message);
+        let bytes = self.enter(hub_seq, &message);
         self.unsaved += 1;
         self.entries.push_back(Entry {
             hub_seq,
             message: message.clone(),
+            bytes,
             at: now,
             row: None,
             settled: false,
@@ -176,12 +180,12 @@ impl Outbox {
     }
 
     /// A change is logged, refused or missing: it needs no replay. `None` if it is not known (any more).
-    pub(super) fn settle(&mut self, hub_seq: u64, effects: &mut Vec<Effect>) -> Option<Settled> {
+    pub(super) fn settle(&mut self, hub_seq: u64, output: &mut Output) -> Option<Settled> {
         let at = self.entries.binary_search_by_key(&hub_seq, |entry| entry.hub_seq).ok()?;
         let entry = self.entries.get_mut(at).filter(|entry| !entry.settled)?;
         entry.settled = true;
         self.live -= 1;
-        self.bytes -= size(&entry.message);
+        self.bytes -= entry.bytes;
         let may_be_shown = entry.showing == Showing::Now || entry.restored;
         let settled = Settled { message: entry.message.clone(), shown: may_be_shown };
         if let Some(file) = updated(&entry.message)
@@ -199,7 +203,7 @@ impl Outbox {
                 *left -= 1;
                 if *left == 0 {
                     self.rows.remove(&row);
-                    effects.push(Effect::ForgetOutbox { row });
+                    output.push(Effect::ForgetOutbox { row });
                 }
             }
         }
@@ -236,12 +240,14 @@ impl Outbox {
         })
     }
 
-    fn enter(&mut self, hub_seq: u64, message: &HubMessage) {
-        self.bytes += size(message);
+    fn enter(&mut self, hub_seq: u64, message: &HubMessage) -> usize {
+        let bytes = message.encoded_len();
+        self.bytes += bytes;
         self.live += 1;
         if let Some(file) = updated(message) {
             self.updates.entry(file.clone()).or_default().insert(hub_seq);
         }
+        bytes
     }
 
     /// Where those begin that are in no row.
@@ -250,7 +256,7 @@ impl Outbox {
     }
 
     /// Stores everything that is not in a row yet.
-    pub(super) fn store(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn store(&mut self, output: &mut Output) {
         if self.unsaved == 0 {
             return;
         }
@@ -262,7 +268,7 @@ impl Outbox {
             if let Some(full) = row
                 && buffer.len() + frame.len() > limits::OUTBOX_ROW_BYTES
             {
-                effects.push(Effect::SaveOutbox { row: full, bytes: buffer.split().freeze() });
+                output.push(Effect::SaveOutbox { row: full, bytes: buffer.split().freeze() });
                 row = None;
             }
             let number = *row.get_or_insert(entry.hub_seq);
@@ -272,7 +278,7 @@ impl Outbox {
             buffer.extend_from_slice(&frame);
         }
         if let Some(row) = row {
-            effects.push(Effect::SaveOutbox { row, bytes: buffer.freeze() });
+            output.push(Effect::SaveOutbox { row, bytes: buffer.freeze() });
         }
         self.unsaved = 0;
         self.unsaved_from = self.next;
@@ -336,14 +342,6 @@ fn number(message: &HubMessage) -> Option<u64> {
     }
 }
 
-fn size(message: &HubMessage) -> usize {
-    match message {
-        HubMessage::Update { bytes, .. } => bytes.len() + 64,
-        HubMessage::Event { json, .. } | HubMessage::Text { json, .. } => json.len() + 64,
-        _ => 0,
-    }
-}
-
 fn read_row(bytes: &Bytes) -> Option<Vec<HubMessage>> {
     let mut messages = Vec::new();
     let mut rest = bytes.clone();
@@ -381,20 +379,20 @@ mod tests {
     #[test]
     fn what_is_in_a_row_is_not_looked_at_again_and_a_file_has_its_own_updates() {
         let [one, two] = [1, 2].map(FileId::from_random);
-        let (mut outbox, mut effects) = (Outbox::new(1), Vec::new());
+        let (mut outbox, mut output) = (Outbox::new(1), Output::default());
         for channel in 1..=100 {
             outbox.push_showing(1, Showing::Now, update(&one, channel));
         }
-        outbox.store(&mut effects);
-        assert_eq!((effects.len(), outbox.first_unsaved(), outbox.late_at()), (1, 100, None));
+        outbox.store(&mut output);
+        assert_eq!((output.take().len(), outbox.first_unsaved(), outbox.late_at()), (1, 100, None));
         outbox.push_showing(50, Showing::Now, update(&two, 7));
         let last = outbox.next() - 1;
         assert_eq!((outbox.first_unsaved(), outbox.late_at()), (100, Some(50 + limits::OUTBOX_LATE_MS)));
-        outbox.store(&mut effects);
-        assert!(matches!(effects[1], Effect::SaveOutbox { row, .. } if row == last));
+        outbox.store(&mut output);
+        assert!(matches!(output.take()[0], Effect::SaveOutbox { row, .. } if row == last));
         assert_eq!(outbox.updates_of(&one, ChannelId(3)).count(), 99);
         assert_eq!(outbox.updates_of(&two, ChannelId(3)).count(), 1);
-        outbox.settle(last, &mut effects);
+        outbox.settle(last, &mut output);
         assert_eq!(outbox.updates_of(&two, ChannelId(3)).count(), 0);
     }
 }

@@ -1,256 +1,390 @@
-//! A session: one WebSocket of one member. Here it comes, speaks and goes.
+//! A session: one WebSocket of one member, with its channels.
+//!
+//! Whatever a snapshot keeps is borrowed mutably through methods that note it: nobody has to remember to save.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 
 use super::{
-    Dialect, Effect, Frame, Hub, Visitor, admission::Admission, channel::Channel, facts::Unsettled,
-    liveness::Liveness, pace::Fare, text,
+    admission::{Admission, Shown},
+    backlog::Backlog,
+    channel::Channel,
+    effect::{Dialect, Effect, Visitor},
+    liveness::Liveness,
+    output::Output,
+    pending::{self, Pending},
+    routing_key::{self, RoutingKey},
+    saved::Saved,
+    snapshot::{ChannelRow, ChannelSnapshot, SessionSnapshot},
 };
 use crate::{
     Millis,
-    close::CloseCode,
+    close::Denial,
+    grant::{Grant, Role},
     id::{ChannelId, SessionId},
     limits,
-    wire::{
-        hocuspocus::{self, ClientInput, ClientMessage, ServerMessage},
-        yjs,
-    },
 };
 
 /// What a hub knows of a socket.
 #[derive(Clone, Debug)]
 pub(super) struct Session {
-    pub(super) dialect: Dialect,
+    id: SessionId,
+    dialect: Dialect,
     /// The tokens that it has shown, and its rights.
-    pub(super) admission: Admission,
+    admission: Admission,
     /// Whether its provider is of version 4 or later: those before throw on CLOSE, Ping and Pong.
-    pub(super) modern: bool,
+    modern: bool,
+    channels: BTreeMap<u16, Channel>,
     /// The channels by routing key.
-    pub(super) keys: BTreeMap<Arc<str>, ChannelId>,
+    keys: BTreeMap<Arc<str>, u16>,
     /// Those of them that have the room's document open.
-    pub(super) rooms: BTreeMap<Arc<str>, ChannelId>,
-    pub(super) next_index: u16,
-    /// When it came.
-    pub(super) since: Millis,
+    rooms: BTreeMap<Arc<str>, u16>,
+    next_index: u16,
     /// How many of its channels name the room.
-    pub(super) room_keys: usize,
-    /// What waits for its documents to open.
-    pub(super) pending_bytes: usize,
-    pub(super) backlog: super::backlog::Backlog,
-    pub(super) liveness: Liveness,
+    room_keys: usize,
+    pending: Pending,
+    backlog: Backlog,
+    liveness: Liveness,
     /// Whether others have seen something of it that was refused: from then on they see what is logged.
-    pub(super) distrusted: bool,
+    distrusted: bool,
     /// The files that the member looks at, as the room event that said so.
-    pub(super) visible: Option<Bytes>,
-    /// What of its channels goes into its facts.
-    pub(super) unsettled: Unsettled,
-    /// The facts that were saved last.
-    pub(super) saved: Bytes,
-    /// Whether its facts may have changed since.
-    pub(super) touched: bool,
+    visible: Option<Bytes>,
+    saved: Saved,
 }
 
 impl Session {
-    pub(super) fn new(visitor: Visitor, now: Millis) -> Self {
+    pub(super) fn new(id: SessionId, visitor: Visitor, now: Millis) -> Self {
         Self {
+            id,
             dialect: visitor.dialect,
-            admission: Admission::beginning(visitor.token),
+            admission: Admission::beginning(visitor.token, now),
             modern: false,
+            channels: BTreeMap::new(),
             keys: BTreeMap::new(),
             rooms: BTreeMap::new(),
             next_index: 1,
-            since: now,
             room_keys: 0,
-            pending_bytes: 0,
-            backlog: Default::default(),
+            pending: Pending::default(),
+            backlog: Backlog::default(),
             liveness: Liveness::new(now),
             distrusted: false,
             visible: None,
-            unsettled: Unsettled::default(),
-            saved: Bytes::new(),
-            touched: true,
+            saved: Saved::default(),
         }
     }
 
-    /// A channel of this routing key is another one of the session's.
-    pub(super) fn add_key(&mut self, id: ChannelId, channel: &Channel) {
-        self.keys.insert(channel.key.clone(), id);
-        self.room_keys += usize::from(channel.is_room());
+    /// What a snapshot has kept, without its channels.
+    pub(super) fn restored(id: SessionId, snapshot: SessionSnapshot, bytes: Bytes, now: Millis) -> Self {
+        let SessionSnapshot { dialect, grant, token, modern, next_index, .. } = snapshot;
+        let keepalive_sent_at = snapshot.keepalive_sent_at.unwrap_or(now);
+        Self {
+            admission: Admission::restored(grant, token, now),
+            modern,
+            next_index,
+            liveness: Liveness::restored(keepalive_sent_at, snapshot.probe_sent_at),
+            saved: Saved::restored(bytes),
+            ..Self::new(id, Visitor { dialect, token: None }, now)
+        }
     }
 
-    pub(super) fn forget_key(&mut self, channel: &Channel) {
-        self.keys.remove(&channel.key);
-        self.room_keys -= usize::from(channel.is_room());
+    /// A channel whose row was read back, with what the snapshot of its session has of it.
+    pub(super) fn restore_channel(
+        &mut self,
+        index: u16,
+        row: ChannelRow,
+        unsettled: ChannelSnapshot,
+        next: u64,
+    ) {
+        let key = RoutingKey::new(&row.key, !self.is_hocuspocus());
+        let grant = self.admission.grant();
+        let role = grant.map_or(Role::Viewer, |grant| grant.role_at(row.path.as_ref()));
+        let is_room = row.file.is_room();
+        self.visible = row.visible.or(self.visible.take());
+        let mut channel = Channel::restored(key.clone(), row.file, row.path, role);
+        unsettled.restore(&mut channel, next);
+        self.insert(index, channel);
+        self.saved.channel_changed(index);
+        if is_room {
+            self.rooms.insert(key.as_arc().clone(), index);
+        }
     }
 
-    /// Whether it may have this channel too. The room does not count, once.
-    fn has_room_for(&self, channel: &Channel) -> bool {
-        let rooms = self.room_keys + usize::from(channel.is_room());
-        self.keys.len() + 1 - rooms.min(1) <= limits::CHANNELS
+    pub(super) fn id(&self) -> SessionId {
+        self.id
     }
 
-    /// When something is to be done about it unless it changes: its token, its answer, its socket.
-    pub(super) fn due_at(&self) -> Option<Millis> {
-        let due = [self.admission_at(), self.liveness.gives_up_at(), self.backlog.gives_up_at()];
-        due.into_iter().flatten().min()
+    pub(super) fn dialect(&self) -> &Dialect {
+        &self.dialect
     }
 
     pub(super) fn is_hocuspocus(&self) -> bool {
         self.dialect == Dialect::Hocuspocus
     }
-}
 
-impl Hub {
-    /// A socket was accepted.
-    pub fn connect(&mut self, session: SessionId, visitor: Visitor, now: Millis) {
-        if self.sessions.len() >= limits::SESSIONS {
-            let reason = "too-many-sessions".to_owned();
-            self.effects.push(Effect::Close { session, code: CloseCode::RateLimited, reason });
-            return;
+    pub(super) fn is_modern(&self) -> bool {
+        self.modern
+    }
+
+    /// The provider says its version.
+    pub(super) fn set_version(&mut self, version: Option<&str>) {
+        let major = version.and_then(|version| version.split('.').next()?.parse::<u32>().ok());
+        if major.is_some_and(|major| major >= 4) && !self.modern {
+            self.modern = true;
+            self.saved.session_changed();
         }
-        if self.sessions.is_empty() {
-            self.keepalive_at = now + limits::KEEPALIVE_MS;
+    }
+
+    pub(super) fn is_distrusted(&self) -> bool {
+        self.distrusted
+    }
+
+    /// Others have seen something of it that was refused.
+    pub(super) fn distrust(&mut self) {
+        self.distrusted = true;
+    }
+
+    pub(super) fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    pub(super) fn admission_mut(&mut self) -> &mut Admission {
+        self.saved.session_changed();
+        &mut self.admission
+    }
+
+    pub(super) fn grant(&self) -> Option<&Grant> {
+        self.admission.grant()
+    }
+
+    /// A channel shows a token.
+    #[must_use]
+    pub(super) fn show_token(&mut self, channel: ChannelId, token: &str) -> Shown {
+        if let Some(channel) = self.channel_mut(channel.index()) {
+            channel.authenticate();
         }
-        let document = match &visitor.dialect {
-            Dialect::YWebsocket { document } => Some(document.clone()),
-            Dialect::Hocuspocus => None,
-        };
-        self.sessions.insert(session, Session::new(visitor, now));
-        if let Some(document) = document
-            && let Some(channel) = self.new_channel(session, &document)
+        self.saved.session_changed();
+        self.admission.show(channel, token, &mut self.pending)
+    }
+
+    /// The next token that waits to be verified.
+    #[must_use]
+    pub(super) fn next_token(&mut self) -> Option<(ChannelId, Shown)> {
+        let Self { admission, pending, channels, .. } = self;
+        let next = admission.next(pending, |id| channels.contains_key(&id.index()));
+        if next.is_some() {
+            self.saved.session_changed();
+        }
+        next
+    }
+
+    /// A token was refused. Whether the whole session ends: it has nothing else, is to come back later, or a guest has
+    /// more waiting than a guest may.
+    #[must_use]
+    pub(super) fn denied(&mut self, denial: &Denial, comes_back: bool) -> bool {
+        self.admission_mut().denied(&denial.reason);
+        let waits = self.grant().is_none() && self.pending.exceeds(self.admission.pending_most());
+        !self.is_hocuspocus() || comes_back || waits
+    }
+
+    /// A frame has come: the client is there, whatever its socket has to send.
+    pub(super) fn heard(&mut self) {
+        self.backlog.heard();
+        if self.liveness.heard() {
+            self.saved.session_changed();
+        }
+    }
+
+    pub(super) fn liveness(&self) -> &Liveness {
+        &self.liveness
+    }
+
+    pub(super) fn liveness_mut(&mut self) -> &mut Liveness {
+        self.saved.session_changed();
+        &mut self.liveness
+    }
+
+    /// A channel was sent Step1: that may be the probe.
+    pub(super) fn step1_sent(&mut self, channel: ChannelId, now: Millis) {
+        let backlog = self.backlog.bytes();
+        if self.liveness.step1_sent(channel, backlog, now) {
+            self.saved.session_changed();
+        }
+    }
+
+    pub(super) fn backlog(&self) -> &Backlog {
+        &self.backlog
+    }
+
+    pub(super) fn backlog_mut(&mut self) -> &mut Backlog {
+        &mut self.backlog
+    }
+
+    /// When it is to be looked at next.
+    pub(super) fn due_at(&self) -> Option<Millis> {
+        let token = self.admission.due_at(self.modern);
+        [token, self.liveness.gives_up_at(), self.backlog.gives_up_at()].into_iter().flatten().min()
+    }
+
+    /// Whether the awareness that it sends now may be all that it knows, not only its own.
+    pub(super) fn repeats_awareness(&self) -> bool {
+        self.liveness.answers() && !self.modern
+    }
+
+    pub(super) fn visible(&self) -> Option<&Bytes> {
+        self.visible.as_ref()
+    }
+
+    /// The member looks at other files, or at none; what it looked at before. The room's row keeps it.
+    pub(super) fn set_visible(&mut self, visible: Option<Bytes>) -> Option<Bytes> {
+        if let Some(room) = self.rooms.values().next().copied()
+            && let Some(channel) = self.channel_mut(room)
         {
-            self.show_token(channel, "", now);
+            channel.row_changed();
         }
+        std::mem::replace(&mut self.visible, visible)
     }
 
-    /// A frame of the socket. Bounded before it is parsed; an unreadable one ends the session.
-    pub fn receive(&mut self, session: SessionId, frame: Frame, now: Millis) {
-        if self.has_run_out(session, now) {
-            return;
-        }
-        let Some(known) = self.sessions.get_mut(&session) else { return };
-        known.backlog.heard();
-        known.touched |= known.liveness.heard();
-        let hocuspocus = known.is_hocuspocus();
-        if !self.pays(session, Fare::Frame(frame.len()), now) {
-            return self.close(session, CloseCode::RateLimited, "too-fast", now);
-        }
-        match frame {
-            Frame::Text(frame) => self.receive_text(session, &frame, now),
-            Frame::Binary(frame) if hocuspocus => self.receive_envelope(session, frame, now),
-            Frame::Binary(frame) => self.receive_bare(session, frame, now),
-        }
-        if !self.link.is_up() {
-            self.store_outbox();
-        }
+    pub(super) fn channel(&self, index: u16) -> Option<&Channel> {
+        self.channels.get(&index)
     }
 
-    /// The socket is gone, however it went.
-    pub fn disconnect(&mut self, session: SessionId, now: Millis) {
-        let Some(known) = self.sessions.get(&session) else { return };
-        let channels: Vec<ChannelId> = known.keys.values().copied().collect();
-        self.may_come_back(session, &channels, now);
-        for channel in channels {
-            self.leave(channel, now);
-        }
-        self.forget_at_origin(session);
-        self.sessions.remove(&session);
-        self.ask_texts(now);
+    /// Borrows a channel, which counts as changed.
+    pub(super) fn channel_mut(&mut self, index: u16) -> Option<&mut Channel> {
+        let channel = self.channels.get_mut(&index)?;
+        self.saved.channel_changed(index);
+        Some(channel)
     }
 
-    /// Ends a session from this side.
-    pub(super) fn close(&mut self, session: SessionId, code: CloseCode, reason: &str, now: Millis) {
-        if self.sessions.contains_key(&session) {
-            self.disconnect(session, now);
-            self.effects.push(Effect::Close { session, code, reason: reason.to_owned() });
-        }
+    /// Its channels in the order of their keys.
+    pub(super) fn channels(&self) -> impl Iterator<Item = (ChannelId, &Channel)> {
+        let by_key = self.keys.values().filter_map(|index| Some((*index, self.channels.get(index)?)));
+        by_key.map(|(index, channel)| (self.id.channel(index), channel))
     }
 
-    fn receive_envelope(&mut self, session: SessionId, frame: Bytes, now: Millis) {
-        if frame.len() > limits::FRAME_BYTES {
-            return self.refuse_oversized(session, &frame, now);
-        }
-        let (key, opens): (Arc<str>, bool) = match hocuspocus::read_client(&frame) {
-            Ok(ClientInput::Pong) => return,
-            Ok(ClientInput::Frame(read)) if !text::is_text_key(read.key) => {
-                (read.key.into(), matches!(read.message, ClientMessage::Token { .. }))
-            }
-            Ok(ClientInput::Frame(_)) => return self.close(session, CloseCode::BadFrame, "bad-frame", now),
-            Err(_) => return self.close(session, CloseCode::BadFrame, "bad-frame", now),
-        };
-        let known = self.sessions.get(&session).and_then(|s| s.keys.get(&key)).copied();
-        match known.or_else(|| self.new_channel(session, &key)) {
-            Some(channel) => self.receive_on(channel, frame, now),
-            // Only the document: the stock provider would come back for all of them again.
-            None if opens => {
-                let denied = ServerMessage::PermissionDenied { reason: "too-many-documents" };
-                self.send(session, hocuspocus::write_server(&key, &denied));
-            }
-            None => {}
-        }
+    pub(super) fn channel_count(&self) -> usize {
+        self.channels.len()
     }
 
-    fn receive_bare(&mut self, session: SessionId, frame: Bytes, now: Millis) {
-        if frame.len() > limits::FRAME_BYTES {
-            let reason = format!("a message takes {} bytes of at most {}", frame.len(), limits::FRAME_BYTES);
-            return self.refuse_full(session, &reason, now);
-        }
-        if yjs::read_y(&frame).is_err() {
-            return self.close(session, CloseCode::BadFrame, "bad-frame", now);
-        }
-        let channel = self.sessions.get(&session).and_then(|s| s.keys.values().next()).copied();
-        if let Some(channel) = channel {
-            self.receive_on(channel, frame, now);
-        }
+    /// The channel with a routing key.
+    pub(super) fn by_key(&self, key: &str) -> Option<ChannelId> {
+        self.keys.get(key).map(|index| self.id.channel(*index))
     }
 
-    /// Of a frame that is too large only key and type are read; the document is closed, the socket stays.
-    fn refuse_oversized(&mut self, session: SessionId, frame: &[u8], now: Millis) {
-        let Ok((key, _)) = hocuspocus::read_head(frame) else {
-            return self.close(session, CloseCode::BadFrame, "bad-frame", now);
-        };
-        let known = self.sessions.get(&session).and_then(|s| s.keys.get(key)).copied();
-        match known {
-            Some(channel) => self.close_channel(channel, CloseCode::TooLarge, "file-too-large", now),
-            None => {
-                let frame = self.goodbye(session, key, "file-too-large");
-                self.send(session, frame);
-            }
+    /// The channel of text frames that has a file by the name it was opened with, or by its id.
+    pub(super) fn by_text_name(&self, name: &str) -> Option<ChannelId> {
+        let has_id = |channel: &Channel| channel.file().is_some_and(|file| file.as_str() == name);
+        let by_id = || self.channels().find(|(_, channel)| channel.key().is_text() && has_id(channel));
+        self.by_key(&routing_key::text_key(name)).or_else(|| by_id().map(|(id, _)| id))
+    }
+
+    /// A channel that has the room's document open.
+    pub(super) fn room_channel(&self) -> Option<(ChannelId, &Channel)> {
+        let index = *self.rooms.values().next()?;
+        Some((self.id.channel(index), self.channels.get(&index)?))
+    }
+
+    /// Whether all of its channels speak text frames.
+    pub(super) fn is_text_only(&self) -> bool {
+        !self.keys.is_empty() && self.keys.keys().all(|key| routing_key::is_text_key(key))
+    }
+
+    /// The channel for a routing key, made if it is not known; `None` if the session may have no more.
+    pub(super) fn add_channel(&mut self, key: &str) -> Option<ChannelId> {
+        if let Some(known) = self.by_key(key) {
+            return Some(known);
         }
-    }
-
-    /// Says that a document is closed, in the words that the client's version understands.
-    pub(super) fn goodbye(&self, session: SessionId, key: &str, reason: &str) -> Bytes {
-        let modern = self.sessions.get(&session).is_some_and(|session| session.modern);
-        let message =
-            if modern { ServerMessage::Close { reason } } else { ServerMessage::PermissionDenied { reason } };
-        hocuspocus::write_server(key, &message)
-    }
-
-    pub(super) fn touch(&mut self, session: SessionId) {
-        if let Some(session) = self.sessions.get_mut(&session) {
-            session.touched = true;
-        }
-    }
-
-    pub(super) fn new_channel(&mut self, session: SessionId, key: &str) -> Option<ChannelId> {
-        let known = self.sessions.get_mut(&session)?;
-        let made = Channel::new(key.into(), !known.is_hocuspocus());
-        if !known.has_room_for(&made) {
+        let key = RoutingKey::new(key, !self.is_hocuspocus());
+        let rooms = self.room_keys + usize::from(key.is_room());
+        if self.keys.len() + 1 - rooms.min(1) > limits::CHANNELS {
             return None;
         }
-        let channel = loop {
-            let candidate = session.channel(known.next_index);
-            known.next_index = known.next_index.checked_add(1).unwrap_or(1);
+        let index = loop {
+            let candidate = self.next_index;
+            self.next_index = self.next_index.checked_add(1).unwrap_or(1);
             if !self.channels.contains_key(&candidate) {
                 break candidate;
             }
         };
-        known.add_key(channel, &made);
-        known.touched = true;
-        self.channels.insert(channel, made);
-        Some(channel)
+        self.insert(index, Channel::new(key));
+        self.saved.channel_changed(index);
+        Some(self.id.channel(index))
+    }
+
+    fn insert(&mut self, index: u16, channel: Channel) {
+        self.keys.insert(channel.key().as_arc().clone(), index);
+        self.room_keys += usize::from(channel.key().is_room());
+        self.channels.insert(index, channel);
+    }
+
+    /// A channel is gone.
+    pub(super) fn remove_channel(&mut self, index: u16) {
+        let Some(channel) = self.channels.remove(&index) else { return };
+        self.keys.remove(channel.key().as_arc());
+        self.room_keys -= usize::from(channel.key().is_room());
+        self.saved.channel_removed(index, channel.has_row());
+    }
+
+    /// A channel has the room's document open, or no longer.
+    pub(super) fn set_in_room(&mut self, index: u16, is_open: bool) {
+        let Some(key) = self.channels.get(&index).map(|channel| channel.key().as_arc().clone()) else {
+            return;
+        };
+        if is_open {
+            self.rooms.insert(key, index);
+        } else {
+            self.rooms.remove(&key);
+        }
+    }
+
+    /// Keeps a frame of a channel until its document is open; whether it may wait. One large Step2 of offline work may
+    /// come before its document is open.
+    #[must_use]
+    pub(super) fn keep_pending(&mut self, index: u16, frame: Bytes) -> bool {
+        let weight = pending::weight(frame.len());
+        let is_member = self.grant().is_some();
+        let kept = self.pending.add(weight, self.admission.pending_most())
+            || is_member && self.pending.add_alone(weight);
+        if let Some(channel) = self.channel_mut(index).filter(|_| kept) {
+            channel.push_pending(frame);
+        }
+        kept
+    }
+
+    /// The frames that have waited for a document.
+    pub(super) fn take_pending(&mut self, index: u16) -> impl Iterator<Item = Bytes> + use<> {
+        let frames = self.channel_mut(index).map(Channel::take_pending).unwrap_or_default();
+        frames.iter().for_each(|frame| self.pending.remove(pending::weight(frame.len())));
+        frames.into_iter()
+    }
+
+    /// Saves what has changed of what outlives an eviction.
+    pub(super) fn save(&mut self, output: &mut Output) {
+        let Self { id, channels, saved, visible, .. } = self;
+        saved.channels(*id, channels, visible.as_ref(), output);
+        if !self.saved.is_changed() {
+            return;
+        }
+        let snapshot = SessionSnapshot {
+            dialect: self.dialect.clone(),
+            grant: self.grant().cloned(),
+            token: self.admission.kept_token().cloned(),
+            modern: self.modern,
+            next_index: self.next_index,
+            keepalive_sent_at: Some(self.liveness.keepalive_sent_at()),
+            probe_sent_at: self.liveness.probe_sent_at(),
+            // A verdict to come would find nobody.
+            partial: self.admission.is_verifying() || self.saved.is_opening(),
+        };
+        if let Some(snapshot) = self.saved.session(&snapshot) {
+            output.push(Effect::SaveSession { session: self.id, snapshot });
+        }
+    }
+
+    /// Drops what was saved of its channels.
+    pub(super) fn drop_saved(&mut self, output: &mut Output) {
+        let dropped = self.channels.iter().filter(|(_, channel)| channel.has_row());
+        output.extend(dropped.map(|(index, _)| Effect::DropChannel { channel: self.id.channel(*index) }));
+        self.saved.drop_removed(self.id, output);
     }
 }

@@ -26,6 +26,9 @@ use crate::{
 /// The version that this code speaks.
 pub const VERSION: u8 = 1;
 
+/// The reason of a [`OriginMessage::Closed`] that is about the whole room: there is none.
+pub const NO_ROOM: &str = "no-room";
+
 /// How a change came: stock clients are acknowledged differently for the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {

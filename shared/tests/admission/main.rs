@@ -309,7 +309,7 @@ fn rights_and_their_end_survive_the_loss_of_the_memory() {
     let mut kept = Persisted::default();
     for effect in &door.seen {
         match effect {
-            Effect::SaveSession { session, facts } => kept.sessions = vec![(*session, facts.clone())],
+            Effect::SaveSession { session, snapshot } => kept.sessions = vec![(*session, snapshot.clone())],
             Effect::SaveChannel { channel, row } => kept.channels = vec![(*channel, row.clone())],
             _ => {}
         }
@@ -337,11 +337,11 @@ fn rights_and_their_end_survive_the_loss_of_the_memory() {
 fn a_session_whose_token_was_being_verified_comes_back_after_a_loss_of_memory() {
     let mut door = Door::hocuspocus();
     door.show("a.txt", "t");
-    let facts = door.seen.iter().rev().find_map(|effect| match effect {
-        Effect::SaveSession { facts, .. } => Some(facts.clone()),
+    let snapshot = door.seen.iter().rev().find_map(|effect| match effect {
+        Effect::SaveSession { snapshot, .. } => Some(snapshot.clone()),
         _ => None,
     });
-    let kept = Persisted { sessions: vec![(door.session, facts.unwrap())], ..Persisted::default() };
+    let kept = Persisted { sessions: vec![(door.session, snapshot.unwrap())], ..Persisted::default() };
     door.hub = Hub::rebuild(settings(), kept, T0);
     door.seen.clear();
     door.look();

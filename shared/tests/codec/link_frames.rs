@@ -171,6 +171,15 @@ fn origin_samples() -> Vec<(&'static str, OriginMessage)> {
 }
 
 #[test]
+fn the_length_of_a_message_is_what_it_takes_in_a_frame() {
+    for (name, message) in hub_samples() {
+        assert_eq!(message.encoded_len() + 1, encode_hub(&[message]).len(), "{name}");
+    }
+    let large = HubMessage::Stats { json: vec![7; 200_000].into() };
+    assert_eq!(large.encoded_len() + 1, encode_hub(&[large]).len());
+}
+
+#[test]
 fn every_message_of_the_link_is_as_it_always_was() {
     let hub = hub_samples().into_iter().map(|(name, message)| ("hub", name, encode_hub(&[message])));
     let origin =

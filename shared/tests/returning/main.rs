@@ -41,7 +41,7 @@ fn the_end_of_the_old_socket_takes_nothing_from_a_client_that_came_back_before_i
             let old = place.join(kind, &[(ANN, 3, r#"{"user":"ann"}"#)]);
             let back = place.join(kind, &[(ANN, 3, r#"{"user":"ann"}"#)]);
             if let Some(latest_first) = lost_memory {
-                place.lose_memory(latest_first);
+                place.evict(latest_first);
             }
             place.news(ben);
             place.end(old);
@@ -64,7 +64,7 @@ fn a_client_that_came_back_with_a_higher_clock_is_seen_at_once_and_keeps_what_it
         let back = place.join(Kind::Version4, &[(ANN, 4, "{}")]);
         let shown = vec![told((ANN, 4, "{}"))];
         assert_eq!((place.news(ben), place.news(back)), (shown.clone(), shown));
-        place.lose_memory(latest_first);
+        place.evict(latest_first);
         place.end(old);
         assert_eq!((place.news(ben), place.questions(back)), (vec![], 0));
     }
@@ -139,7 +139,7 @@ fn a_hub_that_has_lost_its_memory_has_whoever_comes_raise_its_clock() {
     let ann = place.join(Kind::Version4, &[(ANN, 3, "{}")]);
     place.end(ann);
     place.news(ben);
-    place.lose_memory(false);
+    place.evict(false);
     let back = place.join(Kind::Version4, &[(ANN, 3, "{}")]);
     assert_eq!(place.news(back).first(), Some(&told((ANN, 3, "null"))));
     assert_eq!(place.questions(back), 1);

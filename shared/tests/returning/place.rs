@@ -121,9 +121,9 @@ impl Place {
     }
 
     /// The hub's memory goes; its shell brings the sockets in the order in which they came, or the other way round.
-    pub(crate) fn lose_memory(&mut self, latest_first: bool) {
+    pub(crate) fn evict(&mut self, latest_first: bool) {
         let mut sessions: Vec<(SessionId, Bytes)> =
-            self.sockets.iter().map(|(id, (_, facts))| (*id, facts.clone())).collect();
+            self.sockets.iter().map(|(id, (_, snapshot))| (*id, snapshot.clone())).collect();
         if latest_first {
             sessions.reverse();
         }
@@ -166,14 +166,14 @@ impl Place {
                 }
             }
             Effect::Send { to, frame } => to.into_iter().for_each(|to| self.deliver(to, &frame)),
-            Effect::SaveSession { session, facts } => {
+            Effect::SaveSession { session, snapshot } => {
                 if let Some(socket) = self.sockets.get_mut(&session) {
-                    socket.1 = facts;
+                    socket.1 = snapshot;
                 }
             }
             Effect::SaveChannel { channel, row } => drop(self.channels.insert(channel, row)),
             Effect::DropChannel { channel } => drop(self.channels.remove(&channel)),
-            Effect::SaveLink { facts } => self.link = facts,
+            Effect::SaveLink { snapshot } => self.link = snapshot,
             Effect::Close { reason, .. } => panic!("a socket is closed: {reason}"),
             _ => {}
         }

@@ -37,7 +37,7 @@ fn second(world: &mut World, at: u64, showing: &[usize], sleeps: bool) {
     }
     if sleeps && at % SLEEP_S == SLEEP_S - 1 {
         for hub in 0..world.hubs.len() {
-            world.lose_memory(hub);
+            world.evict(hub);
         }
     }
     world.run();
@@ -99,7 +99,7 @@ fn nobody_is_given_up_because_the_origin_is_away() {
             world.cut(0);
             for at in 0..200 {
                 if sleeps && at % SLEEP_S == SLEEP_S - 1 {
-                    world.lose_memory(0);
+                    world.evict(0);
                 }
                 world.pass(1_000);
                 world.hubs[0].asked = false;
@@ -122,7 +122,7 @@ fn a_hub_that_is_woken_again_and_again_keeps_its_clients_alive() {
             world.clients[renews].show(r#"{"user":"ann"}"#);
         }
         if at % SLEEP_S == SLEEP_S - 1 {
-            world.lose_memory(0);
+            world.evict(0);
         }
         // What others show is not sent to the one who shows it.
         let before = world.inboxes[renews].len();

@@ -68,13 +68,13 @@ fn returns(kind: Kind, cut: Cut, to: usize, hosts: usize, name: &str) {
         assert_eq!(sees(&world), 0, "{case}");
     }
     if cut == Cut::KnownAndForgotten {
-        world.lose_memory(to);
+        world.evict(to);
     }
     world.homes[ann] = to;
     world.connect(ann);
     world.run();
     if cut == Cut::LaterAndForgotten {
-        world.lose_memory(hub);
+        world.evict(hub);
     }
     if matches!(cut, Cut::Later | Cut::LaterAndForgotten) {
         assert_eq!(sees(&world), others.len(), "{case}");

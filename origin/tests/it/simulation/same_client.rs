@@ -347,7 +347,7 @@ fn a_refusal_after_a_loss_of_memory_brings_back_those_who_may_have_seen_it() {
     world.deliver_from(first);
     while world.deliver_to(others[0]) {}
     assert_eq!(world.clients[others[0]].text(), "one abc");
-    world.lose_memory(0);
+    world.evict(0);
     world.clients[second].edit(0, Some("two "));
     world.deliver_from(second);
     let pipe = world.hubs[1].link.unwrap();

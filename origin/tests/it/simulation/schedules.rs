@@ -30,7 +30,7 @@ fn schedule_1_a_hub_that_loses_its_memory_still_acknowledges_what_it_had_taken()
     world.deliver_from(a);
     // The update is on its way up a dead link, and the memory goes.
     world.pipes.last_mut().unwrap().up.clear();
-    world.lose_memory(0);
+    world.evict(0);
     assert!(world.hubs[0].outbox.is_empty(), "it was neither logged nor stored: only its author has it");
     assert_eq!(world.clients[a].unsynced, 1);
     world.run();
@@ -46,7 +46,7 @@ fn schedule_1_a_replayed_change_is_acknowledged_once_though_nobody_remembers_who
     world.clients[a].edit(0, Some("in the outbox"));
     world.deliver_from(a);
     assert!(!world.hubs[0].outbox.is_empty(), "without a link it is stored before the turn ends");
-    world.lose_memory(0);
+    world.evict(0);
     world.run();
     world.assert_converged(FILE);
     assert_eq!(world.clients[a].status, (2, 0));
@@ -187,7 +187,7 @@ fn schedule_6_a_leavers_cursor_is_removed_by_a_hub_that_has_lost_its_memory() {
     world.run();
     assert_eq!(world.clients[b].sees(), [1]);
     assert_eq!(world.clients[far].sees(), [1]);
-    world.lose_memory(0);
+    world.evict(0);
     world.disconnect(a);
     world.run();
     assert_eq!(world.clients[b].sees(), Vec::<u64>::new());
@@ -199,7 +199,7 @@ fn schedule_6_a_joiner_after_the_loss_sees_who_is_there() {
     let (mut world, a, _) = two_members();
     world.clients[a].show(r#"{"user":"ann"}"#);
     world.run();
-    world.lose_memory(0);
+    world.evict(0);
     let late = world.join(0, FILE, false);
     world.run();
     assert_eq!(world.clients[late].sees(), [1]);
@@ -212,11 +212,11 @@ fn schedule_7_a_session_with_more_than_an_attachment_holds_comes_back_instead_of
         world.clients[a].show_as(1 << 40 | client, client << 40, r#"{"user":"bot"}"#);
     }
     world.run();
-    let facts = world.largest_facts(0);
-    assert!(facts <= 12 << 10, "{facts} bytes of facts fit an attachment");
+    let snapshot = world.largest_snapshot(0);
+    assert!(snapshot <= 12 << 10, "a snapshot of {snapshot} bytes fits an attachment");
     world.clients[a].edit(0, Some("before the loss"));
     world.deliver_from(a);
-    world.lose_memory(0);
+    world.evict(0);
     world.rest();
     world.assert_converged(FILE);
 }
@@ -253,7 +253,7 @@ fn schedule_9_a_hub_that_does_not_know_how_far_it_has_read_gets_every_open_docum
     // It was sent to the first hub, which loses link and memory before it arrives.
     assert!(!world.going_down(0).is_empty());
     world.cut(0);
-    world.lose_memory(0);
+    world.evict(0);
     world.run();
     assert_eq!(world.clients[a].text(), "lost on the way down");
     world.assert_converged(FILE);

@@ -80,7 +80,7 @@ fn step(world: &mut World, dice: &mut Dice) {
             let text = (dice.roll(4) > 0).then_some(letter);
             world.clients[client].edit(at, text);
         }
-        92 => world.lose_memory(hub),
+        92 => world.evict(hub),
         93 if dice.roll(2) == 0 => {
             world.hubs[hub].origin = dice.roll(world.hosts.len());
             world.cut(hub);

@@ -68,14 +68,14 @@ impl World {
                 }
             }
             Effect::Dial => shell.asked = true,
-            Effect::DropLink { reason } => {
-                shell.dropped.push(reason);
+            Effect::DropLink(end) => {
+                shell.dropped.push(end.word().to_owned());
                 if let Some(pipe) = shell.link.take() {
                     self.flush_pipe(pipe);
                 }
             }
-            Effect::SaveSession { session, facts } => {
-                shell.sessions.insert(session, facts);
+            Effect::SaveSession { session, snapshot } => {
+                shell.sessions.insert(session, snapshot);
             }
             Effect::SaveChannel { channel, row } => {
                 shell.channels.insert(channel, row);
@@ -89,7 +89,7 @@ impl World {
             Effect::ForgetOutbox { row } => {
                 shell.outbox.remove(&row);
             }
-            Effect::SaveLink { facts } => shell.link_facts = facts,
+            Effect::SaveLink { snapshot } => shell.link_snapshot = snapshot,
         }
     }
 

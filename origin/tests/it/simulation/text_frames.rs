@@ -36,7 +36,7 @@ fn schedule_19_without_a_position_the_last_one_told_counts() {
     world.texts[plain].unanswered += 1;
     world.says(plain, &json!({ "type": "code-change", "file": FILE, "text": "zero\none\ntwo\n" }));
     assert_eq!(world.logged_text(FILE), "zero\none\ntwo\n");
-    world.lose_memory(1);
+    world.evict(1);
     world.clients[yjs].edit(0, Some("-"));
     world.run();
     world.texts[plain].unanswered += 1;
@@ -164,13 +164,13 @@ fn a_change_whose_answer_was_lost_with_the_socket_is_not_made_twice() {
 #[test]
 fn a_hub_that_loses_its_memory_still_has_and_answers_what_text_clients_have_typed() {
     let (mut world, yjs, plain) = a_pair("a");
-    world.lose_memory(1);
+    world.evict(1);
     world.clients[yjs].edit(0, Some("x"));
     assert_eq!(converged(&mut world), "xa");
     world.texts[plain].edit(2, 0, "b");
     world.deliver_from_text(plain);
     world.pipes.last_mut().unwrap().up.clear();
-    world.lose_memory(1);
+    world.evict(1);
     assert_eq!(converged(&mut world), "xab");
     assert!(world.texts[plain].place.is_some(), "the socket stays");
     assert!(world.hubs[1].outbox.is_empty(), "the row is forgotten");
@@ -330,7 +330,7 @@ fn round(seed: u64) {
                     type_something(client, &mut dice, &mut letters, &mut typed[one], deletes);
                 }
             }
-            92 if !calm => world.lose_memory(hub),
+            92 if !calm => world.evict(hub),
             93 if !calm => {
                 world.hubs[hub].origin = dice.roll(hosts);
                 world.cut(hub);

@@ -24,7 +24,7 @@ pub(crate) struct Shell {
     pub(super) sessions: BTreeMap<SessionId, Bytes>,
     pub(super) channels: BTreeMap<ChannelId, Bytes>,
     pub(crate) outbox: BTreeMap<u64, Bytes>,
-    pub(super) link_facts: Bytes,
+    pub(super) link_snapshot: Bytes,
     pub(crate) sockets: BTreeMap<SessionId, usize>,
     /// The sockets of clients of text frames.
     pub(crate) text_sockets: BTreeMap<SessionId, usize>,
@@ -110,7 +110,7 @@ impl World {
                 sessions: BTreeMap::new(),
                 channels: BTreeMap::new(),
                 outbox: BTreeMap::new(),
-                link_facts: Bytes::new(),
+                link_snapshot: Bytes::new(),
                 sockets: BTreeMap::new(),
                 text_sockets: BTreeMap::new(),
                 link: None,
@@ -240,7 +240,7 @@ impl World {
     }
 
     /// The most that a socket of the hub has to keep, in bytes.
-    pub(crate) fn largest_facts(&self, hub: usize) -> usize {
+    pub(crate) fn largest_snapshot(&self, hub: usize) -> usize {
         self.hubs[hub].sessions.values().map(Bytes::len).max().unwrap_or(0)
     }
 
@@ -259,7 +259,7 @@ impl World {
         let pipe = Pipe { hub, origin, id, up: VecDeque::new(), down: VecDeque::new(), alive: true };
         self.pipes.push(pipe);
         self.hubs[hub].link = Some(self.pipes.len() - 1);
-        self.hubs[hub].link_facts = Bytes::new();
+        self.hubs[hub].link_snapshot = Bytes::new();
         self.hubs[hub].hub.link_up(self.now);
         self.settle_hub(hub);
         true
@@ -284,16 +284,17 @@ impl World {
     }
 
     /// The hub's memory goes; sockets and link stay. It is rebuilt from what it has saved.
-    pub(crate) fn lose_memory(&mut self, hub: usize) {
+    pub(crate) fn evict(&mut self, hub: usize) {
         // No platform evicts and rebuilds an object within a millisecond.
         self.now += 1;
         let shell = &mut self.hubs[hub];
-        let facts = |session: &SessionId| shell.sessions.get(session).cloned().unwrap_or_default();
+        let snapshot = |session: &SessionId| shell.sessions.get(session).cloned().unwrap_or_default();
+        let sockets = shell.sockets.keys().chain(shell.text_sockets.keys());
         let persisted = Persisted {
-            sessions: shell.sockets.keys().chain(shell.text_sockets.keys()).map(|s| (*s, facts(s))).collect(),
+            sessions: sockets.map(|session| (*session, snapshot(session))).collect(),
             channels: shell.channels.iter().map(|(id, row)| (*id, row.clone())).collect(),
             outbox: shell.outbox.iter().map(|(row, bytes)| (*row, bytes.clone())).collect(),
-            link: shell.link.map(|_| shell.link_facts.clone()),
+            link: shell.link.map(|_| shell.link_snapshot.clone()),
         };
         shell.hub = Hub::rebuild(Settings { name: shell.name.clone(), durable: true }, persisted, self.now);
         self.settle_hub(hub);

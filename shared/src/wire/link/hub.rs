@@ -8,10 +8,10 @@ use bytes::Bytes;
 use super::{
     ChangeKind, HubMessage, LinkError,
     part::{
-        Body, Unreadable, read_frame, write_frame, write_grant, write_option, write_position, write_rules,
+        Body, Sink, Unreadable, encoded_len, read_frame, write_frame, write_grant, write_option,
+        write_position, write_rules,
     },
 };
-use crate::wire::varint::Writer;
 
 /// Writes a frame of a hub.
 pub fn encode_hub(messages: &[HubMessage]) -> Bytes {
@@ -23,7 +23,14 @@ pub fn decode_hub(frame: &Bytes) -> Result<Vec<HubMessage>, LinkError> {
     read_frame(frame, read)
 }
 
-fn write(message: &HubMessage, body: &mut Writer) -> u8 {
+impl HubMessage {
+    /// How many bytes the message takes in a frame.
+    pub fn encoded_len(&self) -> usize {
+        encoded_len(self, write)
+    }
+}
+
+fn write(message: &HubMessage, body: &mut impl Sink) -> u8 {
     match message {
         HubMessage::Hello { hub, position } => {
             body.text(hub);

@@ -50,6 +50,60 @@ pub(super) fn read_frame<M>(
     Ok(messages)
 }
 
+/// What the parts of a body are written to: bytes, or only their count.
+pub(super) trait Sink {
+    fn raw(&mut self, bytes: &[u8]);
+
+    fn u8(&mut self, byte: u8) {
+        self.raw(&[byte]);
+    }
+
+    fn var(&mut self, number: u64);
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.var(bytes.len() as u64);
+        self.raw(bytes);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+}
+
+impl Sink for Writer {
+    fn raw(&mut self, bytes: &[u8]) {
+        Self::raw(self, bytes);
+    }
+
+    fn var(&mut self, number: u64) {
+        Self::var(self, number);
+    }
+}
+
+/// Counts what would be written.
+#[derive(Default)]
+pub(super) struct Length(usize);
+
+impl Sink for Length {
+    fn raw(&mut self, bytes: &[u8]) {
+        self.0 += bytes.len();
+    }
+
+    fn var(&mut self, number: u64) {
+        let bits = (u64::BITS - number.leading_zeros()).max(1) as usize;
+        self.0 += bits.div_ceil(7);
+    }
+}
+
+/// How many bytes a message takes in a frame: its tag, the length of its body, its body.
+pub(super) fn encoded_len<M>(message: &M, write: impl Fn(&M, &mut Length) -> u8) -> usize {
+    let (mut body, mut head) = (Length::default(), Length::default());
+    let tag = write(message, &mut body);
+    head.u8(tag);
+    head.var(body.0 as u64);
+    head.0 + body.0
+}
+
 /// Writes a frame: `message` writes the body of one and returns its tag.
 pub(super) fn write_frame<M>(messages: &[M], message: impl Fn(&M, &mut Writer) -> u8) -> Bytes {
     let mut frame = Writer::default();
@@ -166,7 +220,7 @@ impl Body<'_> {
     }
 }
 
-pub(super) fn write_role(writer: &mut Writer, role: Role) {
+pub(super) fn write_role(writer: &mut impl Sink, role: Role) {
     writer.u8(match role {
         Role::Viewer => 0,
         Role::Editor => 1,
@@ -174,16 +228,16 @@ pub(super) fn write_role(writer: &mut Writer, role: Role) {
     });
 }
 
-pub(super) fn write_grant(writer: &mut Writer, grant: &Grant) {
+pub(super) fn write_grant(writer: &mut impl Sink, grant: &Grant) {
     writer.text(&grant.member.id);
     writer.text(grant.member.name.as_str());
     write_role(writer, grant.role);
-    write_option(writer, grant.expires, Writer::var);
+    write_option(writer, grant.expires, |writer, at| writer.var(at));
     writer.var(grant.version.into());
 }
 
 /// Writes the rules of a grant at the end of a body: without any, it is as before there were any.
-pub(super) fn write_rules(writer: &mut Writer, grant: &Grant) {
+pub(super) fn write_rules(writer: &mut impl Sink, grant: &Grant) {
     if !grant.rules.is_empty() {
         writer.var(grant.rules.len() as u64);
         for rule in grant.rules.iter() {
@@ -193,13 +247,13 @@ pub(super) fn write_rules(writer: &mut Writer, grant: &Grant) {
     }
 }
 
-pub(super) fn write_position(writer: &mut Writer, position: Position) {
+pub(super) fn write_position(writer: &mut impl Sink, position: Position) {
     writer.var(position.epoch.0);
     writer.var(position.seq);
     writer.var(position.ts);
 }
 
-pub(super) fn write_option<T>(writer: &mut Writer, part: Option<T>, write: impl FnOnce(&mut Writer, T)) {
+pub(super) fn write_option<S: Sink, T>(writer: &mut S, part: Option<T>, write: impl FnOnce(&mut S, T)) {
     writer.u8(part.is_some().into());
     if let Some(part) = part {
         write(writer, part);

@@ -1,27 +1,37 @@
 //! How much a member may ask for: token buckets, one set for all sockets of a member in a hub.
 //!
-//! What is beyond them costs its sender something and nobody else: presence is dropped, an event or a document is
-//! refused, and a flood of frames ends the session with 4529.
+//! What is beyond them harms its sender and nobody else: presence is dropped, an event or a document is refused, and a
+//! flood of frames ends the session with 4529.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Hub, channel::Stage};
 use crate::{
     Millis,
-    id::{ChannelId, SessionId},
+    grant::Grant,
+    id::SessionId,
     limits::{self, Rate},
 };
 
-/// Who pays: a member, or a socket that has not shown a token yet.
+/// Whose limits count: those of a member, or of a socket that has not shown a token yet.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Payer {
+pub(super) enum Consumer {
     Member(Arc<str>),
-    Stranger(SessionId),
+    Guest(SessionId),
 }
 
-/// What is left for one payer.
+impl Consumer {
+    pub(super) fn new(session: SessionId, grant: Option<&Grant>) -> Self {
+        grant.map_or(Self::Guest(session), |grant| Self::Member(grant.member.id.clone()))
+    }
+}
+
+/// The limits of all who have asked for something lately.
+#[derive(Debug, Default)]
+pub(super) struct RateLimits(BTreeMap<Consumer, Limits>);
+
+/// What is left for one consumer.
 #[derive(Clone, Debug)]
-pub(super) struct Pace {
+struct Limits {
     frames: Bucket,
     bytes: Bucket,
     opens: Bucket,
@@ -30,7 +40,7 @@ pub(super) struct Pace {
     left: Left,
 }
 
-/// The documents that were open on sockets that have ended, by name: opening them again is not paid twice.
+/// The documents that were open on sockets that have ended, by name: opening them again is not counted twice.
 #[derive(Clone, Debug, Default)]
 struct Left {
     names: BTreeMap<Arc<str>, u32>,
@@ -38,14 +48,14 @@ struct Left {
     at: Millis,
 }
 
-/// What belongs to the opening of a document and was paid with it: its first Step1, and what it shows first.
+/// What belongs to the opening of a document and was counted with it: its first Step1, and what it shows first.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Paid {
+pub(super) struct Included {
     step1: bool,
     presence: bool,
 }
 
-impl Paid {
+impl Included {
     pub(super) fn opening() -> Self {
         Self { step1: true, presence: true }
     }
@@ -90,9 +100,9 @@ impl Left {
     }
 }
 
-/// What is paid for.
+/// What is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fare {
+pub(super) enum Cost {
     /// A frame of so many bytes.
     Frame(usize),
     /// A document, or its text once more.
@@ -127,18 +137,18 @@ impl Bucket {
         self.left == self.rate.burst * 1000
     }
 
-    fn pay(&mut self, count: u64, now: Millis) -> bool {
+    fn consume(&mut self, count: u64, now: Millis) -> bool {
         self.fill(now);
-        let price = count.saturating_mul(1000);
-        let affordable = self.left >= price;
-        if affordable {
-            self.left -= price;
+        let cost = count.saturating_mul(1000);
+        let enough = self.left >= cost;
+        if enough {
+            self.left -= cost;
         }
-        affordable
+        enough
     }
 }
 
-impl Pace {
+impl Limits {
     fn new(now: Millis) -> Self {
         Self {
             frames: Bucket::full(limits::RATE_FRAMES, now),
@@ -150,65 +160,54 @@ impl Pace {
         }
     }
 
-    fn pay(&mut self, fare: Fare, now: Millis) -> bool {
-        match fare {
-            Fare::Frame(bytes) => {
+    fn consume(&mut self, cost: Cost, now: Millis) -> bool {
+        match cost {
+            Cost::Frame(bytes) => {
                 let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-                self.frames.pay(1, now) && self.bytes.pay(bytes, now)
+                self.frames.consume(1, now) && self.bytes.consume(bytes, now)
             }
-            Fare::Open => self.opens.pay(1, now),
-            Fare::Event => self.events.pay(1, now),
-            Fare::Presence => self.presence.pay(1, now),
+            Cost::Open => self.opens.consume(1, now),
+            Cost::Event => self.events.consume(1, now),
+            Cost::Presence => self.presence.consume(1, now),
         }
     }
 
-    fn is_rested(&mut self, now: Millis) -> bool {
+    fn is_full(&mut self, now: Millis) -> bool {
         [&mut self.frames, &mut self.bytes, &mut self.opens, &mut self.events, &mut self.presence]
             .into_iter()
             .all(|bucket| bucket.is_full(now))
     }
 }
 
-impl Hub {
-    /// Takes the fare from whoever is at the other end of the socket; `false` if it cannot be paid.
-    pub(super) fn pays(&mut self, session: SessionId, fare: Fare, now: Millis) -> bool {
-        let paid = self.pace_of(session, now).pay(fare, now);
-        if !paid {
-            self.counters.rate_limited += 1;
-        }
-        paid
+impl RateLimits {
+    /// Takes what something costs; `false` if there is not enough left.
+    #[must_use]
+    pub(super) fn consume(&mut self, who: Consumer, cost: Cost, now: Millis) -> bool {
+        self.of(who, now).consume(cost, now)
     }
 
-    /// Takes what opening the document of a channel costs: nothing if the member had it open when a socket ended.
-    pub(super) fn pays_opening(&mut self, id: ChannelId, now: Millis) -> bool {
-        let Some(name) = self.channels.get(&id).map(|channel| channel.name().to_owned()) else {
-            return false;
-        };
-        self.pace_of(id.session(), now).left.take(&name, now) || self.pays(id.session(), Fare::Open, now)
+    /// Takes what opening the document of this name costs: nothing if the member had it open when a socket ended.
+    #[must_use]
+    pub(super) fn consume_opening(&mut self, who: Consumer, name: &str, now: Millis) -> bool {
+        let limits = self.of(who, now);
+        limits.left.take(name, now) || limits.consume(Cost::Open, now)
     }
 
-    /// A socket ends: its member has paid for what these channels had open.
-    pub(super) fn may_come_back(&mut self, session: SessionId, channels: &[ChannelId], now: Millis) {
-        let paid = |id: &ChannelId| {
-            let channel = self.channels.get(id)?;
-            matches!(channel.stage, Stage::Opening | Stage::Open(_)).then(|| Arc::from(channel.name()))
-        };
-        let names: Vec<Arc<str>> = channels.iter().filter_map(paid).collect();
+    /// A socket ends that had the documents of these names open.
+    pub(super) fn ended(&mut self, who: Consumer, names: Vec<Arc<str>>, now: Millis) {
         if !names.is_empty() {
-            let left = &mut self.pace_of(session, now).left;
+            let left = &mut self.of(who, now).left;
             names.into_iter().for_each(|name| left.add(name, now));
         }
     }
 
-    fn pace_of(&mut self, session: SessionId, now: Millis) -> &mut Pace {
-        let grant = self.sessions.get(&session).and_then(|session| session.admission.grant.as_ref());
-        let payer = grant.map_or(Payer::Stranger(session), |grant| Payer::Member(grant.member.id.clone()));
-        self.paces.entry(payer).or_insert_with(|| Pace::new(now))
+    /// Forgets those who have asked for nothing lately: theirs would start full again.
+    pub(super) fn forget_full(&mut self, now: Millis) {
+        self.0.retain(|_, limits| !limits.is_full(now));
     }
 
-    /// Forgets those who have asked for nothing lately: theirs would start full again.
-    pub(super) fn forget_rested(&mut self, now: Millis) {
-        self.paces.retain(|_, pace| !pace.is_rested(now));
+    fn of(&mut self, who: Consumer, now: Millis) -> &mut Limits {
+        self.0.entry(who).or_insert_with(|| Limits::new(now))
     }
 }
 
@@ -219,20 +218,20 @@ mod tests {
     #[test]
     fn a_bucket_gives_its_burst_and_then_its_rate() {
         let mut bucket = Bucket::full(Rate { burst: 10, per_second: 2 }, 1_000);
-        assert_eq!((0..20).filter(|_| bucket.pay(1, 1_000)).count(), 10);
-        assert!(!bucket.pay(1, 1_499));
-        assert!(bucket.pay(1, 1_500));
+        assert_eq!((0..20).filter(|_| bucket.consume(1, 1_000)).count(), 10);
+        assert!(!bucket.consume(1, 1_499));
+        assert!(bucket.consume(1, 1_500));
         assert!(!bucket.is_full(5_000));
         assert!(bucket.is_full(6_500));
-        assert!(!bucket.pay(11, 100_000));
+        assert!(!bucket.consume(11, 100_000));
     }
 
     #[test]
     fn a_clock_that_goes_back_gives_nothing() {
         let mut bucket = Bucket::full(Rate { burst: 1, per_second: 1 }, 5_000);
-        assert!(bucket.pay(1, 5_000));
-        assert!(!bucket.pay(1, 1_000));
-        assert!(!bucket.pay(1, 1_900));
-        assert!(bucket.pay(1, 2_000));
+        assert!(bucket.consume(1, 5_000));
+        assert!(!bucket.consume(1, 1_000));
+        assert!(!bucket.consume(1, 1_900));
+        assert!(bucket.consume(1, 2_000));
     }
 }
