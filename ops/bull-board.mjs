@@ -20,7 +20,7 @@ if (!/^rediss?:/.test(url)) {
   process.exit(1);
 }
 const queue = new Queue(name, { connection: { url }, prefix });
-// It connects again by itself, for ever.
+// It connects again by itself, indefinitely.
 queue.on('error', ({ code, message }) => console.error(`the queue ${name}: ${message || code}`));
 
 const adapter = new ExpressAdapter();

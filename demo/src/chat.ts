@@ -27,7 +27,7 @@ export class Chat {
     );
     this.element = h("section", { class: "panel chat", "aria-label": "Chat" }, h("h2", {}, "Chat"), this.#lines, this.#note, form);
     room.on("chat", ({ id, member, text, at }) => {
-      // A message can come twice, after the link between edge and origin was made anew.
+      // A message can come twice, after the link between edge and origin was made again.
       if (this.#seen.has(id)) return;
       this.#seen.add(id);
       this.#append(nameOf(member.name), member.id, text, new Date(at / 1000));

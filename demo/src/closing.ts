@@ -32,14 +32,14 @@ export function permanentClose(code: number): string | null {
 }
 
 /** What the server's CLOSE of one document asks for. */
-export type Reopening = { kind: "again" } | { kind: "anew" } | { kind: "never"; why: string };
+export type Reopening = { kind: "again" } | { kind: "again" } | { kind: "never"; why: string };
 
 /**
  * Reads the reason of a CLOSE. After `reset`, and when an update was refused for good, the document holds text that
  * the log will never have: it has to be fetched again, into a new document with another client id.
  */
 export function reopening(reason: string): Reopening {
-  if (reason === "reset" || reason === "file-diverged" || reason.startsWith("update-")) return { kind: "anew" };
+  if (reason === "reset" || reason === "file-diverged" || reason.startsWith("update-")) return { kind: "again" };
   const why = BY_REASON[reason];
   return why ? { kind: "never", why } : { kind: "again" };
 }

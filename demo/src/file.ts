@@ -12,7 +12,7 @@ const REOPEN_FIRST_MS = 500;
 const REOPEN_MAX_MS = 15_000;
 
 /** What a file needs of its room. */
-export interface Surroundings {
+export interface FileContext {
   socket: HocuspocusProviderWebsocket;
   token: () => string;
   self: () => Identity;
@@ -26,7 +26,7 @@ interface FileEvents {
   document: void;
   /** The text has been synchronised for the first time since the document is this one. */
   loaded: void;
-  /** The server refused a change: the text before it was fetched anew. */
+  /** The server refused a change: the text before it was fetched again. */
   reset: { mine: string };
   /** The server does not let this file be open. */
   refused: { why: string };
@@ -52,7 +52,7 @@ export class OpenFile extends Emitter<FileEvents> {
   constructor(
     /** The document name: a file id, or the path of a file that is being created. */
     public name: string,
-    readonly around: Surroundings,
+    readonly around: FileContext,
   ) {
     super();
     this.#make();
@@ -157,7 +157,7 @@ export class OpenFile extends Emitter<FileEvents> {
     }
     const next = reopening(reason);
     if (next.kind === "never") return this.#refuse(next.why);
-    if (next.kind === "anew") this.#startAnew();
+    if (next.kind === "again") this.#startAnew();
     else this.#provider.detach();
     // Not at once: what is sent before the server has heard of the leaving may count as left behind.
     clearTimeout(this.#reopenTimer);

@@ -117,7 +117,7 @@ export class Room extends Emitter<RoomEvents> {
     file.on("refused", ({ why }) => this.#onRefused(entry, why));
     file.on("reset", ({ mine }) =>
       this.emit("notice", {
-        text: `The server refused a change of ${entry.path}, so its text was fetched anew.`,
+        text: `The server refused a change of ${entry.path}, so its text was fetched again.`,
         download: { name: entry.path.split("/").at(-1) ?? "file.txt", text: mine },
       }),
     );

@@ -196,7 +196,7 @@ test("a hostile name, colour and message do no harm", async () => {
   await Promise.all([ada, mallory].map(({ page }) => page.context().close()));
 });
 
-test("a file that the server resets is fetched anew, and typing goes on", async () => {
+test("a file that the server resets is fetched again, and typing goes on", async () => {
   const { window: ada, link } = await createProject("Ada");
   const grace = await Window.open(browser, "Grace");
   let toPage;

@@ -55,10 +55,10 @@ test("permanent close codes end the reconnecting, transient ones do not", () => 
   for (const code of [1000, 1001, 1006, 1012, 4408, 4500, 4503, 4508, 4529]) assert.equal(page.permanentClose(code), null);
 });
 
-test("a reset file is fetched anew, a forbidden one stays closed, others are opened again", () => {
-  assert.equal(page.reopening("reset").kind, "anew");
-  assert.equal(page.reopening("file-diverged").kind, "anew");
-  for (const reason of ["update-reuse", "update-place"]) assert.equal(page.reopening(reason).kind, "anew");
+test("a reset file is fetched again, a forbidden one stays closed, others are opened again", () => {
+  assert.equal(page.reopening("reset").kind, "again");
+  assert.equal(page.reopening("file-diverged").kind, "again");
+  for (const reason of ["update-reuse", "update-place"]) assert.equal(page.reopening(reason).kind, "again");
   for (const reason of ["forbidden", "not-found", "file-too-large"]) assert.equal(page.reopening(reason).kind, "never");
   for (const reason of ["restart", "Reset Connection", "anything"]) assert.equal(page.reopening(reason).kind, "again");
 });

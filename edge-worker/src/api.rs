@@ -7,7 +7,7 @@ use worker::{Fetch, Headers, Request, Response, Url, console_warn, wasm_bindgen_
 
 use crate::{config::Config, error::Refusal, request::REQUEST_ID};
 
-/// Headers that speak of one connection only, or that the platform sets anew.
+/// Headers that speak of one connection only, or that the platform sets again.
 const HOP: [&str; 11] = [
     "connection",
     "content-length",

@@ -1,6 +1,6 @@
 //! How often one address may ask, and how often one member may come in: counted by the platform, per location.
 //!
-//! The address before anything else is touched, the member as soon as a token says who it is. What a member may ask on
+//! The address before anything else is looked at, the member as soon as a token says who it is. What a member may ask on
 //! an open socket is the hub's to say.
 
 use std::net::{IpAddr, Ipv6Addr};

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_name_is_refused_before_an_object_is_touched() {
+    fn a_bad_name_is_refused_before_an_object_is_asked() {
         for bad in ["/rooms/", "/rooms", "/rooms/a~b", "/rooms/demo/x", "/rooms/-x"] {
             assert_eq!(Route::parse(bad), Err(NoRoute::Socket(NoAddress::Room)), "{bad}");
         }

@@ -1,5 +1,5 @@
 // Odd addresses at both doors: each is accepted and then closed with a code and a reason, since a browser sees a
-// refused upgrade as 1006 only, and a provider that sees 1006 comes back for ever.
+// refused upgrade as 1006 only, and a provider that sees 1006 comes back indefinitely.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';

@@ -1,5 +1,5 @@
 // The objects of both regions lose their memory, their sockets, or their whole process while people type: nothing is
-// lost, nothing doubled, and nobody waits for ever to be told "saved".
+// lost, nothing doubled, and nobody waits indefinitely to be told "saved".
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';

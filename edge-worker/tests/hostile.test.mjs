@@ -81,7 +81,7 @@ for (const place of ['edge', 'origin']) {
     after(() => witness.close());
 
     /** A socket with a.txt open, that says whatever it likes. */
-    const stranger = async () => {
+    const guest = async () => {
       const client = await connect(`${ws()}/rooms/${room}`);
       client.socket.send(token('a.txt'));
       client.socket.send(frame('a.txt', Uint8Array.of(0, 0), bytes(Uint8Array.of(0))));
@@ -104,7 +104,7 @@ for (const place of ['edge', 'origin']) {
 
     test('an update that no document could bear is refused with its reason', async () => {
       for (const [what, [reason, update]] of Object.entries(UPDATES)) {
-        const [client, single] = await Promise.all([stranger(), bare()]);
+        const [client, single] = await Promise.all([guest(), bare()]);
         client.socket.send(frame('a.txt', SYNC_UPDATE, bytes(update)));
         await until(() => says(client.frames, reason), PATIENCE_MS, `${reason} for ${what}`);
         assert.equal(client.socket.readyState, WebSocket.OPEN, what);
@@ -119,7 +119,7 @@ for (const place of ['edge', 'origin']) {
       const whole = frame('a.txt', SYNC_UPDATE, bytes(struct(4, 'content', string('x'))));
       const short = [0, 1, 5, 6, 7, 8, 9, 12, whole.length - 1].map((length) => whole.subarray(0, length));
       for (const piece of short) {
-        const client = await stranger();
+        const client = await guest();
         client.socket.send(piece);
         assert.deepEqual(await client.closed, { code: 4400, reason: 'bad-frame' }, `${piece.length} bytes`);
       }
@@ -129,7 +129,7 @@ for (const place of ['edge', 'origin']) {
     test('a frame of 9 MB or 20 MB closes its document, whoever sends it again', async () => {
       for (let round = 1; round <= 3; round++) {
         for (const size of [9 << 20, 20 << 20]) {
-          const client = await stranger();
+          const client = await guest();
           client.socket.send(frame('a.txt', SYNC_UPDATE, bytes(new Uint8Array(size))));
           await until(() => says(client.frames, 'file-too-large'), PATIENCE_MS, `a refusal of ${size} bytes`);
           assert.equal(client.socket.readyState, WebSocket.OPEN);
@@ -142,7 +142,7 @@ for (const place of ['edge', 'origin']) {
       await undisturbed();
     });
 
-    test('a stock provider whose paste is too large is told once and does not come back for ever', async () => {
+    test('a stock provider whose paste is too large is told once and does not come back indefinitely', async () => {
       const page = new Page(both[place].url, room);
       try {
         const mine = await page.opened('a.txt');
@@ -169,7 +169,7 @@ for (const place of ['edge', 'origin']) {
         'bad-presence': presence(entry(7_000_001, `{"user":${'['.repeat(4000)}${']'.repeat(4000)}}`)),
       };
       for (const [reason, update] of Object.entries(kinds)) {
-        const [client, single] = await Promise.all([stranger(), bare()]);
+        const [client, single] = await Promise.all([guest(), bare()]);
         client.socket.send(frame('a.txt', AWARENESS, update));
         await until(() => says(client.frames, reason), PATIENCE_MS, reason);
         single.socket.send(Buffer.concat([AWARENESS, update]));

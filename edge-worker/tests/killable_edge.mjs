@@ -37,7 +37,7 @@ export async function startKillableEdge({ vars = {} } = {}) {
       await edge.ended;
       groups.delete(edge.group);
     },
-    /** Starts it anew. */
+    /** Starts it again. */
     async revive() {
       const where = ['--ip', '127.0.0.1', '--port', `${port}`, '--inspector-port', '0'];
       const state = ['--persist-to', join(scratch, 'state'), '--show-interactive-dev-session=false'];

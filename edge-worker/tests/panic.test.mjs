@@ -78,14 +78,14 @@ for (const at of ['message', 'request']) {
     await delivers(well, 'after');
     assert.ok(isOpen(well));
     const wellAfter = await well.stats();
-    assert.equal(wellAfter.made, wellBefore.made, 'the neighbour was not made anew');
+    assert.equal(wellAfter.made, wellBefore.made, 'the neighbour was not made again');
     const changes = wellBefore.hub.counters.changes + 1;
     assert.equal(wellAfter.hub.counters.changes, changes, 'and its hub kept its memory');
 
     await delivers(ill, 'after');
     assert.ok(isOpen(ill));
     const illAfter = await ill.stats();
-    assert.equal(illAfter.made, illBefore.made, 'the object itself is not made anew either');
+    assert.equal(illAfter.made, illBefore.made, 'the object itself is not made again either');
     assert.equal(illAfter.hub.counters.changes, 1, 'but its hub was rebuilt from what was saved');
     assert.equal(illAfter.hub.link_up, true);
     for (const { socket } of [ill.author, ill.reader, well.author, well.reader]) socket.close();

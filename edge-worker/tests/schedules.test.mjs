@@ -60,7 +60,7 @@ test('schedule 2: who opens a file gets what its hub’s members have in flight,
   await here.agree();
 });
 
-test('schedule 3: a synchronisation that a client forces begins its count anew, also after the hub forgot it', async (t) => {
+test('schedule 3: a synchronisation that a client forces begins its count again, also after the hub forgot it', async (t) => {
   const here = await members(t, 'schedule-3', 'weur', 'weur');
   const [page] = here.pages;
   const [ann] = here.providers;

@@ -152,7 +152,7 @@ describe('an origin that is none', { concurrency: true }, () => {
     assert.equal(mirror.dials.filter(({ url }) => url.includes('schedule-10')).length, 1, 'the link goes on');
   });
 
-  test('schedule 11: a link that has died under a quiet hub is noticed and asked for anew', async (t) => {
+  test('schedule 11: a link that has died under a quiet hub is noticed and asked for again', async (t) => {
     let dead;
     const manner = { onChange: (change) => change.ack(), isDead: () => dead };
     manners.set('schedule-11', manner);

@@ -146,12 +146,12 @@ describe('the Worker', () => {
     const refused = await until(denial, PATIENCE_MS, 'a refusal');
     assert.equal((await refused.json()).code, 'rate-limited');
     assert.equal(refused.headers.get('retry-after'), '10');
-    const knock = async () => {
+    const attempt = async () => {
       const { socket, headers: given, closed } = await connect(`${strict.ws}/rooms/often`, headers('203.0.113.9'));
       if (!('x-edgeroom-region' in given)) return closed;
       socket.terminate();
     };
-    assert.deepEqual(await until(knock, PATIENCE_MS, 'a refusal'), { code: 4529, reason: 'rate-limited' });
+    assert.deepEqual(await until(attempt, PATIENCE_MS, 'a refusal'), { code: 4529, reason: 'rate-limited' });
     assert.equal((await ask('203.0.113.10')).status, 201);
   });
 
@@ -186,7 +186,7 @@ describe('the Worker', () => {
 
   test('replaces an older link and ignores that it closes', async () => {
     const { client, nonce, link } = await invite('replaced');
-    // Without its memory, the hub asks anew although an answer to the first dial is still to be expected.
+    // Without its memory, the hub asks again although an answer to the first dial is still to be expected.
     await evicted('replaced~weur');
     const again = await connect(`${edge.ws}/yjs/replaced/main.js?region=weur`);
     const asked = (dial) => dial.url === '/dial/replaced/weur' && nonceOf(dial) !== nonce;
@@ -219,12 +219,12 @@ describe('the Worker', () => {
   });
 
   test('writes no row for somebody who only knocks', async () => {
-    const client = await connect(`${edge.ws}/rooms/knock?region=weur`);
-    const { rows, hub, sockets } = await edge.stats('knock', 'weur');
+    const client = await connect(`${edge.ws}/rooms/guests?region=weur`);
+    const { rows, hub, sockets } = await edge.stats('guests', 'weur');
     assert.deepEqual(rows, { channels: 0, outbox: 0, dials: 0 });
     assert.equal(hub.sessions, 1);
     assert.equal(sockets, 1);
-    assert.equal(mirror.dial('knock'), undefined);
+    assert.equal(mirror.dial('guests'), undefined);
     client.socket.close();
   });
 });

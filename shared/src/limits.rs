@@ -104,11 +104,11 @@ pub const PENDING_BYTES: usize = 5 << 20;
 /// What each frame or token that waits counts beside its bytes, since keeping it costs memory too.
 pub const PENDING_FRAME_BYTES: usize = 64;
 /// Bytes that wait on a session that has not shown a valid token yet.
-pub const STRANGER_BYTES: usize = 64 << 10;
+pub const GUEST_BYTES: usize = 64 << 10;
 /// The same while the first token of the session is being verified: stock providers do not wait for that.
 pub const VERIFYING_BYTES: usize = 1 << 20;
 /// How long a session may stay without a valid token.
-pub const STRANGER_MS: u64 = 10_000;
+pub const GUEST_MS: u64 = 10_000;
 /// Files of one room.
 pub const FILES: usize = 5000;
 

@@ -65,9 +65,9 @@ test('a member who joins while the last one leaves loses nothing', async (t) => 
     epochs.push((await origin.room('race')).epoch);
     assertHolds(await origin.text('race', PATH), words, `${where}, over REST`);
   }
-  const anew = epochs.filter((epoch, round) => round > 0 && epoch !== epochs[round - 1]).length;
-  t.diagnostic(`${ROUNDS} rounds, in ${anew} of them the room was populated anew`);
-  assert.ok(anew > 0 && anew < ROUNDS - 1, `the joiners came before and after the end of the room: ${anew}`);
+  const again = epochs.filter((epoch, round) => round > 0 && epoch !== epochs[round - 1]).length;
+  t.diagnostic(`${ROUNDS} rounds, in ${again} of them the room was populated again`);
+  assert.ok(again > 0 && again < ROUNDS - 1, `the joiners came before and after the end of the room: ${again}`);
 
   const { doc, text } = file;
   leaver.leave();

@@ -52,7 +52,7 @@ class Hand {
 }
 
 /** Checks a file's text against what it had before the round and what the round's hands claim. */
-function judge(text, before, hands, where) {
+function check(text, before, hands, where) {
   const found = text.split(' ').filter(Boolean);
   const present = new Set(found);
   assert.equal(present.size, found.length, `${where}: a word is there twice: ${text}`);
@@ -85,7 +85,7 @@ test('every acknowledged edit is there after a SIGKILL, exactly once', async (t)
         FILES.map(async (path) => new Hand(`${round}.${index}${path[0]}`, await client.open(path), random)),
       ),
     );
-    for (const { file } of hands) judge(file.text, words.get(file.path), [], `${where}, when opened`);
+    for (const { file } of hands) check(file.text, words.get(file.path), [], `${where}, when opened`);
 
     let typing = true;
     const type = async (hand) => {
@@ -107,9 +107,9 @@ test('every acknowledged edit is there after a SIGKILL, exactly once', async (t)
     const after = await stage.origin(settings);
     for (const path of FILES) {
       const text = await after.text('demo', path);
-      words.set(path, judge(text, words.get(path), hands.filter(({ file }) => file.path === path), where));
+      words.set(path, check(text, words.get(path), hands.filter(({ file }) => file.path === path), where));
     }
-    if (random() < 0.5) await judgeArchive(stage, words, where);
+    if (random() < 0.5) await checkArchive(stage, words, where);
     await after.end('SIGKILL');
     typed += hands.reduce((sum, { edits }) => sum + edits.length, 0);
     acknowledged += hands.reduce((sum, hand) => sum + hand.acknowledged, 0);
@@ -117,11 +117,11 @@ test('every acknowledged edit is there after a SIGKILL, exactly once', async (t)
   t.diagnostic(`${typed} edits, ${acknowledged} of them acknowledged before the kill`);
   assert.ok(acknowledged > ROUNDS * EACH_ROUND && acknowledged < typed, `${acknowledged} of ${typed}`);
   await stage.origin({ FLUSH_DELAY_MS: '20' });
-  await judgeArchive(stage, words, `the end of seed ${seed}`);
+  await checkArchive(stage, words, `the end of seed ${seed}`);
 });
 
 /** The sweeper of a restarted origin stores what was left, and then drops the room. */
-async function judgeArchive(stage, words, where) {
+async function checkArchive(stage, words, where) {
   const [archive, rooms] = [stage.archive(), stage.rooms()];
   await until(`${where}: the room store holds nothing of the room`, () => !rooms.holds('demo'));
   for (const path of FILES) {

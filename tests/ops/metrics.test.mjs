@@ -12,7 +12,7 @@ import { namesIn, readQueries, readRules, textOf } from './support/rules.mjs';
 const OTHERS = ['up', 'ALERTS', 'redis_memory_used_bytes', 'redis_memory_max_bytes'];
 
 /** What `query` names that these samples do not have. */
-function strangers(query, samples) {
+function unknownNames(query, samples) {
   const { metrics, pairs, labels } = namesIn(query);
   const own = (name) => !OTHERS.includes(name);
   const named = samples.filter(({ name }) => metrics.includes(name));
@@ -38,14 +38,14 @@ test('a real origin has every metric and label that a rule or the dashboard name
     ...readRules(textOf('ops/alerts.yml')).map(({ expr }) => expr),
     ...readQueries(textOf('ops/grafana/edgeroom.json')),
   ];
-  const unknown = queries.flatMap((query) => strangers(query, samples).map((name) => `${name} in ${query}`));
+  const unknown = queries.flatMap((query) => unknownNames(query, samples).map((name) => `${name} in ${query}`));
   assert.deepEqual(unknown, []);
   for (const name of OTHERS) assert.ok(queries.some((query) => namesIn(query).metrics.includes(name)), name);
 
   // A name or label that nobody has is noticed.
-  assert.deepEqual(strangers('sum(rate(edgeroom_backfills[5m])) > 0', samples), ['edgeroom_backfills']);
-  assert.deepEqual(strangers('max by (stat) (edgeroom_flush_queue_jobs)', samples), ['stat']);
+  assert.deepEqual(unknownNames('sum(rate(edgeroom_backfills[5m])) > 0', samples), ['edgeroom_backfills']);
+  assert.deepEqual(unknownNames('max by (stat) (edgeroom_flush_queue_jobs)', samples), ['stat']);
   const wrong = 'edgeroom_flush_queue_jobs{state="broken"}';
-  assert.deepEqual(strangers(`max(${wrong}) or vector(0)`, samples), [wrong]);
-  assert.deepEqual(strangers('redis_memory_used / redis_memory_max_bytes', samples), ['redis_memory_used']);
+  assert.deepEqual(unknownNames(`max(${wrong}) or vector(0)`, samples), [wrong]);
+  assert.deepEqual(unknownNames('redis_memory_used / redis_memory_max_bytes', samples), ['redis_memory_used']);
 });

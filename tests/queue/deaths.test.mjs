@@ -53,7 +53,7 @@ for (const { where, requests, written, told } of POINTS) {
     const stored = () => room.stateless.some(({ type }) => type === 'stored');
     if (told) await until('members are told', stored);
     else assert.ok(!stored());
-    // What is judged later is not what a client gave back.
+    // What is checked later is not what a client gave back.
     stage.clear();
     const taken = async () => (await queue.getJob(job.id)).finishedOn;
     await until('the job is taken over and done', taken);

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    surroundings::{target_dir, variable},
+    platform::{target_dir, variable},
     tools::Toolbox,
 };
 

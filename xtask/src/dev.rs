@@ -15,8 +15,8 @@ use serde_json::json;
 use crate::{
     args::Args,
     build,
+    platform::Stop,
     site::{Parts, Site, Stores, check_origins, url},
-    surroundings::Stop,
     tools::Toolbox,
 };
 

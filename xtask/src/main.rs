@@ -7,7 +7,7 @@ mod build;
 mod dev;
 mod process;
 mod site;
-mod surroundings;
+mod platform;
 mod test;
 mod tidy;
 mod tools;
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-use crate::{args::Args, surroundings::Stop, tools::Toolbox};
+use crate::{args::Args, platform::Stop, tools::Toolbox};
 
 const USAGE: &str = "\
 cargo xtask dev            the Worker on 8787 and one origin on 8080, until Ctrl-C

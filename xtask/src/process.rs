@@ -17,7 +17,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::surroundings::{Stop, now};
+use crate::platform::{Stop, now};
 
 const POLL: Duration = Duration::from_millis(50);
 
@@ -62,7 +62,7 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Starts it. Its output goes to `log`, which begins anew, or to stderr.
+    /// Starts it. Its output goes to `log`, which begins again, or to stderr.
     pub(crate) fn start(command: &mut Command, name: &str, log: Option<&Path>) -> Result<Self> {
         let (out, err) = match log {
             Some(path) => {

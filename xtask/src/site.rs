@@ -16,8 +16,8 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 
 use crate::{
+    platform::{Stop, now, target_dir},
     process::Group,
-    surroundings::{Stop, now, target_dir},
     tools::Toolbox,
 };
 

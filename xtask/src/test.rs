@@ -13,8 +13,8 @@ use anyhow::{Context, Result, bail};
 use crate::{
     args::Args,
     build,
+    platform::{now, target_dir},
     process::run_within,
-    surroundings::{now, target_dir},
     tidy,
     tools::Toolbox,
 };

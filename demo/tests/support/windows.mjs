@@ -87,7 +87,7 @@ export class Window {
     await this.page.screenshot({ path: `${SHOTS}${name}.png` });
   }
 
-  /** Takes the picture of the README anew, where `EDGEROOM_PICTURE` asks for it. */
+  /** Takes the picture of the README again, where `EDGEROOM_PICTURE` asks for it. */
   async picture() {
     if (process.env.EDGEROOM_PICTURE) await this.page.screenshot({ path: PICTURE });
   }

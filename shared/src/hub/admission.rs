@@ -100,7 +100,7 @@ impl Admission {
             // Its provider has not waited for the verdict on its first token.
             limits::VERIFYING_BYTES
         } else {
-            limits::STRANGER_BYTES
+            limits::GUEST_BYTES
         }
     }
 
@@ -202,7 +202,7 @@ impl Admission {
     /// `refresh` can be asked for another one.
     pub(super) fn due_at(&self, refresh: bool) -> Option<Millis> {
         if self.grant.is_none() {
-            return Some(self.since + limits::STRANGER_MS);
+            return Some(self.since + limits::GUEST_MS);
         }
         let refresh_at = self.refresh_at.filter(|_| refresh);
         [self.expires(), refresh_at].into_iter().flatten().min()

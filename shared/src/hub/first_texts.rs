@@ -240,7 +240,7 @@ impl FirstTexts {
 
     fn is_asked(&self, id: ChannelId, at: Millis) -> bool {
         let asked = self.places.get(&id).and_then(|place| place.asked);
-        asked.is_some_and(|(asked_at, _)| asked_at == at)
+        asked.is_some_and(|(since, _)| since == at)
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// Numbers begin with the time, so that they rise over losses of memory without a write.
+    /// Numbers begin with the time, so that they rise over evictions without a write.
     pub(super) fn new(now: Millis) -> Self {
         let next = now.max(1) << 9;
         Self {

@@ -1,7 +1,7 @@
 //! Which acknowledgements a channel is owed: one `SyncStatus` for each change that the stock client counts.
 //!
 //! The client sets its own count to 1 when it sends Step1 and adds 1 for each Update. So a Step1 begins the count
-//! anew; nothing is acknowledged until a Step2 that followed it, and everything received before that, is logged.
+//! again; nothing is acknowledged until a Step2 that followed it, and everything received before that, is logged.
 
 use std::collections::BTreeSet;
 
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_step1_begins_the_count_anew() {
+    fn a_second_step1_begins_the_count_again() {
         let mut receipts = Receipts::default();
         receipts.begin(1);
         receipts.count(Some(1));

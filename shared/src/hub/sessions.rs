@@ -303,10 +303,10 @@ mod tests {
         (0..1_000).for_each(|n| sessions.insert(id(n), session(n, n)));
         assert_eq!(sessions.take_changed().len(), 1_000);
         *sessions.get_mut(&id(7)).unwrap() = session(7, 5_000_000);
-        assert_eq!((sessions.stale.len(), sessions.due_at()), (1, Some(limits::STRANGER_MS)));
+        assert_eq!((sessions.stale.len(), sessions.due_at()), (1, Some(limits::GUEST_MS)));
         sessions.remove(&id(0));
-        assert_eq!(sessions.due_at(), Some(1 + limits::STRANGER_MS));
-        assert_eq!(sessions.due(limits::STRANGER_MS + 8), [1, 2, 3, 4, 5, 6, 8].map(id));
+        assert_eq!(sessions.due_at(), Some(1 + limits::GUEST_MS));
+        assert_eq!(sessions.due(limits::GUEST_MS + 8), [1, 2, 3, 4, 5, 6, 8].map(id));
         assert_eq!(sessions.take_changed().len(), 1);
         assert!(sessions.stale.is_empty() && sessions.take_changed().is_empty());
     }

@@ -71,13 +71,13 @@ pub enum HubMessage {
         channel: ChannelId,
         /// The file.
         file: FileId,
-        /// The hub's number for it: rising, kept over losses of memory.
+        /// The hub's number for it: rising, kept over evictions.
         hub_seq: u64,
         /// What it is.
         kind: ChangeKind,
         /// The version of the grant it was admitted under.
         grant_version: u32,
-        /// Whether that grant allowed changes: the hub fans out nothing else, but it cannot judge a Step2.
+        /// Whether that grant allowed changes: the hub fans out nothing else, but it cannot validate a Step2.
         may_edit: bool,
         /// The id of its author, who may be gone when it is replayed; empty if not known.
         author: Arc<str>,
@@ -90,7 +90,7 @@ pub enum HubMessage {
         channel: ChannelId,
         /// The file.
         file: FileId,
-        /// The hub's number for the question; the answer repeats it, so that one of before a loss of memory is
+        /// The hub's number for the question; the answer repeats it, so that one of before an eviction is
         /// not taken for the answer to a later question.
         ask: u64,
         /// The encoded state vector of the client.
@@ -112,7 +112,7 @@ pub enum HubMessage {
         /// The event and its author in JSON, as [`crate::wire::event::Attributed`] reads it.
         json: Bytes,
     },
-    /// A channel of text frames wants a file. On an open one: its change was refused, it wants the text anew.
+    /// A channel of text frames wants a file. On an open one: its change was refused, it wants the text again.
     OpenText {
         /// The channel.
         channel: ChannelId,
@@ -131,7 +131,7 @@ pub enum HubMessage {
         channel: ChannelId,
         /// The file.
         file: FileId,
-        /// The hub's number for it: rising, kept over losses of memory.
+        /// The hub's number for it: rising, kept over evictions.
         hub_seq: u64,
         /// The version of the grant it was admitted under.
         grant_version: u32,

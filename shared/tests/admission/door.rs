@@ -57,7 +57,7 @@ impl Door {
         self.say(key, &ClientMessage::Token { token, version: Some("4.8.0") });
     }
 
-    pub(crate) fn judge(&mut self, verdict: Result<Grant, Denial>) {
+    pub(crate) fn validate(&mut self, verdict: Result<Grant, Denial>) {
         self.hub.admitted(self.session.channel(1), verdict, self.now);
         self.look();
     }

@@ -21,7 +21,7 @@ use shared::{
 use self::door::{Door, T0, costs_nothing, grant, settings};
 
 #[test]
-fn a_stranger_costs_nothing_and_is_shown_out_after_10_s() {
+fn a_guest_costs_nothing_and_is_shown_out_after_10_s() {
     let mut door = Door::hocuspocus();
     door.say("a.txt", &ClientMessage::Sync(SyncMessage::Step1(&[0])));
     assert_eq!(door.hub.next_tick(), Some(T0 + 10_000));
@@ -37,12 +37,12 @@ fn a_stranger_costs_nothing_and_is_shown_out_after_10_s() {
 fn a_refused_token_may_be_followed_by_a_good_one_on_the_same_socket() {
     let mut door = Door::hocuspocus();
     door.show("a.txt", "bad");
-    door.judge(Err(TokenError::Signature.into()));
+    door.validate(Err(TokenError::Signature.into()));
     assert_eq!(door.told(), ["a.txt denied wrong-signature"]);
     assert!(costs_nothing(&door));
     door.show("a.txt", "good");
     assert_eq!(door.asked(), ["bad", "good"]);
-    door.judge(Ok(grant(Role::Editor, T0 + 60_000)));
+    door.validate(Ok(grant(Role::Editor, T0 + 60_000)));
     assert!(door.seen.contains(&Effect::Dial) && door.hub.has_members());
     door.pass(10_000);
     assert_eq!(door.closed(), None);
@@ -52,7 +52,7 @@ fn a_refused_token_may_be_followed_by_a_good_one_on_the_same_socket() {
 fn a_member_who_comes_too_often_is_told_to_come_back_later() {
     let mut door = Door::hocuspocus();
     door.show("a.txt", "good");
-    door.judge(Err(Denial { code: CloseCode::RateLimited, reason: "rate-limited".to_owned() }));
+    door.validate(Err(Denial { code: CloseCode::RateLimited, reason: "rate-limited".to_owned() }));
     assert_eq!(door.closed(), Some((4529, "rate-limited")));
     assert!(costs_nothing(&door));
 }
@@ -61,7 +61,7 @@ fn a_member_who_comes_too_often_is_told_to_come_back_later() {
 fn who_shows_no_good_token_in_10_s_is_told_why_the_last_was_refused() {
     let mut door = Door::hocuspocus();
     door.show("a.txt", "old");
-    door.judge(Err(TokenError::Expired.into()));
+    door.validate(Err(TokenError::Expired.into()));
     door.pass(10_000);
     assert_eq!(door.closed(), Some((4401, "token-expired")));
 }
@@ -81,7 +81,7 @@ fn a_stock_provider_may_send_all_of_a_thousand_documents_before_its_token_is_ver
         }
         assert_eq!(door.closed(), None, "a token for each: {token_for_each}");
         for _ in 0..if token_for_each { 1001 } else { 1 } {
-            door.judge(Ok(grant(Role::Editor, T0 + 60_000)));
+            door.validate(Ok(grant(Role::Editor, T0 + 60_000)));
         }
         door.link();
         let scopes = door.told().iter().filter(|told| told.ends_with("read-write")).count();
@@ -92,14 +92,14 @@ fn a_stock_provider_may_send_all_of_a_thousand_documents_before_its_token_is_ver
 }
 
 #[test]
-fn who_leaves_more_waiting_than_a_stranger_may_is_closed_when_the_first_token_is_refused() {
+fn who_leaves_more_waiting_than_a_guest_may_is_closed_when_the_first_token_is_refused() {
     let mut door = Door::hocuspocus();
     door.show("a.txt", "bad");
     for _ in 0..10 {
         door.say("b.txt", &ClientMessage::Awareness(&[0; 10_000]));
     }
     assert_eq!(door.closed(), None);
-    door.judge(Err(TokenError::Signature.into()));
+    door.validate(Err(TokenError::Signature.into()));
     assert_eq!(door.closed(), Some((4401, "wrong-signature")));
     assert!(costs_nothing(&door));
     let mut door = Door::hocuspocus();
@@ -111,10 +111,10 @@ fn who_leaves_more_waiting_than_a_stranger_may_is_closed_when_the_first_token_is
 }
 
 #[test]
-fn a_stranger_may_leave_64_kb_waiting_tokens_included() {
+fn a_guest_may_leave_64_kb_waiting_tokens_included() {
     let mut door = Door::hocuspocus();
     door.show("a.txt", "bad");
-    door.judge(Err(TokenError::Signature.into()));
+    door.validate(Err(TokenError::Signature.into()));
     door.asked();
     door.show("a.txt", "first");
     for at in 0..14 {
@@ -136,7 +136,7 @@ fn documents_that_open_with_one_token_cost_one_verification() {
         door.show(&format!("{at}.txt"), &"t".repeat(4_000));
     }
     assert_eq!(door.asked().len(), 1);
-    door.judge(Ok(grant(Role::Editor, T0 + 60_000)));
+    door.validate(Ok(grant(Role::Editor, T0 + 60_000)));
     door.show("later.txt", &"t".repeat(4_000));
     door.show("empty.txt", "");
     assert_eq!(door.asked(), Vec::<String>::new());
@@ -158,7 +158,7 @@ fn an_oversized_token_is_refused_unverified() {
     assert_eq!(door.asked(), Vec::<String>::new());
     let large = "t".repeat(limits::TOKEN_BYTES + 1);
     let mut plain = Door::open(Dialect::YWebsocket { document: "a.txt".into() }, Some(&large));
-    plain.judge(Err(TokenError::TooLong.into()));
+    plain.validate(Err(TokenError::TooLong.into()));
     assert_eq!(plain.closed(), Some((4401, "token-too-long")));
 }
 
@@ -166,7 +166,7 @@ fn an_oversized_token_is_refused_unverified() {
 fn a_y_websocket_with_a_bad_token_is_closed_with_its_code() {
     for (error, code) in [(TokenError::Absent, 4401), (TokenError::Expired, 4401), (TokenError::Room, 4403)] {
         let mut door = Door::open(Dialect::YWebsocket { document: "a.txt".into() }, None);
-        door.judge(Err(error.into()));
+        door.validate(Err(error.into()));
         assert_eq!(door.closed(), Some((code, error.word())));
     }
 }
@@ -175,7 +175,7 @@ fn a_y_websocket_with_a_bad_token_is_closed_with_its_code() {
 fn the_end_of_its_token_ends_a_session_and_a_new_token_prolongs_it() {
     let mut door = Door::hocuspocus();
     door.show("a.txt", "first");
-    door.judge(Ok(grant(Role::Editor, T0 + 150_000)));
+    door.validate(Ok(grant(Role::Editor, T0 + 150_000)));
     door.link();
     door.pass(89_999);
     assert!(!door.told().contains(&"a.txt token?".to_owned()));
@@ -185,7 +185,7 @@ fn the_end_of_its_token_ends_a_session_and_a_new_token_prolongs_it() {
         "asked a minute before the end, or at half time"
     );
     door.show("a.txt", "second");
-    door.judge(Ok(grant(Role::Editor, T0 + 250_000)));
+    door.validate(Ok(grant(Role::Editor, T0 + 250_000)));
     door.pass(100_000);
     assert_eq!(door.closed(), None);
     let told = door.told();
@@ -200,7 +200,7 @@ fn the_end_of_its_token_ends_a_session_and_a_new_token_prolongs_it() {
 fn a_client_whose_documents_wait_for_an_origin_is_asked_for_another_token_too() {
     let mut door = Door::hocuspocus();
     door.show("a.txt", "t");
-    door.judge(Ok(grant(Role::Editor, T0 + 10_000)));
+    door.validate(Ok(grant(Role::Editor, T0 + 10_000)));
     door.pass(5_000);
     assert!(door.told().contains(&"a.txt token?".to_owned()));
 }
@@ -209,7 +209,7 @@ fn a_client_whose_documents_wait_for_an_origin_is_asked_for_another_token_too() 
 fn a_frame_after_the_end_is_not_taken_though_the_tick_is_late() {
     let mut door = Door::hocuspocus();
     door.show("a.txt", "t");
-    door.judge(Ok(grant(Role::Editor, T0 + 1_000)));
+    door.validate(Ok(grant(Role::Editor, T0 + 1_000)));
     door.link();
     door.now = T0 + 1_000;
     door.say("a.txt", &ClientMessage::Sync(SyncMessage::Update(&[0, 0])));
@@ -222,7 +222,7 @@ fn a_verdict_that_comes_after_the_end_of_the_token_lets_nobody_in() {
     let mut door = Door::hocuspocus();
     door.show("a.txt", "t");
     door.now = T0 + 1_000;
-    door.judge(Ok(grant(Role::Editor, T0 + 1_000)));
+    door.validate(Ok(grant(Role::Editor, T0 + 1_000)));
     assert_eq!(door.told(), ["a.txt denied token-expired"]);
     assert!(costs_nothing(&door));
 }
@@ -233,11 +233,11 @@ fn a_new_token_with_another_role_changes_every_document_of_the_session() {
     for key in [".room", "a.txt"] {
         door.show(key, "editor");
     }
-    door.judge(Ok(grant(Role::Editor, T0 + 900_000)));
+    door.validate(Ok(grant(Role::Editor, T0 + 900_000)));
     door.link();
     door.told();
     door.show(".room", "viewer");
-    door.judge(Ok(grant(Role::Viewer, T0 + 900_000)));
+    door.validate(Ok(grant(Role::Viewer, T0 + 900_000)));
     let told = door.told();
     for expected in [".room readonly", "a.txt readonly", r#".room {"type":"role","role":"viewer"}"#] {
         assert!(told.iter().any(|told| told == expected), "{told:?}");
@@ -250,10 +250,10 @@ fn a_new_token_with_another_role_changes_every_document_of_the_session() {
 fn another_members_token_is_refused_on_a_socket_that_has_one() {
     let mut door = Door::hocuspocus();
     door.show("a.txt", "ann");
-    door.judge(Ok(grant(Role::Viewer, T0 + 60_000)));
+    door.validate(Ok(grant(Role::Viewer, T0 + 60_000)));
     door.show("b.txt", "ben");
     let member = Member { id: "ben".into(), name: "Ben".into() };
-    door.judge(Ok(Grant { member, ..grant(Role::Owner, T0 + 60_000) }));
+    door.validate(Ok(Grant { member, ..grant(Role::Owner, T0 + 60_000) }));
     assert_eq!(door.told(), ["b.txt denied another-member"]);
 }
 
@@ -263,11 +263,11 @@ fn a_bad_token_on_an_open_document_closes_that_document_only() {
     for key in [".room", "a.txt"] {
         door.show(key, "good");
     }
-    door.judge(Ok(grant(Role::Editor, T0 + 60_000)));
+    door.validate(Ok(grant(Role::Editor, T0 + 60_000)));
     door.link();
     door.told();
     door.show("a.txt", "forged");
-    door.judge(Err(TokenError::Signature.into()));
+    door.validate(Err(TokenError::Signature.into()));
     assert_eq!(door.told(), ["a.txt closed wrong-signature"]);
     assert_eq!(door.closed(), None);
 }
@@ -279,7 +279,7 @@ fn a_rule_for_its_path_makes_one_document_read_only() {
         door.show(key, "t");
     }
     let rules = [Rule { paths: PathPattern::parse("docs/**").unwrap(), role: Role::Viewer }].into();
-    door.judge(Ok(Grant { rules, ..grant(Role::Editor, T0 + 60_000) }));
+    door.validate(Ok(Grant { rules, ..grant(Role::Editor, T0 + 60_000) }));
     door.link();
     let told = door.told();
     assert!(
@@ -290,7 +290,7 @@ fn a_rule_for_its_path_makes_one_document_read_only() {
 #[test]
 fn a_y_websocket_that_may_not_write_is_closed_with_4403_when_it_does() {
     let mut door = Door::open(Dialect::YWebsocket { document: "a.txt".into() }, Some("t"));
-    door.judge(Ok(grant(Role::Viewer, T0 + 60_000)));
+    door.validate(Ok(grant(Role::Viewer, T0 + 60_000)));
     door.link();
     let update = yjs::write_y(&YMessage::Sync(SyncMessage::Update(&[0, 0])));
     door.hub.receive(door.session, Frame::Binary(update), door.now);
@@ -304,7 +304,7 @@ fn rights_and_their_end_survive_the_loss_of_the_memory() {
     let mut door = Door::hocuspocus();
     door.show("docs/a.md", "t");
     let rules = [Rule { paths: PathPattern::parse("docs/**").unwrap(), role: Role::Viewer }].into();
-    door.judge(Ok(Grant { rules, ..grant(Role::Editor, T0 + 60_000) }));
+    door.validate(Ok(Grant { rules, ..grant(Role::Editor, T0 + 60_000) }));
     door.link();
     let mut kept = Persisted::default();
     for effect in &door.seen {

@@ -18,7 +18,7 @@ fn long() -> History {
     history
 }
 
-/// How many runs are looked at to judge an update, and what comes of it.
+/// How many runs are looked at to validate an update, and what comes of it.
 fn cost(history: &mut History, bytes: &Bytes) -> (u64, Result<(), GateError>) {
     let before = history.runs_looked_at();
     let compared = history.compare(&Ahead::default(), bytes);

@@ -21,20 +21,20 @@ pub(crate) struct Gate {
 impl Gate {
     /// Judges an incremental update, and logs what passes.
     pub(crate) fn take(&mut self, update: &[u8]) -> Verdict {
-        let verdict = self.judge(update, true);
+        let verdict = self.validate(update, true);
         self.answer();
         verdict
     }
 
     /// The same for the answer to a Step1.
     pub(crate) fn take_step2(&mut self, update: &[u8]) -> Verdict {
-        let verdict = self.judge(update, false);
+        let verdict = self.validate(update, false);
         self.answer();
         verdict
     }
 
     /// Judges an update; what passes is in flight until [`Self::answer`].
-    pub(crate) fn judge(&mut self, update: &[u8], incremental: bool) -> Verdict {
+    pub(crate) fn validate(&mut self, update: &[u8], incremental: bool) -> Verdict {
         match self.try_take(update, incremental) {
             Ok(verdict) => verdict,
             Err(error) => Verdict::Refused(error),

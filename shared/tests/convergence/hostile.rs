@@ -42,7 +42,7 @@ impl History {
         };
         let Some(update) = update else { return };
         let incremental = self.chance.percent(70);
-        let verdict = self.gate.judge(&update, incremental);
+        let verdict = self.gate.validate(&update, incremental);
         if self.chance.percent(60) {
             self.gate.answer();
         }
@@ -279,13 +279,13 @@ fn what_passes_the_gate_has_one_text() {
         }
         logged += history.logged.len();
         refused += history.sent.len() - history.logged.len();
-        judge(seed, &mut history, &mut yjs);
+        validate(seed, &mut history, &mut yjs);
     }
     println!("{} histories: {logged} updates logged, {refused} not", histories().count());
     assert!(logged > refused / 4 && refused > logged / 4, "both happen often");
 }
 
-fn judge(seed: u64, history: &mut History, yjs: &mut Node) {
+fn validate(seed: u64, history: &mut History, yjs: &mut Node) {
     let all = history.logged.clone();
     let told =
         || format!("seed {seed}: {}", all.iter().map(|update| hex(update)).collect::<Vec<_>>().join(" "));

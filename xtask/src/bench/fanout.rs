@@ -14,9 +14,9 @@ use super::{
 };
 use crate::{
     build,
+    platform::target_dir,
     process::Group,
     site::{Parts, Site, free_port, url},
-    surroundings::target_dir,
     tools::Toolbox,
 };
 

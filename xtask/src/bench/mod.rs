@@ -21,8 +21,8 @@ use serde_json::Value;
 
 use crate::{
     args::Args,
+    platform::target_dir,
     site::{Parts, Site},
-    surroundings::target_dir,
     tools::Toolbox,
 };
 

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::{load::load, server::Redis};
-use crate::{build, surroundings::target_dir, tools::Toolbox};
+use crate::{build, platform::target_dir, tools::Toolbox};
 
 /// Where a benchmark takes place.
 pub(super) struct OnRedis<'a> {

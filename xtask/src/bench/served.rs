@@ -7,9 +7,9 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 
 use crate::{
+    platform::{now, target_dir},
     process::Group,
     site::{Parts, Site, url},
-    surroundings::{now, target_dir},
     tools::Toolbox,
 };
 

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Result, bail};
 
-use crate::{process::Group, site::free_port, surroundings::now, tools::Toolbox};
+use crate::{platform::now, process::Group, site::free_port, tools::Toolbox};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 const END_LIMIT: Duration = Duration::from_secs(10);

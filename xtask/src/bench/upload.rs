@@ -4,7 +4,7 @@ use std::{fs, process::Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{surroundings::target_dir, tools::Toolbox};
+use crate::{platform::target_dir, tools::Toolbox};
 
 /// The size of the upload in KB (1000 bytes), compressed. The Worker is built for a deploy on the way.
 pub(super) fn gzip_kb(tools: &Toolbox) -> Result<f64> {

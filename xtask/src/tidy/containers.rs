@@ -152,7 +152,7 @@ fn bare(run: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::surroundings::top;
+    use crate::platform::top;
 
     fn file(path: &str) -> String {
         std::fs::read_to_string(top().join(path)).unwrap()

@@ -10,8 +10,8 @@ use anyhow::{Result, bail};
 
 use super::{Toolbox, apt};
 use crate::{
+    platform::{find_program, variable},
     process,
-    surroundings::{find_program, variable},
 };
 
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];

@@ -19,8 +19,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
+    platform::{self, Stop, variable},
     process,
-    surroundings::{self, Stop, variable},
 };
 
 pub(crate) use self::node::NPM_CI;
@@ -42,7 +42,7 @@ impl Toolbox {
             (None, None, Some(home)) => Path::new(&home).join(".cache/edgeroom"),
             (None, None, None) => bail!("nowhere to keep tools: set EDGEROOM_TOOLS or HOME"),
         };
-        Ok(Self { top: surroundings::top().to_owned(), cache, stop })
+        Ok(Self { top: platform::top().to_owned(), cache, stop })
     }
 
     /// The top folder of the repository.
@@ -73,7 +73,7 @@ impl Toolbox {
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Result<Command> {
         let path = self.path()?;
         // A name without a folder is looked up here, since `Command` would take the inherited PATH.
-        let found = program.as_ref().to_str().and_then(|name| surroundings::find_program(name, Some(&path)));
+        let found = program.as_ref().to_str().and_then(|name| platform::find_program(name, Some(&path)));
         let mut command = match found {
             Some(found) => Command::new(found),
             None => Command::new(program),
@@ -139,7 +139,7 @@ mod tests {
 
     fn toolbox(name: &str) -> Toolbox {
         let cache = env::temp_dir().join(format!("xtask-tools-{name}-{}", std::process::id()));
-        Toolbox { top: surroundings::top().to_owned(), cache, stop: Stop::never() }
+        Toolbox { top: platform::top().to_owned(), cache, stop: Stop::never() }
     }
 
     #[test]

@@ -12,8 +12,8 @@ use anyhow::{Context, Result};
 
 use super::Toolbox;
 use crate::{
+    platform::{find_program, variable},
     process,
-    surroundings::{find_program, variable},
 };
 
 impl Toolbox {

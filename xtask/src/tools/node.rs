@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::Toolbox;
-use crate::{process, surroundings};
+use crate::{platform, process};
 
 /// Installs the packages of the lock file; `origin/Dockerfile` has the same line.
 pub(crate) const NPM_CI: &str = "npm ci --no-audit --no-fund";
@@ -24,7 +24,7 @@ const VERSION: &str = "22.23.3";
 impl Toolbox {
     /// The folder of a `node` that wrangler accepts.
     pub(crate) fn node_dir(&self) -> Result<PathBuf> {
-        if let Some(node) = surroundings::find_program("node", None)
+        if let Some(node) = platform::find_program("node", None)
             && version_of(&node).is_some_and(|version| version >= OLDEST)
         {
             return Ok(node.parent().unwrap_or(Path::new("/")).to_owned());
@@ -91,7 +91,7 @@ impl Toolbox {
     }
 
     fn npm(&self) -> Result<Command> {
-        let npm = surroundings::find_program("npm", None);
+        let npm = platform::find_program("npm", None);
         let npm = npm.context("npm is not on the PATH: install Node 20 or newer, with npm")?;
         let mut command = Command::new(npm);
         command.current_dir(&self.top);

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::{Toolbox, apt};
-use crate::surroundings::find_program;
+use crate::platform::find_program;
 
 impl Toolbox {
     /// The program; `None`, after saying so, where it cannot be had.

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use super::{Toolbox, apt};
-use crate::{process, surroundings::find_program};
+use crate::{platform::find_program, process};
 
 impl Toolbox {
     /// Makes sure that there is one. `REDIS_URL` replaces only the server that tests share, not those they break.

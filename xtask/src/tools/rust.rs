@@ -10,9 +10,9 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::Toolbox;
-use crate::{process, surroundings};
+use crate::{platform, process};
 
-/// `--panic-unwind` builds std anew, which only a nightly does; this one is known to build a Worker that runs.
+/// `--panic-unwind` builds std again, which only a nightly does; this one is known to build a Worker that runs.
 const NIGHTLY: &str = "nightly-2026-05-19";
 /// The builder belongs to the `worker` crate and has its version.
 const BUILDER: &str = "worker-build";
@@ -123,7 +123,7 @@ impl Toolbox {
     }
 
     fn nightly_shims(&self) -> Result<PathBuf> {
-        let rustup = surroundings::find_program("rustup", None).context("looking for rustup on the PATH")?;
+        let rustup = platform::find_program("rustup", None).context("looking for rustup on the PATH")?;
         let proxies = rustup.parent().unwrap_or(Path::new("/usr/bin"));
         let dir = self.cache.join(NIGHTLY);
         fs::create_dir_all(&dir)?;
