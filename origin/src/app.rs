@@ -15,14 +15,15 @@ use crate::{
     data_dir::DataDir,
     direct::{self, DirectHubs},
     flush::{
-        self, FlushQueue, Work, attempt,
+        self, FlushQueue,
         bullmq::{BullQueue, BullSettings},
         embedded::EmbeddedQueue,
-        flusher::{Flusher, done},
+        flusher::Flusher,
         parking::Parking,
+        report::{FlushFailure, FlushReport},
+        runner::FlushRunner,
         sweep::Sweeper,
         threads::FlushThreads,
-        told::told,
     },
     http,
     link::{self, Dialler},
@@ -73,8 +74,8 @@ pub struct App {
     pub archive: Arc<dyn Archive>,
     /// Who writes the one to the other.
     pub queue: Arc<dyn FlushQueue>,
-    /// One flush, whoever asks for it.
-    pub work: Arc<Work>,
+    /// Flushes a room, whoever asks for it.
+    pub runner: Arc<FlushRunner>,
     /// The open rooms.
     pub rooms: Rooms,
     /// The hubs of this origin's own sockets.
@@ -143,14 +144,14 @@ impl Origin {
         let metrics = Arc::new(Metrics::new());
         let origin_id = origin_id(&settings);
         let queue = queue(&settings, &origin_id, &metrics, &connections)?;
-        let flusher = Arc::new(flusher(&store, &archive, &metrics));
+        let flusher = Arc::new(flusher(&store, &archive));
         // Also where none is done but what operators ask for.
         let flushing = FlushThreads::start().context("starting the threads that flush")?;
-        let work = work(&settings, &flusher, &flushing, &metrics);
+        let runner = Arc::new(runner(&settings, &flusher, &flushing, &metrics));
         if role.flushes(store.is_shared()) {
-            flush(&settings, &flushing, flusher, queue.clone(), work.clone(), &metrics);
+            flush(&settings, &flushing, flusher, queue.clone(), runner.clone(), &metrics);
         }
-        let opened = Opened { store, archive, queue, work, connections };
+        let opened = Opened { store, archive, queue, runner, connections };
         let app = App::new(settings, access, origin_id, opened, metrics)?;
         Ok(Self { app, role, flushing, _data_dir: data_dir })
     }
@@ -192,7 +193,7 @@ struct Opened {
     store: Arc<dyn RoomStore>,
     archive: Arc<dyn Archive>,
     queue: Arc<dyn FlushQueue>,
-    work: Arc<Work>,
+    runner: Arc<FlushRunner>,
     connections: Connections,
 }
 
@@ -204,7 +205,7 @@ impl App {
         opened: Opened,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
-        let Opened { store, archive, queue, work, connections } = opened;
+        let Opened { store, archive, queue, runner, connections } = opened;
         let lifecycle = Lifecycle::default();
         let rooms = Rooms::new(rooms::Parts {
             store: store.clone(),
@@ -242,7 +243,7 @@ impl App {
             store,
             archive,
             queue,
-            work,
+            runner,
             rooms,
             direct,
             dialler,
@@ -310,48 +311,48 @@ fn flush(
     threads: &FlushThreads,
     flusher: Arc<Flusher>,
     queue: Arc<dyn FlushQueue>,
-    work: Arc<Work>,
+    runner: Arc<FlushRunner>,
     metrics: &Arc<Metrics>,
 ) {
     let (at_once, metrics) = (settings.flush.concurrency, metrics.clone());
     let observe = Box::new(move |swept: &_| metrics.swept(swept));
-    let sweeper = Sweeper { flusher, queue: queue.clone(), work: work.clone(), at_once, observe };
+    let sweeper = Sweeper { flusher, queue: queue.clone(), runner: runner.clone(), at_once, observe };
     let every = settings.stores.sweep();
-    threads.run(|stop| queue.run(work, stop));
+    threads.run(|stop| queue.run(runner, stop));
     threads.run(async move |stop| sweeper.run(every, &stop).await);
 }
 
-/// One flush: guarded, counted, and with its failure kept for operators.
-fn work(
+/// Every attempt is counted, and one that fails is logged.
+fn runner(
     settings: &Settings,
     flusher: &Arc<Flusher>,
     threads: &FlushThreads,
     metrics: &Arc<Metrics>,
-) -> Arc<Work> {
+) -> FlushRunner {
     let metrics = metrics.clone();
-    let ended = Box::new(move |room: &_, outcome: Result<(), &str>, took| {
+    let observe = move |room: &_, outcome: &Result<FlushReport, FlushFailure>, took| {
         metrics.flush_ended(outcome.is_ok(), took);
-        if let Err(error) = outcome {
-            tracing::warn!(room.id = %room, error, "a flush has failed");
+        if let Some(report) = outcome.as_ref().map_or_else(FlushFailure::report, Some) {
+            metrics.files_flushed(report.written.len() as u64, report.bytes);
         }
-    });
-    let (threads, timeout) = (threads.handle().clone(), settings.flush.timeout());
-    let guarded = attempt::guarded(flusher.work(), threads, timeout, ended);
-    told(guarded, flusher.store.clone(), flusher.now_us)
+        if let Err(error) = outcome {
+            tracing::warn!(room.id = %room, %error, "a flush has failed");
+        }
+    };
+    FlushRunner {
+        flusher: flusher.clone(),
+        threads: threads.handle().clone(),
+        timeout: settings.flush.timeout(),
+        observe: Box::new(observe),
+    }
 }
 
-fn flusher(store: &Arc<dyn RoomStore>, archive: &Arc<dyn Archive>, metrics: &Arc<Metrics>) -> Flusher {
-    let metrics = metrics.clone();
+fn flusher(store: &Arc<dyn RoomStore>, archive: &Arc<dyn Archive>) -> Flusher {
     Flusher {
         store: store.clone(),
         archive: archive.clone(),
         parking: Parking::default(),
         now_us: clock::now_us,
-        observe: Box::new(move |_, outcome| {
-            if let Some(report) = done(outcome) {
-                metrics.files_flushed(report.written.len() as u64, report.bytes);
-            }
-        }),
     }
 }
 

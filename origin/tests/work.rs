@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use origin::flush::{FlushSettings, embedded::Lanes};
+use origin::flush::{FlushSettings, embedded::Jobs};
 use room::{
     log::{FileLog, LogEntry, Logged, Source},
     state::{Effect, LinkId, Room, Settings},
@@ -208,12 +208,12 @@ fn what_concerns_one_file_of_a_room_costs_the_same_among_a_thousand_as_among_ten
 fn a_job_that_becomes_due_costs_the_same_among_ten_thousand_that_wait_as_among_ten() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let room = |n: usize| RoomId::parse(&format!("room-{n}")).unwrap();
-    let measured = [10, 10_000].map(|jobs| {
-        let mut lanes = Lanes::new(FlushSettings { concurrency: 1, ..FlushSettings::default() });
-        (0..jobs).for_each(|n| lanes.request_now(&room(n), 0));
-        assert_eq!(lanes.take_due(0).len(), 1);
-        lanes.finished(&room(0), Ok(()), 1);
-        allocated(|| (lanes.take_due(1), lanes.next_due(1)))
+    let measured = [10, 10_000].map(|count| {
+        let mut jobs = Jobs::new(FlushSettings { concurrency: 1, ..FlushSettings::default() });
+        (0..count).for_each(|n| jobs.request_now(&room(n), 0));
+        assert_eq!(jobs.take_due(0).len(), 1);
+        jobs.finished(&room(0), Ok(()), 1);
+        allocated(|| (jobs.take_due(1), jobs.next_due(1)))
     });
     assert!(measured[1] <= measured[0] + 256, "{measured:?}");
 }

@@ -8,13 +8,15 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use async_trait::async_trait;
 use futures_util::{TryStreamExt, stream};
 use origin::{
     connections::Connections,
     flush::{
-        Depth, FlushQueue, FlushSettings, Work,
-        attempt::guarded,
+        Depth, FlushQueue, FlushSettings,
         bullmq::{BullQueue, BullSettings},
+        report::{FlushError, FlushReport},
+        runner::{FlushRoom, FlushRunner},
         threads::FlushThreads,
     },
     metrics::Metrics,
@@ -100,13 +102,14 @@ async fn fill(queue: &BullQueue, jobs: usize) -> Result<()> {
 
 async fn work_off(queue: &Arc<BullQueue>, options: &Options, attempt: Duration) -> Result<Value> {
     let (count, measured) = Count::new(options);
-    let nothing: Arc<Work> = Arc::new(move |_| {
-        count.one_more();
-        Box::pin(async { Ok(json!({})) })
-    });
     let threads = FlushThreads::start()?;
-    let work = guarded(nothing, threads.handle().clone(), attempt, Box::new(|_, _, _| ()));
-    threads.run(|stop| queue.clone().run(work, stop));
+    let runner = FlushRunner {
+        flusher: Arc::new(count),
+        threads: threads.handle().clone(),
+        timeout: attempt,
+        observe: Box::new(|_, _, _| ()),
+    };
+    threads.run(|stop| queue.clone().run(Arc::new(runner), stop));
     let measured = timeout(LIMIT, measured).await.context("it took too long")?;
     if !threads.stop(LIMIT).await {
         bail!("the worker did not end");
@@ -131,11 +134,19 @@ struct Done {
     measured: Option<oneshot::Sender<Value>>,
 }
 
+#[async_trait]
+impl FlushRoom for Count {
+    async fn flush(&self, _: &RoomId) -> Result<FlushReport, FlushError> {
+        self.one_more();
+        Ok(FlushReport::default())
+    }
+}
+
 impl Count {
     fn new(options: &Options) -> (Self, oneshot::Receiver<Value>) {
-        let (measured, told) = oneshot::channel();
+        let (measured, measures) = oneshot::channel();
         let done = Mutex::new(Done { jobs: 0, begun: None, measured: Some(measured) });
-        (Self { jobs: options.jobs, first: options.first, server: options.server, done }, told)
+        (Self { jobs: options.jobs, first: options.first, server: options.server, done }, measures)
     }
 
     /// The CPU time of this process and of the server.

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use origin::{
     archive::{Archive, sqlite::SqliteArchive},
     clock,
-    flush::{flusher::Flusher, parking::Parking},
+    flush::{flusher::Flusher, parking::Parking, runner::FlushRoom},
     project::text::state_of,
     room_store::{Base, Batch, RoomStore, redis::RedisStore},
 };
@@ -76,7 +76,6 @@ pub(crate) async fn run(options: Options) -> Result<Value> {
         archive: archive.clone(),
         parking: Parking::default(),
         now_us: clock::now_us,
-        observe: Box::new(|_, _| ()),
     };
     let flushed_ms = measured(async {
         for (room, _) in &logged {

@@ -5,20 +5,16 @@
 //! of exactly the updates in it, in one step, or of nothing; the file stays as dirty as it was, so the next flush that
 //! the archive takes writes it. A log is merged again only when as much was typed since.
 
-use bytes::Bytes;
 use shared::{
     id::{FileId, RoomId},
     limits,
     position::Epoch,
 };
 
-use super::{
-    file::{in_turn, merging},
-    parking::Parking,
-};
+use super::{merge::merged, pace::paced, parking::Parking};
 use crate::{
-    project::text::{Merged, TextError, text_of},
-    room_store::{FileLog, FlushAck, RoomStore, StoreError},
+    project::text::TextError,
+    room_store::{FlushAck, RoomStore, StoreError},
 };
 
 /// Compacts the long logs among those of these files. What cannot be done now is done after the next attempt to flush; a
@@ -70,23 +66,12 @@ async fn compact(
     epoch: Epoch,
     file: &FileId,
 ) -> Result<usize, CompactError> {
-    let log = in_turn(store, store.read(room, file)).await?;
+    let log = paced(store, store.read(room, file)).await?;
     let Some(last) = log.updates.last() else { return Ok(0) };
     let (merged_ts, merged_seq) = (last.ts, last.seq);
     let (read_base_ts, updates) = (log.base_ts, log.updates.len());
-    let state = merging(move || merged(&log)).await?;
-    let merged = FlushAck { file: file.clone(), read_base_ts, merged_ts, merged_seq, state };
-    in_turn(store, store.compact(room, epoch, merged)).await?;
+    let state = merged(log).await?;
+    let ack = FlushAck { file: file.clone(), read_base_ts, merged_ts, merged_seq, state };
+    paced(store, store.compact(room, epoch, ack)).await?;
     Ok(updates)
-}
-
-fn merged(log: &FileLog) -> Result<Bytes, TextError> {
-    let updates = log.updates.iter().map(|entry| &*entry.bytes);
-    checked_state(&Merged::of(std::iter::once(&*log.base).chain(updates))?).map(|(_, state)| state)
-}
-
-/// Text and state of a document; whoever reads the state finds this text in it.
-pub(super) fn checked_state(merged: &Merged) -> Result<(String, Bytes), TextError> {
-    let (text, state) = (merged.text(), merged.state()?);
-    if text_of(&state)? == text { Ok((text, state)) } else { Err(TextError::Differs) }
 }

@@ -18,11 +18,15 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Depth, FailedJob, FlushQueue, FlushSettings, JobState, QueueError, Work};
+use super::{
+    queue::{Depth, FailedJob, FlushQueue, JobState, QueueError},
+    runner::FlushRunner,
+    settings::FlushSettings,
+};
 
 /// The decisions of the queue, without a clock: times (ms) come in, due rooms go out.
 #[derive(Debug)]
-pub struct Lanes {
+pub struct Jobs {
     settings: FlushSettings,
     jobs: HashMap<RoomId, Job>,
     /// Those of them that do not run, the longest due first.
@@ -47,7 +51,7 @@ struct Job {
     again: Option<u64>,
 }
 
-impl Lanes {
+impl Jobs {
     /// An empty queue.
     pub fn new(settings: FlushSettings) -> Self {
         Self {
@@ -192,10 +196,10 @@ impl Job {
     }
 }
 
-/// [`Lanes`] with a clock and somebody who waits for what is due.
+/// [`Jobs`] with a clock and somebody who waits for what is due.
 #[derive(Debug)]
 pub struct EmbeddedQueue {
-    lanes: Mutex<Lanes>,
+    jobs: Mutex<Jobs>,
     began: Instant,
     changed: Notify,
 }
@@ -203,11 +207,11 @@ pub struct EmbeddedQueue {
 impl EmbeddedQueue {
     /// An empty queue.
     pub fn new(settings: FlushSettings) -> Self {
-        Self { lanes: Mutex::new(Lanes::new(settings)), began: Instant::now(), changed: Notify::new() }
+        Self { jobs: Mutex::new(Jobs::new(settings)), began: Instant::now(), changed: Notify::new() }
     }
 
-    fn lanes(&self) -> MutexGuard<'_, Lanes> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn jobs(&self) -> MutexGuard<'_, Jobs> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now(&self) -> u64 {
@@ -218,12 +222,12 @@ impl EmbeddedQueue {
 #[async_trait]
 impl FlushQueue for EmbeddedQueue {
     fn request(&self, room: &RoomId) {
-        self.lanes().request(room, self.now());
+        self.jobs().request(room, self.now());
         self.changed.notify_one();
     }
 
     fn request_now(&self, room: &RoomId) {
-        self.lanes().request_now(room, self.now());
+        self.jobs().request_now(room, self.now());
         self.changed.notify_one();
     }
 
@@ -233,15 +237,15 @@ impl FlushQueue for EmbeddedQueue {
     }
 
     async fn job(&self, room: &RoomId) -> Result<Option<JobState>, QueueError> {
-        Ok(self.lanes().state(room, self.now()))
+        Ok(self.jobs().state(room, self.now()))
     }
 
     async fn depth(&self) -> Result<Depth, QueueError> {
-        Ok(self.lanes().depth(self.now()))
+        Ok(self.jobs().depth(self.now()))
     }
 
     async fn failed(&self) -> Result<Vec<FailedJob>, QueueError> {
-        Ok(self.lanes().failed())
+        Ok(self.jobs().failed())
     }
 
     async fn refused(&self) {
@@ -249,19 +253,19 @@ impl FlushQueue for EmbeddedQueue {
         std::future::pending().await
     }
 
-    async fn run(self: Arc<Self>, work: Arc<Work>, stop: CancellationToken) {
+    async fn run(self: Arc<Self>, runner: Arc<FlushRunner>, stop: CancellationToken) {
         let running = TaskTracker::new();
         while !stop.is_cancelled() {
             let (due, next) = {
                 let now = self.now();
-                let mut lanes = self.lanes();
-                (lanes.take_due(now), lanes.next_due(now))
+                let mut jobs = self.jobs();
+                (jobs.take_due(now), jobs.next_due(now))
             };
             for room in due {
-                let (attempt, queue) = (work(room.clone()), self.clone());
+                let (runner, queue) = (runner.clone(), self.clone());
                 running.spawn(async move {
-                    let outcome = attempt.await.map(drop);
-                    queue.lanes().finished(&room, outcome, queue.now());
+                    let outcome = runner.run(&room).await.map(drop).map_err(|failure| failure.to_string());
+                    queue.jobs().finished(&room, outcome, queue.now());
                     queue.changed.notify_one();
                 });
             }

@@ -1,34 +1,22 @@
 //! One file of a flush: what the room has and what the archive has become one, and both are told.
 
-use std::{future::pending, panic::resume_unwind, time::Duration};
-
 use bytes::Bytes;
 use serde_json::json;
 use shared::{
     id::{FileId, RoomId},
     position::Epoch,
-    update::{Ahead, Extension, History},
 };
-use tokio::{
-    sync::Mutex,
-    task::{JoinError, spawn_blocking},
-    time::{Instant, sleep},
-};
+use tokio::sync::Mutex;
 
 use super::{
-    compact::checked_state,
-    job::{FileError, FlushedFile},
+    merge::{Lacked, plan},
+    report::{FileError, FlushedFile, TRIES},
 };
 use crate::{
-    archive::{Archive, Eol, FileWrite, Making, Saved, StoredFile},
-    project::text::{Merged, TextError},
+    archive::{Archive, Eol, FileWrite, Making, Saved},
     room_store::{Batch, Entry, FileLog, FlushAck, RoomStore, Source, StoreError},
 };
 
-/// The longest pause after a call with a whole file in it.
-const LONGEST_PAUSE: Duration = Duration::from_millis(5);
-/// How often a file is read and merged again because somebody else wrote it meanwhile.
-pub(super) const TRIES: usize = 5;
 /// The name under which a flush appends what only the archive had.
 const ORIGIN: &str = "flush";
 
@@ -68,10 +56,10 @@ impl Flush<'_> {
             let stored = self.archive.file(self.room, id).await?;
             let (log, stored, plan) = {
                 let _alone = self.merging.lock().await;
-                planned(log, stored).await?
+                plan(log, stored).await?
             };
             if let Some(lacked) = plan.lacked {
-                self.give_back(id, lacked).await?;
+                self.restore(id, lacked).await?;
                 continue;
             }
             let (ts, seq) =
@@ -141,7 +129,7 @@ impl Flush<'_> {
 
     /// Logs what only the archive had, so that those who have the file open get it too. If they have typed more
     /// meanwhile, the file is looked at again.
-    async fn give_back(&self, id: &FileId, lacked: Lacked) -> Result<(), StoreError> {
+    async fn restore(&self, id: &FileId, lacked: Lacked) -> Result<(), StoreError> {
         let Lacked { update, extensions } = lacked;
         let entry = Entry { extensions, ..Entry::new(id.clone(), Source::default(), update) };
         let batch = Batch { origin: ORIGIN.to_owned(), number: 0, entries: vec![entry] };
@@ -150,84 +138,4 @@ impl Flush<'_> {
             Err(error) => Err(error),
         }
     }
-}
-
-/// A call with a whole file in it, and then as long a pause: a store that others ask too does one after the other, and
-/// whoever types is not to wait for more than one of these.
-pub(super) async fn in_turn<T>(store: &dyn RoomStore, call: impl Future<Output = T>) -> T {
-    let begun = Instant::now();
-    let answer = call.await;
-    if store.is_shared() {
-        sleep(begun.elapsed().min(LONGEST_PAUSE)).await;
-    }
-    answer
-}
-
-/// What is to be done with a file, worked out without waiting for anything.
-struct Plan {
-    /// What the archive has and the room lacks.
-    lacked: Option<Lacked>,
-    /// The merged state.
-    state: Bytes,
-    /// The text to write; `None` if the archive has it all.
-    text: Option<String>,
-}
-
-/// An update that the room lacks, and how far it moves its clocks.
-struct Lacked {
-    update: Bytes,
-    extensions: Vec<Extension>,
-}
-
-/// [`plan`] on a thread for what takes long: the threads that flush are to wait for stores only.
-async fn planned(
-    log: FileLog,
-    stored: Option<StoredFile>,
-) -> Result<(FileLog, Option<StoredFile>, Plan), TextError> {
-    merging(move || plan(&log, stored.as_ref()).map(|plan| (log, stored, plan))).await
-}
-
-/// Work on a thread for what takes long.
-pub(super) async fn merging<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match spawn_blocking(work).await.map_err(JoinError::try_into_panic) {
-        Ok(done) => done,
-        Err(Ok(panic)) => resume_unwind(panic),
-        // The threads end, and who waits here with them.
-        Err(Err(_)) => pending().await,
-    }
-}
-
-fn plan(log: &FileLog, stored: Option<&StoredFile>) -> Result<Plan, TextError> {
-    let mut ours = Merged::of([&*log.base])?;
-    let inserted = ours.add(log.updates.iter().map(|entry| &*entry.bytes))?;
-    let (lacked, same) = match stored {
-        None => (None, false),
-        // Nobody else has written it.
-        Some(stored) if stored.state == log.base => {
-            (None, !inserted && ours.equals(&Merged::of([&*log.base])?))
-        }
-        Some(stored) => {
-            let mut history = history_of(log)?;
-            // What both have must be the same, or one of them would be lost.
-            history.compare(&Ahead::default(), &stored.state).map_err(TextError::Contradicts)?;
-            let theirs = Merged::of([&*stored.state])?;
-            let lacked = ours.absorb(&theirs)?.map(|update| {
-                let advance = history.admit(&Ahead::default(), &update).map_err(TextError::Contradicts)?;
-                Ok(Lacked { update, extensions: advance.iter().collect() })
-            });
-            (lacked.transpose()?, ours.equals(&theirs))
-        }
-    };
-    let same = same && stored.is_some_and(|stored| stored.path == log.path);
-    let (text, state) = checked_state(&ours)?;
-    Ok(Plan { lacked, state, text: (!same).then_some(text) })
-}
-
-fn history_of(log: &FileLog) -> Result<History, TextError> {
-    let mut history = History::default();
-    history
-        .absorb(&log.base)
-        .and_then(|_| log.updates.iter().try_for_each(|entry| history.absorb(&entry.bytes).map(drop)))
-        .map_err(TextError::Contradicts)?;
-    Ok(history)
 }

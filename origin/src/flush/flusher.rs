@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::{Value, json};
+use async_trait::async_trait;
 use shared::{id::RoomId, position::Epoch};
 
 use super::{
-    Work,
-    job::{FlushError, FlushReport, flush_room},
+    job::flush_room,
     parking::Parking,
-    told,
+    report::{FlushError, FlushFailure, FlushReport},
+    runner::FlushRoom,
 };
 use crate::{
     archive::Archive,
@@ -18,9 +18,6 @@ use crate::{
 
 /// The name of no origin: leaving under it removes a room only if nobody else is in it.
 const NOBODY: &str = "flush";
-
-/// Told of every flush that ended by itself.
-pub type Observer = dyn Fn(&RoomId, &Result<FlushReport, FlushError>) + Send + Sync;
 
 /// What flushing needs.
 pub struct Flusher {
@@ -32,38 +29,39 @@ pub struct Flusher {
     pub parking: Parking,
     /// The time in microseconds.
     pub now_us: fn() -> u64,
-    /// Told of every flush that ended by itself.
-    pub observe: Box<Observer>,
 }
 
-impl Flusher {
+#[async_trait]
+impl FlushRoom for Flusher {
     /// Flushes a room, and depopulates it if it is clean and its last member left while it was not.
-    pub async fn flush(&self, room: &RoomId) -> Result<FlushReport, FlushError> {
+    async fn flush(&self, room: &RoomId) -> Result<FlushReport, FlushError> {
         let now = (self.now_us)();
         let outcome = flush_room(&*self.store, &*self.archive, &self.parking, room, now).await;
-        (self.observe)(room, &outcome);
-        if let Some(report) = done(&outcome) {
+        if let Some(report) = outcome.as_ref().map_or_else(FlushError::report, Some) {
             let parked = report.parked.iter().map(|file| (file.id.clone(), file.reason.clone()));
-            let ended = Outcome::ended(outcome.is_ok().then_some(now), parked);
-            told::keep(&*self.store, room, ended).await;
+            self.record(room, Outcome::ended(outcome.is_ok().then_some(now), parked)).await;
         }
         let report = outcome?;
-        if let Some(epoch) = report.epoch.filter(|_| report.clean) {
-            self.depopulate(room, epoch).await?;
+        if let Some(epoch) = report.epoch.filter(|_| report.clean)
+            && let Err(cause) = self.depopulate(room, epoch).await
+        {
+            return Err(FlushError::Left { report: Box::new(report), cause });
         }
         Ok(report)
     }
 
-    /// [`Self::flush`] as the work of a job.
-    pub fn work(self: &Arc<Self>) -> Arc<Work> {
-        let flusher = self.clone();
-        Arc::new(move |room: RoomId| {
-            let flusher = flusher.clone();
-            Box::pin(async move {
-                let report = flusher.flush(&room).await;
-                report.map(|report| summary(&report)).map_err(|error| error.to_string())
-            })
-        })
+    async fn record_failure(&self, room: &RoomId, failure: &FlushFailure) {
+        self.record(room, Outcome::failed((self.now_us)(), &failure.to_string())).await;
+    }
+}
+
+impl Flusher {
+    /// Keeps with the room how a flush ended. Only operators miss it if it is lost.
+    async fn record(&self, room: &RoomId, outcome: Outcome) {
+        match self.store.tell(room, outcome).await {
+            Ok(()) | Err(StoreError::Cold) => {}
+            Err(error) => tracing::debug!(room.id = %room, %error, "how a flush ended is not kept"),
+        }
     }
 
     /// Removes a room that is clean, if nobody has it open.
@@ -89,25 +87,4 @@ impl Flusher {
         tracing::info!(room.id = %room, "a deletion that was left half done is ended");
         Ok(true)
     }
-}
-
-/// What a flush has done, also if not all of it.
-pub fn done(outcome: &Result<FlushReport, FlushError>) -> Option<&FlushReport> {
-    match outcome {
-        Ok(report) => Some(report),
-        Err(FlushError::Unfinished { report, .. } | FlushError::Unsettled { report, .. }) => Some(report),
-        Err(_) => None,
-    }
-}
-
-/// What an operator sees of a job that is done.
-fn summary(report: &FlushReport) -> Value {
-    let parked = report.parked.iter().map(|file| json!({ "file": file.id, "reason": file.reason }));
-    json!({
-        "written": report.written.len(),
-        "unchanged": report.unchanged.len(),
-        "parked": parked.collect::<Vec<_>>(),
-        "bytes": report.bytes,
-        "clean": report.clean,
-    })
 }

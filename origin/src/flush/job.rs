@@ -7,128 +7,23 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use futures_util::{StreamExt, stream};
-use shared::{
-    id::{FileId, FilePath, RoomId},
-    position::Epoch,
-};
+use shared::id::{FileId, RoomId};
 use tokio::sync::Mutex;
 
 use super::{
     compact::compact_long,
-    file::{Flush, Stored, TRIES, in_turn},
+    file::{Flush, Stored},
+    pace::paced,
     parking::Parking,
+    report::{FileError, FlushError, FlushReport, ParkedFile},
 };
 use crate::{
-    archive::{Archive, ArchiveError},
-    project::text::TextError,
+    archive::Archive,
     room_store::{RoomStore, StoreError},
 };
 
 /// Files of one room that are written at the same time.
 const FILES_AT_ONCE: usize = 8;
-
-/// What a flush did.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct FlushReport {
-    /// The epoch that was flushed; `None` if the room is not populated.
-    pub epoch: Option<Epoch>,
-    /// Files that were written.
-    pub written: Vec<FlushedFile>,
-    /// Dirty files of which the archive had everything already.
-    pub unchanged: Vec<FlushedFile>,
-    /// Files that stay dirty because trying again does not help.
-    pub parked: Vec<ParkedFile>,
-    /// Bytes of text and state written.
-    pub bytes: u64,
-    /// Whether nothing was dirty at the end.
-    pub clean: bool,
-}
-
-/// A file of which the archive has everything up to `seq`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FlushedFile {
-    /// The file.
-    pub id: FileId,
-    /// Its path.
-    pub path: FilePath,
-    /// The room's seq of its last change in the archive.
-    pub seq: u64,
-    /// The timestamp of that change.
-    pub ts: u64,
-}
-
-/// A file that cannot be flushed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ParkedFile {
-    /// The file.
-    pub id: FileId,
-    /// Why.
-    pub reason: String,
-}
-
-/// Why a flush is to be tried again.
-#[derive(Debug, thiserror::Error)]
-pub enum FlushError {
-    /// The room store failed before any file was touched.
-    #[error("reading what is dirty: {0}")]
-    Store(#[from] StoreError),
-    /// The archive failed before any file was touched.
-    #[error("the shard's record: {0}")]
-    Archive(#[from] ArchiveError),
-    /// The room is open and dirty, but the archive has no such shard. Nothing is dropped.
-    #[error("the room is dirty but the archive has no shard for it")]
-    NoShard,
-    /// The shard's `last_sync_timestamp` could not be moved; what the report says was done.
-    #[error("the shard's record: {cause}")]
-    Unsettled {
-        /// What was done all the same.
-        report: Box<FlushReport>,
-        /// Why not.
-        cause: FileError,
-    },
-    /// Some files failed; what the report says was done.
-    #[error("{file}: {cause}")]
-    Unfinished {
-        /// What was done all the same.
-        report: Box<FlushReport>,
-        /// The first file that failed.
-        file: FileId,
-        /// Why it failed.
-        cause: FileError,
-    },
-}
-
-/// Why one file was not flushed.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// The room store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The archive failed.
-    #[error(transparent)]
-    Archive(#[from] ArchiveError),
-    /// The file's state cannot be merged.
-    #[error(transparent)]
-    Text(#[from] TextError),
-    /// The shard is gone from the archive.
-    #[error("the archive has no such shard")]
-    NoShard,
-    /// Others wrote it again and again.
-    #[error("it was written by others {TRIES} times meanwhile")]
-    Contended,
-}
-
-impl FileError {
-    /// Whether trying again soon is no use.
-    pub(super) fn parks(&self) -> bool {
-        use ArchiveError::{Path, Refused, Version};
-        use StoreError::Damaged;
-        matches!(
-            self,
-            Self::Text(_) | Self::Archive(Version(_) | Path(_) | Refused(_)) | Self::Store(Damaged(_))
-        )
-    }
-}
 
 /// Flushes what is dirty in a room, but for what is parked. `now_us` is the time that the archive and the members are
 /// told.
@@ -205,7 +100,7 @@ impl Flush<'_> {
             if away.load(Relaxed) {
                 return (Err(StoreError::Failed("it did not answer for another file".to_owned())), id);
             }
-            let log = in_turn(self.store, self.store.read(self.room, &id)).await;
+            let log = paced(self.store, self.store.read(self.room, &id)).await;
             if matches!(log, Err(StoreError::Failed(_))) {
                 // Or it was this one file.
                 away.store(self.store.dirty(self.room).await.is_err(), Relaxed);
@@ -231,7 +126,7 @@ impl Flush<'_> {
                 continue;
             }
             for stored in told {
-                match in_turn(self.store, self.acknowledged(stored)).await {
+                match paced(self.store, self.acknowledged(stored)).await {
                     Ok(Stored { file, bytes, .. }) => {
                         parking.release(self.room, &file.id);
                         report.bytes += bytes.unwrap_or(0);

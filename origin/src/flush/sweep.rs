@@ -9,7 +9,7 @@ use shared::{id::RoomId, limits};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
-use super::{FlushQueue, Work, flusher::Flusher};
+use super::{flusher::Flusher, queue::FlushQueue, runner::FlushRunner};
 use crate::room_store::{Dirty, Left, StoreError, Survey};
 
 /// How soon the next sweep comes after one that had to do without the queue.
@@ -21,8 +21,8 @@ pub struct Sweeper {
     pub flusher: Arc<Flusher>,
     /// Who flushes.
     pub queue: Arc<dyn FlushQueue>,
-    /// What flushes while the queue does not: [`super::attempt::guarded`].
-    pub work: Arc<Work>,
+    /// What flushes while the queue does not.
+    pub runner: Arc<FlushRunner>,
     /// Rooms that are flushed at once without the queue.
     pub at_once: usize,
     /// Told of every sweep.
@@ -116,9 +116,9 @@ impl Sweeper {
         swept.without_queue = left.len();
         swept.parked = self.flusher.parking.count();
         (self.observe)(&swept);
-        // How each of them went is told by the guard of the work.
+        // How each of them went is seen by the observer of the runner.
         stream::iter(left)
-            .for_each_concurrent(self.at_once, async |room| drop((self.work)(room).await))
+            .for_each_concurrent(self.at_once, async |room| drop(self.runner.run(&room).await))
             .await;
         Ok(swept)
     }

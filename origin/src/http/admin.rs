@@ -129,7 +129,8 @@ pub(super) async fn flush(
         Err(StoreError::Cold) => return Err(Refusal::NotOpen(id.to_string())),
         looked_at => looked_at.map_err(Refusal::of_store)?,
     };
-    (app.work)(id).await.map(Json).map_err(Refusal::NotFlushed)
+    let flushed = app.runner.run(&id).await;
+    flushed.map(|report| Json(report.summary())).map_err(|failure| Refusal::NotFlushed(failure.to_string()))
 }
 
 /// `None` if the room has gone meanwhile.

@@ -11,10 +11,7 @@ use futures_util::future::BoxFuture;
 use origin::{
     app::App,
     archive::{Archive, ArchiveError},
-    flush::{
-        job::{FlushError, flush_room},
-        parking::Parking,
-    },
+    flush::{job::flush_room, parking::Parking, report::FlushError},
     http,
     room_store::{Joined, RoomStore, StoreError},
 };

@@ -13,11 +13,11 @@ use origin::{
     archive::{Archive, Eol, FileWrite, NewShard, Saved},
     flush::{
         FlushQueue, FlushSettings, JobState,
-        attempt::guarded,
         embedded::EmbeddedQueue,
         flusher::Flusher,
-        job::{FileError, FlushError},
         parking::Parking,
+        report::{FileError, FlushError, FlushFailure, FlushReport},
+        runner::{FlushRoom, FlushRunner},
         sweep::{Sweeper, Swept},
         threads::FlushThreads,
     },
@@ -25,10 +25,11 @@ use origin::{
     room_store::{Claimed, FlushAck, Joined, Left, Published, RoomStore, Source},
 };
 use serde_json::json;
+use shared::id::RoomId;
 use tokio::time::Duration;
 use yrs::{ReadTxn, Transact};
 
-use self::bench::{Bench, Hook, NOW, change, first_write, types};
+use self::bench::{Bench, Hook, NOW, change, first_write, runner, types};
 use crate::{
     room_store_contract::setup::{LEASE, any_room, batch, file, path, populate},
     support::{
@@ -318,10 +319,11 @@ async fn the_sweep_asks_for_dirty_rooms_and_depopulates_clean_ones() {
     let epoch = populate(&*bench.store, &idle, vec![]).await.epoch;
     bench.store.join(&idle, "o1", Duration::ZERO).await.unwrap();
     bench.types(1, 7, "!").await;
+    let threads = FlushThreads::start().unwrap();
     let sweeper = Sweeper {
         flusher: bench.flusher(),
         queue: queue.clone(),
-        work: bench.flusher().work(),
+        runner: runner(&bench.flusher(), &threads),
         at_once: 3,
         observe: Box::new(|_| {}),
     };
@@ -343,28 +345,41 @@ async fn the_sweep_asks_for_dirty_rooms_and_depopulates_clean_ones() {
 async fn the_threads_flush_what_they_find_and_stop_after_their_work() {
     let bench = Bench::new().await;
     bench.types(1, 7, "!").await;
-    let (told, mut done) = tokio::sync::mpsc::unbounded_channel();
-    let flusher = Flusher {
+    let (ended, mut done) = tokio::sync::mpsc::unbounded_channel();
+    let (writes, mut written) = tokio::sync::mpsc::unbounded_channel();
+    let hook: Hook = Box::new(move || {
+        writes.send(std::thread::current().name().unwrap_or_default().to_owned()).unwrap();
+        Box::pin(std::future::ready(()))
+    });
+    *bench.archive.before_save.lock().unwrap() = Some(hook);
+    let flusher = Arc::new(Flusher {
         store: bench.store.clone(),
         archive: bench.archive.clone(),
         parking: Parking::default(),
         now_us: || NOW,
-        observe: Box::new(move |room, outcome| {
-            let thread = std::thread::current().name().unwrap_or_default().to_owned();
-            told.send((room.clone(), outcome.is_ok(), thread)).unwrap();
-        }),
-    };
+    });
     let queue = Arc::new(EmbeddedQueue::new(FlushSettings { delay_ms: 1, ..FlushSettings::default() }));
-    let flusher = Arc::new(flusher);
     let threads = FlushThreads::start().unwrap();
-    let work =
-        guarded(flusher.work(), threads.handle().clone(), Duration::from_secs(60), Box::new(|_, _, _| {}));
-    let sweeper =
-        Sweeper { flusher, queue: queue.clone(), work: work.clone(), at_once: 3, observe: Box::new(|_| {}) };
-    threads.run(|stop| queue.run(work, stop));
+    let observe = move |room: &RoomId, outcome: &Result<FlushReport, FlushFailure>, _| {
+        ended.send((room.clone(), outcome.is_ok())).unwrap();
+    };
+    let runner = Arc::new(FlushRunner {
+        flusher: flusher.clone(),
+        threads: threads.handle().clone(),
+        timeout: Duration::from_secs(60),
+        observe: Box::new(observe),
+    });
+    let sweeper = Sweeper {
+        flusher,
+        queue: queue.clone(),
+        runner: runner.clone(),
+        at_once: 3,
+        observe: Box::new(|_| {}),
+    };
+    threads.run(|stop| queue.run(runner, stop));
     threads.run(async move |stop| sweeper.run(Duration::from_secs(60), &stop).await);
-    let (room, ok, thread) = done.recv().await.unwrap();
-    assert_eq!((room, ok, &*thread), (bench.room.clone(), true, "flush"));
+    assert_eq!(done.recv().await.unwrap(), (bench.room.clone(), true));
+    assert_eq!(written.recv().await.unwrap(), "flush");
     assert!(threads.stop(PATIENCE).await);
     assert_eq!(bench.stored(1).await.text, "one!");
     assert!(done.recv().await.is_none(), "the threads have ended");

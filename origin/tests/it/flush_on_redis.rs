@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use origin::{
     archive::{Archive, NewShard, sqlite::SqliteArchive},
-    flush::{
-        job::{FlushError, flush_room},
-        parking::Parking,
-    },
+    flush::{job::flush_room, parking::Parking, report::FlushError},
     project::text::state_of,
     room_store::{Base, Entry, RoomStore, empty_base},
 };

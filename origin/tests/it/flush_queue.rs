@@ -5,7 +5,7 @@
 mod suite;
 mod queues;
 mod rig;
-mod lanes;
+mod jobs;
 mod bull;
 
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
@@ -14,7 +14,10 @@ use origin::flush::{Depth, FlushSettings, JobState};
 use shared::id::RoomId;
 use tokio::time::timeout;
 
-use self::{queues::Queues, rig::Rig};
+use self::{
+    queues::Queues,
+    rig::{Rig, reason},
+};
 use crate::support::redis::until;
 
 mod embedded_contract {
@@ -106,10 +109,8 @@ async fn a_failed_job_is_tried_again_and_then_kept_with_its_reason(queues: Queue
     let running = rig.run(|_, nth| if nth < 4 { Err(format!("the archive is away {nth}")) } else { Ok(()) });
     until(async || rig.queue.depth().await.unwrap().failed == 1).await;
     let failed = rig.queue.failed().await.unwrap();
-    assert_eq!(
-        (&failed[0].room, failed[0].attempts, &*failed[0].reason),
-        (&room(1), 3, "the archive is away 3")
-    );
+    let why = reason("the archive is away 3");
+    assert_eq!((&failed[0].room, failed[0].attempts, &failed[0].reason), (&room(1), 3, &why));
     assert_eq!((rig.begun().len(), rig.queue.job(&room(1)).await.unwrap()), (3, None));
 
     rig.queue.ensure(&room(1)).await.unwrap();
@@ -147,7 +148,7 @@ async fn an_error_a_panic_a_hang_and_a_blocked_thread_end_as_failures_and_free_t
     failed.sort_by(|a, b| a.room.cmp(&b.room));
     let reasons: Vec<_> = failed.iter().map(|job| &*job.reason).collect();
     let late = "not finished after 2000 ms";
-    assert_eq!(reasons, ["the archive is away", "panicked: a broken document", late, late]);
+    assert_eq!(reasons, [&reason("the archive is away"), "panicked: a broken document", late, late]);
     rig.blocked.wait();
     running.stop().await;
 }

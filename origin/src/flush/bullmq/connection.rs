@@ -8,7 +8,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 
 use super::place::Place;
 use crate::{
-    flush::QueueError,
+    flush::queue::QueueError,
     redis::{Breaks, CallError, Calls, Dial},
 };
 

@@ -9,7 +9,7 @@ use bullmq::{
 use serde_json::json;
 use shared::id::RoomId;
 
-use crate::flush::FlushSettings;
+use crate::flush::settings::FlushSettings;
 
 /// The name of the jobs.
 pub(super) const JOB: &str = "flush-room";

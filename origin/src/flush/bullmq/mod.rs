@@ -3,7 +3,7 @@
 //! Promise: at most one job per room waits or runs, at most so many run and so many begin per window in all
 //! processes together, and a job whose worker dies is done by another. Stock BullMQ and its boards see and operate
 //! the same queue. The crate's gaps are closed here: `connection` and `worker` make again what is lost,
-//! `reason` says at once why an attempt failed; that an attempt ends is up to [`super::attempt`].
+//! `reason` says at once why an attempt failed; that an attempt ends is up to [`super::runner`].
 
 mod settings;
 mod place;
@@ -29,7 +29,10 @@ use self::{
     producer::{Producer, Requests},
     worker::Taker,
 };
-use super::{Depth, FailedJob, FlushQueue, JobState, QueueError, Work};
+use super::{
+    queue::{Depth, FailedJob, FlushQueue, JobState, QueueError},
+    runner::FlushRunner,
+};
 use crate::{
     connections::{Connections, Purpose},
     metrics::Metrics,
@@ -137,7 +140,7 @@ impl FlushQueue for BullQueue {
         self.refused.notified().await;
     }
 
-    async fn run(self: Arc<Self>, work: Arc<Work>, stop: CancellationToken) {
+    async fn run(self: Arc<Self>, runner: Arc<FlushRunner>, stop: CancellationToken) {
         let connection = match self.connections.enter("redis-worker", Purpose::Queue) {
             Ok(connection) => connection,
             Err(error) => return tracing::error!(%error, "this process has a worker already"),
@@ -146,7 +149,7 @@ impl FlushQueue for BullQueue {
             place: self.place.clone(),
             settings: self.settings.clone(),
             calls: self.calls.clone(),
-            work,
+            runner,
             refused: self.refused.clone(),
             metrics: self.metrics.clone(),
             worker: None,

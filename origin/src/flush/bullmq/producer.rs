@@ -12,7 +12,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{connection::QueueCalls, job::add, throttle::Throttle};
-use crate::flush::FlushSettings;
+use crate::flush::settings::FlushSettings;
 
 /// Requests under way at the same time.
 const AT_ONCE: usize = 16;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::flush::FlushSettings;
+use crate::flush::settings::FlushSettings;
 
 /// How to reach the queue, and what it is called.
 #[derive(Clone)]

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     connections::Connection,
-    flush::Work,
+    flush::runner::FlushRunner,
     metrics::Metrics,
     redis::{Lost, Supervised, in_time, supervise},
 };
@@ -33,7 +33,7 @@ pub(super) struct Taker {
     pub(super) place: Place,
     pub(super) settings: BullSettings,
     pub(super) calls: QueueCalls,
-    pub(super) work: Arc<Work>,
+    pub(super) runner: Arc<FlushRunner>,
     pub(super) refused: Arc<Notify>,
     pub(super) metrics: Arc<Metrics>,
     /// The worker that takes jobs now.
@@ -81,15 +81,15 @@ impl Taker {
             .remove_on_complete(done_are_kept())
             .remove_on_fail(failed_are_kept())
             .metrics(MetricsOptions::default());
-        let (work, calls, metrics) = (self.work.clone(), self.calls.clone(), self.metrics.clone());
+        let (runner, calls, metrics) = (self.runner.clone(), self.calls.clone(), self.metrics.clone());
         let process = move |job: Job, _| {
             // Begun more often than ended. The crate would say so too, but misreads what its script answers.
             if job.attempts_started() > job.attempts_made() + 1 {
                 tracing::warn!(job.id = job.id(), "the worker of a job has died");
                 metrics.job_stalled();
             }
-            let (work, calls) = (work.clone(), calls.clone());
-            async move { process(job, &*work, &calls).await }
+            let (runner, calls) = (runner.clone(), calls.clone());
+            async move { process(job, &runner, &calls).await }
         };
         Worker::with_options(&name, process, options).await
     }
@@ -166,14 +166,15 @@ impl WorkerError {
     }
 }
 
-/// One attempt of one job. Its end is up to the guard of the work.
-async fn process(job: Job, work: &Work, calls: &QueueCalls) -> Result<Value, Error> {
+/// One attempt of one job. Its end is up to the runner.
+async fn process(job: Job, runner: &FlushRunner, calls: &QueueCalls) -> Result<Value, Error> {
     let Some(room) = room_of(&job).filter(|_| job.name() == JOB) else {
         return Err(Error::Unrecoverable(format!("not a job such as {JOB} with {{\"room\": ID}}")));
     };
-    match work(room).await {
-        Ok(summary) => Ok(summary),
-        Err(reason) => {
+    match runner.run(&room).await {
+        Ok(report) => Ok(report.summary()),
+        Err(failure) => {
+            let reason = failure.to_string();
             if let Err(error) = calls.call(async |queue| reason::leave(queue, &job, &reason).await).await {
                 tracing::debug!(job.id = job.id(), %error, "a reason was not left on its job");
             }

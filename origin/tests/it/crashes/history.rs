@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use origin::flush::runner::FlushRoom;
 use shared::id::RoomId;
 use tokio::{
     runtime::{Builder, Runtime},

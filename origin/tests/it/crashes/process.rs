@@ -5,11 +5,15 @@ use std::{sync::Arc, time::Duration};
 use origin::{
     archive::Archive,
     clock,
-    flush::{FlushSettings, embedded::EmbeddedQueue, flusher::Flusher, parking::Parking, sweep::Sweeper},
+    flush::{
+        FlushQueue, FlushSettings, embedded::EmbeddedQueue, flusher::Flusher, parking::Parking,
+        runner::FlushRunner, sweep::Sweeper,
+    },
     metrics::Metrics,
     room_store::RoomStore,
     rooms::{Parts, Rooms},
 };
+use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -39,18 +43,23 @@ impl Process {
             archive: archive.clone(),
             parking: Parking::default(),
             now_us: clock::now_us,
-            observe: Box::new(|_, _| {}),
         });
-        let work = flusher.work();
+        // A dead process does not end its flushes.
+        let runner = Arc::new(FlushRunner {
+            flusher: flusher.clone(),
+            threads: Handle::current(),
+            timeout: Duration::MAX,
+            observe: Box::new(|_, _, _| {}),
+        });
         let sweeper = Sweeper {
             flusher: flusher.clone(),
             queue: queue.clone(),
-            work: work.clone(),
+            runner: runner.clone(),
             at_once: 1,
             observe: Box::new(|_| {}),
         };
         let tracker = TaskTracker::new();
-        tracker.spawn(origin::flush::FlushQueue::run(queue.clone(), work, CancellationToken::new()));
+        tracker.spawn(queue.clone().run(runner, CancellationToken::new()));
         let rooms = Rooms::new(Parts {
             store,
             archive,

@@ -12,8 +12,11 @@ use origin::{
     archive::{Archive, ArchiveError, Eol, FileWrite, NewShard, Saved, StoredFile, sqlite::SqliteArchive},
     flush::{
         flusher::Flusher,
-        job::{FlushError, FlushReport, flush_room},
+        job::flush_room,
         parking::Parking,
+        report::{FlushError, FlushReport},
+        runner::FlushRunner,
+        threads::FlushThreads,
     },
     project::text::state_of,
     room_store::{Base, Entry, RoomStore, Source, embedded::EmbeddedStore},
@@ -22,7 +25,7 @@ use shared::{
     id::{FileId, RoomId},
     position::Epoch,
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Duration};
 
 use crate::{
     room_store_contract::setup::{any_room, batch, file, path, populate},
@@ -157,9 +160,18 @@ impl Bench {
             archive: self.archive.clone(),
             parking: Parking::default(),
             now_us: || NOW,
-            observe: Box::new(|_, _| {}),
         })
     }
+}
+
+/// What runs this flusher, on these threads.
+pub(super) fn runner(flusher: &Arc<Flusher>, threads: &FlushThreads) -> Arc<FlushRunner> {
+    Arc::new(FlushRunner {
+        flusher: flusher.clone(),
+        threads: threads.handle().clone(),
+        timeout: Duration::from_secs(60),
+        observe: Box::new(|_, _, _| {}),
+    })
 }
 
 pub(super) fn first_write(n: u8, text: &str) -> FileWrite {

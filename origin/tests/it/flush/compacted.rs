@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use bytes::Bytes;
 use origin::{
     archive::Archive,
-    flush::job::{FlushError, FlushReport},
+    flush::report::{FlushError, FlushReport},
     project::text::text_of,
     room_store::{FileLog, FlushAck, Joined, Left, RoomStore},
 };

@@ -3,11 +3,14 @@
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use origin::{
-    flush::{FlushQueue, FlushSettings, JobState, embedded::EmbeddedQueue, sweep::Sweeper},
+    flush::{
+        FlushQueue, FlushSettings, JobState, embedded::EmbeddedQueue, runner::FlushRoom, sweep::Sweeper,
+        threads::FlushThreads,
+    },
     room_store::RoomStore,
 };
 
-use super::bench::{Bench, NOW};
+use super::bench::{Bench, NOW, runner};
 use crate::room_store_contract::setup::file;
 
 #[tokio::test]
@@ -50,8 +53,9 @@ async fn what_is_parked_alone_is_given_no_job_by_the_sweep() {
     let queue = Arc::new(EmbeddedQueue::new(FlushSettings::default()));
     let flusher = bench.flusher();
     flusher.parking.park(&bench.room, &file(1), "broken", NOW);
+    let threads = FlushThreads::start().unwrap();
     let sweeper = Sweeper {
-        work: flusher.work(),
+        runner: runner(&flusher, &threads),
         flusher,
         queue: queue.clone(),
         at_once: 3,
@@ -68,8 +72,9 @@ async fn what_is_parked_alone_is_given_no_job_by_the_sweep() {
 async fn a_file_that_another_process_has_flushed_is_parked_no_longer() {
     let bench = Bench::new().await;
     let (here, elsewhere) = (bench.flusher(), bench.flusher());
+    let threads = FlushThreads::start().unwrap();
     let sweeper = Sweeper {
-        work: here.work(),
+        runner: runner(&here, &threads),
         flusher: here.clone(),
         queue: Arc::new(EmbeddedQueue::new(FlushSettings::default())),
         at_once: 3,

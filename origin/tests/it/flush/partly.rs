@@ -7,7 +7,7 @@ use std::{
 
 use origin::{
     archive::Archive,
-    flush::flusher::done,
+    flush::runner::FlushRoom,
     room_store::{Left, RoomStore},
 };
 use tokio::{sync::Semaphore, time::sleep};
@@ -44,9 +44,9 @@ async fn what_a_flush_has_written_is_counted_although_the_shard_cannot_be_settle
     bench.types(1, 7, "!").await;
     bench.archive.unsettled.store(true, Relaxed);
     let flushed = bench.flush().await;
-    let Some(report) = done(&flushed) else { panic!("{flushed:?}") };
-    assert_eq!(report.written.len(), 1);
-    assert_eq!(flushed.unwrap_err().to_string(), "the shard's record: archive: no majority");
+    let error = flushed.unwrap_err();
+    assert_eq!(error.report().map(|report| report.written.len()), Some(1), "{error:?}");
+    assert_eq!(error.to_string(), "the shard's record: archive: no majority");
 
     bench.archive.unsettled.store(false, Relaxed);
     let cutoff = bench.store.dirty(&bench.room).await.unwrap().cutoff;

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     queues::{bull, settings},
     quick,
-    rig::Rig,
+    rig::{Rig, reason},
     room,
 };
 use crate::support::{
@@ -47,12 +47,13 @@ async fn the_reason_of_an_attempt_is_on_the_job_while_it_waits_for_the_next() {
     })
     .await;
     let job = keys + "1";
-    assert_eq!(field(&job, "failedReason").await.as_deref(), Some("no majority 1"));
-    assert_eq!(field(&job, "stacktrace").await.as_deref(), Some(r#"["attempt 1: no majority 1"]"#));
+    let (first, second) = (reason("no majority 1"), reason("no majority 2"));
+    assert_eq!(field(&job, "failedReason").await, Some(first.clone()));
+    assert_eq!(field(&job, "stacktrace").await, Some(format!(r#"["attempt 1: {first}"]"#)));
     rig.queue.request_now(&room(1));
-    until(async || field(&job, "failedReason").await.as_deref() == Some("no majority 2")).await;
-    let both = r#"["attempt 1: no majority 1","attempt 2: no majority 2"]"#;
-    assert_eq!(field(&job, "stacktrace").await.as_deref(), Some(both));
+    until(async || field(&job, "failedReason").await.as_deref() == Some(&second)).await;
+    let both = format!(r#"["attempt 1: {first}","attempt 2: {second}"]"#);
+    assert_eq!(field(&job, "stacktrace").await, Some(both));
     running.stop().await;
 }
 

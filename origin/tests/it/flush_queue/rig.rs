@@ -1,14 +1,21 @@
 //! A queue with work that says what it does and waits on demand.
 
-use std::{
-    sync::{
-        Arc, Barrier, Mutex,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, Barrier, Mutex,
+    atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use origin::flush::{FlushQueue, FlushSettings, Work, attempt, threads::FlushThreads};
+use async_trait::async_trait;
+use futures_util::future::{BoxFuture, FutureExt};
+use origin::{
+    flush::{
+        FlushQueue, FlushSettings,
+        report::{FlushError, FlushReport},
+        runner::{FlushRoom, FlushRunner},
+        threads::FlushThreads,
+    },
+    room_store::StoreError,
+};
 use shared::id::RoomId;
 use tokio::sync::watch;
 
@@ -35,6 +42,37 @@ pub(super) struct Gate(Arc<watch::Sender<bool>>);
 
 /// A queue that runs.
 pub(super) struct Running(FlushThreads);
+
+/// Counts what is begun and lets work be done.
+struct Attempts<W> {
+    begun: Arc<Mutex<Vec<RoomId>>>,
+    most: Arc<AtomicUsize>,
+    now: Arc<AtomicUsize>,
+    work: W,
+}
+
+#[async_trait]
+impl<W: Fn(RoomId) -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static> FlushRoom
+    for Attempts<W>
+{
+    async fn flush(&self, room: &RoomId) -> Result<FlushReport, FlushError> {
+        self.begun.lock().unwrap().push(room.clone());
+        self.most.fetch_max(self.now.fetch_add(1, Relaxed) + 1, Relaxed);
+        let outcome = (self.work)(room.clone()).await;
+        self.now.fetch_sub(1, Relaxed);
+        outcome.map(|()| FlushReport::default()).map_err(failure)
+    }
+}
+
+/// Work that fails with this text.
+fn failure(why: String) -> FlushError {
+    FlushError::Store(StoreError::Failed(why))
+}
+
+/// The reason on the job of such work.
+pub(super) fn reason(why: &str) -> String {
+    failure(why.to_owned()).to_string()
+}
 
 impl Rig {
     pub(super) async fn new(queues: &Queues, settings: FlushSettings) -> Self {
@@ -75,25 +113,23 @@ impl Rig {
     where
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
-        let (begun, most, now) = (self.begun.clone(), self.most.clone(), self.now.clone());
-        let work = Arc::new(work);
-        let work: Arc<Work> = Arc::new(move |room: RoomId| {
-            begun.lock().unwrap().push(room.clone());
-            most.fetch_max(now.fetch_add(1, Relaxed) + 1, Relaxed);
-            let (work, now) = (work.clone(), now.clone());
-            Box::pin(async move {
-                let outcome = work(room).await;
-                now.fetch_sub(1, Relaxed);
-                outcome.map(|()| serde_json::Value::Null)
-            })
-        });
+        let attempts = Attempts {
+            begun: self.begun.clone(),
+            most: self.most.clone(),
+            now: self.now.clone(),
+            work: move |room| work(room).boxed(),
+        };
         let done = self.done.clone();
-        let ended = Box::new(move |_: &RoomId, _: Result<(), &str>, _: Duration| {
-            done.fetch_add(1, Relaxed);
-        });
         let threads = FlushThreads::start().unwrap();
-        let work = attempt::guarded(work, threads.handle().clone(), self.settings.timeout(), ended);
-        threads.run(|stop| self.queue.clone().run(work, stop));
+        let runner = FlushRunner {
+            flusher: Arc::new(attempts),
+            threads: threads.handle().clone(),
+            timeout: self.settings.timeout(),
+            observe: Box::new(move |_, _, _| {
+                done.fetch_add(1, Relaxed);
+            }),
+        };
+        threads.run(|stop| self.queue.clone().run(Arc::new(runner), stop));
         Running(threads)
     }
 
