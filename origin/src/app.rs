@@ -29,13 +29,13 @@ use crate::{
     link::{self, Dialler},
     metrics::Metrics,
     redis::Fault,
-    room_store::{
+    rooms::{self, Rooms},
+    shutdown::Lifecycle,
+    store::{
         RoomStore,
         embedded::EmbeddedStore,
         redis::{RedisSettings, RedisStore},
     },
-    rooms::{self, Rooms},
-    shutdown::Lifecycle,
 };
 
 /// What a process does.

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use shared::{close::CloseCode, id::IdError, token::TokenError};
 
-use crate::{archive::ArchiveError, room_store::StoreError, rooms::RoomError};
+use crate::{archive::ArchiveError, rooms::RoomError, store::StoreError};
 
 /// Why a request is not answered as asked. The text of a variant is for the client and holds no secret; what
 /// only the log may know stands in [`Refusal::Failed`].

@@ -11,7 +11,7 @@ pub mod project;
 pub mod archive;
 pub mod connections;
 pub mod redis;
-pub mod room_store;
+pub mod store;
 pub mod flush;
 pub mod shutdown;
 pub mod telemetry;

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use origin::room_store::{Batch, Published, RoomStore, redis::RedisStore};
+use origin::store::{Batch, Leases, Published, RoomLog, redis::RedisStore};
 use serde_json::{Value, json};
 use shared::limits;
 use tokio::{

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use origin::room_store::{Base, Batch, Published, RoomStore, redis::RedisStore};
+use origin::store::{Base, Batch, Leases, Published, RoomLog, redis::RedisStore};
 use serde_json::{Value, json};
 use shared::id::{FilePath, RoomId};
 use tokio::{

@@ -14,7 +14,7 @@ use origin::{
     clock,
     flush::{flusher::Flusher, parking::Parking, runner::FlushRoom},
     project::text::state_of,
-    room_store::{Base, Batch, RoomStore, redis::RedisStore},
+    store::{Base, Batch, Leases, RoomLog, redis::RedisStore},
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};

@@ -9,8 +9,8 @@ use origin::{
     clock,
     connections::Connections,
     project::shards::{Draft, draw_up},
-    room_store::{
-        Base, Entry, Joined, LoaderToken, Published, RoomStore, Source, empty_base,
+    store::{
+        Base, Entry, Joined, Leases, LoaderToken, Published, Source, Subscriptions, empty_base,
         redis::{RedisSettings, RedisStore},
     },
 };

@@ -18,7 +18,7 @@ use origin::{
     archive::{Archive, sqlite::SqliteArchive},
     connections::Connections,
     flush::{FlushQueue, FlushSettings, bullmq::BullQueue},
-    room_store::{Batch, Joined, RoomStore, redis::RedisStore},
+    store::{Batch, Joined, Leases, RoomLog, redis::RedisStore},
 };
 use serde_json::{Value, json};
 use shared::{

@@ -14,7 +14,7 @@ use shared::{
 use super::{merge::merged, pace::paced, parking::Parking};
 use crate::{
     project::text::TextError,
-    room_store::{FlushAck, RoomStore, StoreError},
+    store::{FlushAck, RoomStore, StoreError},
 };
 
 /// Compacts the long logs among those of these files. What cannot be done now is done after the next attempt to flush; a

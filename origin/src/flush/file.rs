@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     archive::{Archive, Eol, FileWrite, Making, Saved},
-    room_store::{Batch, Entry, FileLog, FlushAck, RoomStore, Source, StoreError},
+    store::{Batch, Entry, FileLog, FlushAck, RoomStore, Source, StoreError},
 };
 
 /// The name under which a flush appends what only the archive had.

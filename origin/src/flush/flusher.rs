@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     archive::Archive,
-    room_store::{DELETION, Left, Outcome, RoomStore, StoreError},
+    store::{DELETION, Left, Outcome, RoomStore, StoreError},
 };
 
 /// The name of no origin: leaving under it removes a room only if nobody else is in it.
@@ -58,7 +58,7 @@ impl FlushRoom for Flusher {
 impl Flusher {
     /// Keeps with the room how a flush ended. Only operators miss it if it is lost.
     async fn record(&self, room: &RoomId, outcome: Outcome) {
-        match self.store.tell(room, outcome).await {
+        match self.store.record_flush_outcome(room, outcome).await {
             Ok(()) | Err(StoreError::Cold) => {}
             Err(error) => tracing::debug!(room.id = %room, %error, "how a flush ended is not kept"),
         }

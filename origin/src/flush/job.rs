@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     archive::Archive,
-    room_store::{RoomStore, StoreError},
+    store::{RoomStore, StoreError},
 };
 
 /// Files of one room that are written at the same time.

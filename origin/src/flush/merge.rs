@@ -9,7 +9,7 @@ use tokio::task::{JoinError, spawn_blocking};
 use crate::{
     archive::StoredFile,
     project::text::{Merged, TextError, text_of},
-    room_store::FileLog,
+    store::FileLog,
 };
 
 /// What is to be done with a file.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::room_store::RoomStore;
+use crate::store::RoomStore;
 
 /// The longest pause after a call.
 const LONGEST_PAUSE: Duration = Duration::from_millis(5);

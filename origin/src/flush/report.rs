@@ -8,7 +8,7 @@ use shared::{
     position::Epoch,
 };
 
-use crate::{archive::ArchiveError, project::text::TextError, room_store::StoreError};
+use crate::{archive::ArchiveError, project::text::TextError, store::StoreError};
 
 /// How often a file is read and merged again because somebody else wrote it meanwhile.
 pub(super) const TRIES: usize = 5;

@@ -10,7 +10,7 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use super::{flusher::Flusher, queue::FlushQueue, runner::FlushRunner};
-use crate::room_store::{Dirty, Left, StoreError, Survey};
+use crate::store::{Dirty, Left, StoreError, Survey};
 
 /// How soon the next sweep comes after one that had to do without the queue.
 const SOON: Duration = Duration::from_secs(2);

@@ -20,7 +20,7 @@ use crate::{
     app::App,
     clock,
     error::Refusal,
-    room_store::{FailedFlush, Listed, Outcome, RoomStore, SetAside, StoreError},
+    store::{FailedFlush, Listed, Outcome, RoomStore, SetAside, StoreError},
 };
 
 /// Rooms that are looked at at the same time.

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use shared::id::RoomId;
 use tokio::{sync::mpsc, time::timeout};
 
-use crate::room_store::{Published, RoomStore, StoreError};
+use crate::store::{Published, RoomStore, StoreError};
 
 /// How long joining a room waits for its subscription.
 const HEAD_START: Duration = Duration::from_secs(1);

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::registry::{Inner, Parts};
 use crate::{
     archive::ArchiveError,
-    room_store::{Backfill, Claimed, Dirty, FileLog, Joined, Left, ListedMember, Logged, StoreError},
+    store::{Backfill, Claimed, Dirty, FileLog, Joined, Left, ListedMember, Logged, StoreError},
 };
 
 /// The room store's answers.

@@ -12,7 +12,7 @@ use super::registry::Parts;
 use crate::{
     archive::{ArchiveError, NewShard, StoredFile},
     clock,
-    room_store::{Base, Joined, LoaderToken, StoreError},
+    store::{Base, Joined, LoaderToken, StoreError},
 };
 
 /// How often another loader is looked after.

@@ -24,7 +24,7 @@ use crate::{
     archive::Archive,
     flush::FlushQueue,
     metrics::Metrics,
-    room_store::{DELETION, ListedMember, RoomStore, StoreError},
+    store::{DELETION, ListedMember, RoomStore, StoreError},
 };
 
 /// What rooms are made of.

@@ -11,7 +11,7 @@ use shared::{
 use super::{LiveText, RoomError};
 use crate::{
     archive::{Archive, Eol},
-    room_store::{FileLog, ListedMember, RoomStore, StoreError},
+    store::{FileLog, ListedMember, RoomStore, StoreError},
 };
 
 /// An open room.

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     clock,
-    room_store::{Joined, Published},
+    store::{Joined, Published},
 };
 
 /// Messages of hubs, or answers of the room store, that are handled before effects are carried out, so that they can

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use origin::room_store::{Entry, ListedMember, Source};
+use origin::store::{Entry, ListedMember, Source};
 use serde_json::{Value, json};
 use shared::{
     grant::Role,

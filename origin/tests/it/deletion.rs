@@ -13,7 +13,7 @@ use origin::{
     archive::{Archive, ArchiveError},
     flush::{job::flush_room, parking::Parking, report::FlushError},
     http,
-    room_store::{Joined, RoomStore, StoreError},
+    store::{Joined, RoomStore, StoreError},
 };
 use serde_json::json;
 use shared::{

@@ -9,9 +9,9 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use origin::room_store::{
-    Claimed, Entry, FlushAck, Joined, Left, LoaderToken, Published, RoomStore, SUBSCRIBER_QUEUE, Source,
-    StoreError, embedded::EmbeddedStore,
+use origin::store::{
+    Catalog, Claimed, Entry, FlushAck, Joined, Leases, Left, LoaderToken, Published, RoomLog,
+    SUBSCRIBER_QUEUE, Source, StoreError, Subscriptions, embedded::EmbeddedStore,
 };
 use proptest::prelude::*;
 use shared::{

@@ -22,7 +22,7 @@ use origin::{
         threads::FlushThreads,
     },
     project::text::{state_of, text_of},
-    room_store::{Claimed, FlushAck, Joined, Left, Published, RoomStore, Source},
+    store::{Catalog, Claimed, FlushAck, Joined, Leases, Left, Published, RoomLog, Source, Subscriptions},
 };
 use serde_json::json;
 use shared::id::RoomId;

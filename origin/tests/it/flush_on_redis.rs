@@ -6,7 +6,7 @@ use origin::{
     archive::{Archive, NewShard, sqlite::SqliteArchive},
     flush::{job::flush_room, parking::Parking, report::FlushError},
     project::text::state_of,
-    room_store::{Base, Entry, RoomStore, empty_base},
+    store::{Base, Entry, RoomStore, empty_base},
 };
 use shared::id::RoomId;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use origin::{
     archive::{Archive, NewShard, sqlite::SqliteArchive},
     project::text::state_of,
-    room_store::{Entry, RoomStore, Source},
+    store::{Entry, RoomLog, Source},
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio_util::task::TaskTracker;

@@ -8,7 +8,7 @@ mod replica;
 
 use std::time::Duration;
 
-use origin::room_store::{Backfill, Published, RoomStore};
+use origin::store::{Backfill, Published, RoomStore};
 use shared::{id::RoomId, position::Position};
 use tokio::{sync::mpsc, time::timeout};
 

@@ -15,7 +15,7 @@ mod known;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use origin::room_store::{
+use origin::store::{
     Backfill, Claimed, Entry, FlushAck, Joined, Left, LoaderToken, LogEntry, Logged, Published, RoomStore,
     StoreError, empty_base,
 };
@@ -54,7 +54,7 @@ async fn one_loader_populates_and_the_others_wait(store: Arc<dyn RoomStore>) {
     let room = any_room();
     let Joined::Load(token) = store.join(&room, "o1", LEASE).await.unwrap() else { panic!("not the loader") };
     let Joined::Wait(left) = store.join(&room, "o2", LEASE).await.unwrap() else { panic!("two loaders") };
-    assert!(left <= origin::room_store::LOADER_LEASE);
+    assert!(left <= origin::store::LOADER_LEASE);
     let other = LoaderToken("another".to_owned());
     assert!(matches!(store.commit(&room, &other, vec![], 0).await, Err(StoreError::Stale)));
     let position = store.commit(&room, &token, vec![base(1)], 0).await.unwrap();

@@ -7,11 +7,11 @@ use tokio::time::Instant;
 use super::{Hold, TRY_AGAIN, Task};
 use crate::{
     clock,
-    room_store::{Left, StoreError},
     rooms::{
         hearing::Hearing,
         populate::{PopulateError, Populated, populate},
     },
+    store::{Left, StoreError},
 };
 
 impl Task {

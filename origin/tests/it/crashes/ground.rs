@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use origin::{
     archive::{Archive, sqlite::SqliteArchive},
-    room_store::{RoomStore, embedded::EmbeddedStore},
+    store::{RoomStore, embedded::EmbeddedStore},
 };
 use tempfile::TempDir;
 

@@ -13,9 +13,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use origin::{
     archive::{Archive, ArchiveError, FileWrite, Making, NewShard, Saved, Shard, StoredFile},
-    room_store::{
-        Backfill, Base, Batch, Claimed, Dirty, FileLog, FlushAck, Joined, Left, Listed, ListedMember,
-        LoaderToken, Logged, Outcome, Published, RoomStore, StoreError, Survey,
+    store::{
+        Backfill, Base, Batch, Catalog, Claimed, Dirty, FileLog, FlushAck, Joined, Leases, Left, Listed,
+        ListedMember, LoaderToken, Logged, Outcome, Published, RoomLog, RoomStore, StoreError, Subscriptions,
+        Survey,
     },
 };
 use shared::{
@@ -83,28 +84,16 @@ pub(super) struct Mortal<S: ?Sized> {
     pub(super) line: Arc<Lifeline>,
 }
 
-#[async_trait]
 impl RoomStore for Mortal<dyn RoomStore> {
     fn is_shared(&self) -> bool {
         self.inner.is_shared()
     }
+}
 
+#[async_trait]
+impl RoomLog for Mortal<dyn RoomStore> {
     fn confirms_by_append(&self) -> bool {
         self.inner.confirms_by_append()
-    }
-
-    async fn join(&self, room: &RoomId, origin: &str, lease: Duration) -> Result<Joined, StoreError> {
-        self.line.call(self.inner.join(room, origin, lease)).await
-    }
-
-    async fn commit(
-        &self,
-        room: &RoomId,
-        loader: &LoaderToken,
-        bases: Vec<Base>,
-        not_before: u64,
-    ) -> Result<Position, StoreError> {
-        self.line.call(self.inner.commit(room, loader, bases, not_before)).await
     }
 
     async fn append(&self, room: &RoomId, epoch: Epoch, batch: Batch) -> Result<Vec<Logged>, StoreError> {
@@ -148,6 +137,23 @@ impl RoomStore for Mortal<dyn RoomStore> {
     async fn compact(&self, room: &RoomId, epoch: Epoch, merged: FlushAck) -> Result<(), StoreError> {
         self.line.call(self.inner.compact(room, epoch, merged)).await
     }
+}
+
+#[async_trait]
+impl Leases for Mortal<dyn RoomStore> {
+    async fn join(&self, room: &RoomId, origin: &str, lease: Duration) -> Result<Joined, StoreError> {
+        self.line.call(self.inner.join(room, origin, lease)).await
+    }
+
+    async fn commit(
+        &self,
+        room: &RoomId,
+        loader: &LoaderToken,
+        bases: Vec<Base>,
+        not_before: u64,
+    ) -> Result<Position, StoreError> {
+        self.line.call(self.inner.commit(room, loader, bases, not_before)).await
+    }
 
     async fn list(&self, room: &RoomId, origin: &str, members: Vec<ListedMember>) -> Result<(), StoreError> {
         self.line.call(self.inner.list(room, origin, members)).await
@@ -161,14 +167,6 @@ impl RoomStore for Mortal<dyn RoomStore> {
         self.line.call(self.inner.leave(room, origin, epoch)).await
     }
 
-    async fn tell(&self, room: &RoomId, outcome: Outcome) -> Result<(), StoreError> {
-        self.line.call(self.inner.tell(room, outcome)).await
-    }
-
-    async fn survey(&self, room: &RoomId, files: &[FileId]) -> Result<Survey, StoreError> {
-        self.line.call(self.inner.survey(room, files)).await
-    }
-
     async fn seal(&self, room: &RoomId, at_most: Duration) -> Result<(), StoreError> {
         self.line.call(self.inner.seal(room, at_most)).await
     }
@@ -176,11 +174,25 @@ impl RoomStore for Mortal<dyn RoomStore> {
     async fn erase(&self, room: &RoomId) -> Result<(), StoreError> {
         self.line.call(self.inner.erase(room)).await
     }
+}
 
+#[async_trait]
+impl Catalog for Mortal<dyn RoomStore> {
     async fn rooms(&self) -> Result<Vec<RoomId>, StoreError> {
         self.line.call(self.inner.rooms()).await
     }
 
+    async fn survey(&self, room: &RoomId, files: &[FileId]) -> Result<Survey, StoreError> {
+        self.line.call(self.inner.survey(room, files)).await
+    }
+
+    async fn record_flush_outcome(&self, room: &RoomId, outcome: Outcome) -> Result<(), StoreError> {
+        self.line.call(self.inner.record_flush_outcome(room, outcome)).await
+    }
+}
+
+#[async_trait]
+impl Subscriptions for Mortal<dyn RoomStore> {
     async fn announce(&self, room: &RoomId, note: Bytes) -> Result<(), StoreError> {
         self.line.call(self.inner.announce(room, note)).await
     }

@@ -10,8 +10,8 @@ use origin::{
         runner::FlushRunner, sweep::Sweeper,
     },
     metrics::Metrics,
-    room_store::RoomStore,
     rooms::{Parts, Rooms},
+    store::RoomStore,
 };
 use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};

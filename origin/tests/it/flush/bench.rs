@@ -19,7 +19,7 @@ use origin::{
         threads::FlushThreads,
     },
     project::text::state_of,
-    room_store::{Base, Entry, RoomStore, Source, embedded::EmbeddedStore},
+    store::{Base, Entry, RoomLog, Source, embedded::EmbeddedStore},
 };
 use shared::{
     id::{FileId, RoomId},

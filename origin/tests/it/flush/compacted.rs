@@ -8,7 +8,7 @@ use origin::{
     archive::Archive,
     flush::report::{FlushError, FlushReport},
     project::text::text_of,
-    room_store::{FileLog, FlushAck, Joined, Left, RoomStore},
+    store::{Catalog, FileLog, FlushAck, Joined, Leases, Left, RoomLog},
 };
 use shared::limits;
 use yrs::{Doc, GetString, ReadTxn, StateVector, Text, Transact};

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use origin::{
     archive::{Archive, FileWrite},
     project::text::state_of,
-    room_store::RoomStore,
+    store::RoomLog,
 };
 
 use super::bench::{Bench, NOW, change};

@@ -7,7 +7,7 @@ use origin::{
         FlushQueue, FlushSettings, JobState, embedded::EmbeddedQueue, runner::FlushRoom, sweep::Sweeper,
         threads::FlushThreads,
     },
-    room_store::RoomStore,
+    store::{Catalog, Leases},
 };
 
 use super::bench::{Bench, NOW, runner};

@@ -8,7 +8,7 @@ use std::{
 use origin::{
     archive::Archive,
     flush::runner::FlushRoom,
-    room_store::{Left, RoomStore},
+    store::{Catalog, Leases, Left, RoomLog},
 };
 use tokio::{sync::Semaphore, time::sleep};
 

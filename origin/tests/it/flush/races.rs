@@ -10,7 +10,7 @@ use origin::{
     archive::{Archive, ArchiveError, FileWrite, NewShard, Saved},
     flush::{job::flush_room, parking::Parking},
     project::text::text_of,
-    room_store::{Base, embedded::EmbeddedStore},
+    store::{Base, embedded::EmbeddedStore},
 };
 use shared::{id::RoomId, position::Epoch};
 use tokio::{sync::Barrier, time::timeout};

@@ -14,7 +14,7 @@ use origin::{
         runner::{FlushRoom, FlushRunner},
         threads::FlushThreads,
     },
-    room_store::StoreError,
+    store::StoreError,
 };
 use shared::id::RoomId;
 use tokio::sync::watch;

@@ -5,7 +5,7 @@ mod run;
 
 use std::{future::ready, sync::Arc};
 
-use origin::room_store::embedded::EmbeddedStore;
+use origin::store::embedded::EmbeddedStore;
 use proptest::prelude::*;
 
 use self::run::Run;

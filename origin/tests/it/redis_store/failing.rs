@@ -1,8 +1,9 @@
 //! The server is full, emptied, frozen, killed, replaced by one that lags.
 
 use bytes::Bytes;
-use origin::room_store::{
-    Backfill, Base, Entry, FlushAck, Joined, Left, Published, RoomStore, StoreError, empty_base,
+use origin::store::{
+    Backfill, Base, Entry, FlushAck, Joined, Leases, Left, Published, RoomLog, RoomStore, StoreError,
+    Subscriptions, empty_base,
 };
 use redis::Value;
 use shared::position::Epoch;

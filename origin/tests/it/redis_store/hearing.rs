@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use origin::{
     redis::Fault,
-    room_store::{Entry, Published, RoomStore, SUBSCRIBER_QUEUE, redis::RedisStore},
+    store::{Entry, Leases, Published, RoomLog, SUBSCRIBER_QUEUE, Subscriptions, redis::RedisStore},
 };
 use redis::Value;
 use shared::{id::RoomId, position::Position};

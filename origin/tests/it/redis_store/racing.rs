@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use origin::room_store::{Base, Entry, FlushAck, Published, RoomStore, StoreError};
+use origin::store::{Base, Entry, FlushAck, Published, RoomLog, RoomStore, StoreError, Subscriptions};
 use shared::{
     id::{FileId, RoomId},
     position::Epoch,

@@ -1,6 +1,6 @@
 //! Where an edit counts as saved only once a replica has it.
 
-use origin::room_store::{Logged, RoomStore, StoreError};
+use origin::store::{Logged, RoomLog, StoreError};
 
 use crate::{
     room_store_contract::setup::{any_room, base, batch, file, populate, texts, update},

@@ -1,12 +1,12 @@
 //! The part of the contract that is about logs that are compacted although the archive does not have the file.
 
-use origin::room_store::Source;
+use origin::store::Source;
 use shared::update::Extension;
 
 use super::*;
 
 /// What is read, merged up to its update `last`.
-fn merged(log: &origin::room_store::FileLog, last: usize, state: &'static str) -> FlushAck {
+fn merged(log: &origin::store::FileLog, last: usize, state: &'static str) -> FlushAck {
     let LogEntry { file, seq, ts, .. } = &log.updates[last];
     FlushAck {
         file: file.clone(),

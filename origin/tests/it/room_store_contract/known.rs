@@ -1,6 +1,6 @@
 //! The part of the contract that is about what is known of a room beside its text.
 
-use origin::room_store::{FailedFlush, Outcome, Source, Survey};
+use origin::store::{FailedFlush, Outcome, Source, Survey};
 
 use super::*;
 
@@ -9,15 +9,15 @@ pub(super) async fn how_flushes_ended_is_kept_while_the_room_is_there(store: Arc
     let survey = async || store.survey(&room, &[file(1), file(2)]).await;
     let parked = Outcome::ended(Some(7), std::iter::once((file(1), "too large".to_owned())));
     assert!(matches!(survey().await, Err(StoreError::Cold)));
-    assert!(matches!(store.tell(&room, parked.clone()).await, Err(StoreError::Cold)));
+    assert!(matches!(store.record_flush_outcome(&room, parked.clone()).await, Err(StoreError::Cold)));
     let epoch = populate(&*store, &room, vec![base(1), base(2)]).await.epoch;
     assert_eq!(survey().await.unwrap().outcome, Outcome::default());
-    store.tell(&room, parked.clone()).await.unwrap();
+    store.record_flush_outcome(&room, parked.clone()).await.unwrap();
     assert_eq!(survey().await.unwrap().outcome, parked);
-    store.tell(&room, Outcome::failed(9, "the archive is away")).await.unwrap();
+    store.record_flush_outcome(&room, Outcome::failed(9, "the archive is away")).await.unwrap();
     let failed = Some(FailedFlush { at: 9, reason: "the archive is away".to_owned() });
     assert_eq!(survey().await.unwrap().outcome, Outcome { failed: failed.clone(), ..parked });
-    store.tell(&room, Outcome::ended(Some(11), std::iter::empty())).await.unwrap();
+    store.record_flush_outcome(&room, Outcome::ended(Some(11), std::iter::empty())).await.unwrap();
     let last = Outcome { flushed_at: Some(11), failed, parked: Some(vec![]) };
     assert_eq!(survey().await.unwrap().outcome, last);
 

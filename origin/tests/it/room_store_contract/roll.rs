@@ -1,6 +1,6 @@
 //! The part of the contract that is about who is in a room.
 
-use origin::room_store::{Listed, ListedMember};
+use origin::store::{Listed, ListedMember};
 use shared::grant::Role;
 
 use super::*;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use origin::room_store::{Base, Batch, Entry, Joined, LogEntry, RoomStore, Source, empty_base};
+use origin::store::{Base, Batch, Entry, Joined, LogEntry, RoomStore, Source, empty_base};
 use shared::{
     id::{FileId, FilePath, RoomId},
     position::Position,

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use origin::{app::Role, room_store::RoomStore};
+use origin::{
+    app::Role,
+    store::{RoomLog, RoomStore},
+};
 use redis::Value;
 use secrecy::ExposeSecret;
 use serde_json::json;

@@ -11,7 +11,7 @@ mod replaced;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use origin::room_store::RoomStore;
+use origin::store::RoomStore;
 use redis::Value;
 use shared::{
     grant::{Grant, Member, Role},

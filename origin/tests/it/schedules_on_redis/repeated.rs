@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use origin::room_store::RoomStore;
+use origin::store::RoomLog;
 use shared::{id::FileId, wire::link::OriginMessage};
 
 use super::{Hub, chat, fill, logged_chat, make_room, opening, update};

@@ -1,6 +1,6 @@
 //! What a room store has lost: the room begins anew, and what it held beyond the archive returns.
 
-use origin::room_store::StoreError;
+use origin::store::StoreError;
 use shared::close::CloseCode;
 
 use super::{World, schedules::two_members, store::Fault};

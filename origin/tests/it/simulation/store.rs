@@ -1,11 +1,9 @@
-//! A room store in memory with the contract of `origin::room_store`, for one room, that fails on command.
+//! A room store in memory with the contract of `origin::store`, for one room, that fails on command.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use origin::room_store::{
-    Backfill, Batch, Claimed, FileLog, LogEntry, Logged, Published, Source, StoreError,
-};
+use origin::store::{Backfill, Batch, Claimed, FileLog, LogEntry, Logged, Published, Source, StoreError};
 use shared::{
     id::{FileId, FilePath},
     position::{Epoch, Position},

@@ -23,7 +23,7 @@ use origin::{
         Fault,
         permissions::{QUEUE_PERMISSIONS, ROOM_PERMISSIONS},
     },
-    room_store::redis::{RedisSettings, RedisStore},
+    store::redis::{RedisSettings, RedisStore},
 };
 use redis::{AsyncConnectionConfig, FromRedisValue, Value, aio::MultiplexedConnection};
 use tempfile::TempDir;

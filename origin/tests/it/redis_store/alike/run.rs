@@ -3,9 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
-use origin::room_store::{
-    Backfill, Base, Claimed, Entry, FlushAck, Joined, Left, Logged, RoomStore, StoreError,
-};
+use origin::store::{Backfill, Base, Claimed, Entry, FlushAck, Joined, Left, Logged, RoomStore, StoreError};
 use shared::{
     id::{FileId, RoomId},
     position::{Epoch, Position},

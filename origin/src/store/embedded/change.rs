@@ -5,8 +5,8 @@ use shared::{
     position::Position,
 };
 
-use super::open::{Clocks, Unstored};
-use crate::room_store::{Base, FlushAck, LogEntry, Logged};
+use super::open::{Clocks, Unflushed};
+use crate::store::{Base, FlushAck, LogEntry, Logged};
 
 /// What must be on disk before a decision is answered.
 pub(super) enum Change {
@@ -23,7 +23,7 @@ pub(super) enum Change {
         clocks: Clocks,
     },
     /// A file's base was replaced and its log trimmed; what the archive lacks of the new base, if anything.
-    Based { ack: FlushAck, unstored: Option<Unstored> },
+    Based { ack: FlushAck, unflushed: Option<Unflushed> },
     /// The deletion of the open room's shard was begun, or taken back.
     Sealed(bool),
     /// The room was depopulated.

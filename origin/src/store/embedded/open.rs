@@ -12,7 +12,7 @@ use shared::{
     position::Position,
 };
 
-use crate::room_store::{Base, Entry, FlushAck, LogEntry, Logged, Outcome, Source, StoreError, empty_base};
+use crate::store::{Base, Entry, FlushAck, LogEntry, Logged, Outcome, Source, StoreError, empty_base};
 
 /// Among the marks of hubs: the room's deletion was begun. No hub has this name.
 pub(super) const BEGUN: &str = "";
@@ -53,7 +53,7 @@ pub(super) struct File {
 
 /// What the archive lacks of a file whose log was compacted.
 #[derive(Clone, Copy)]
-pub(super) struct Unstored {
+pub(super) struct Unflushed {
     /// The timestamp of the first unflushed change.
     pub(super) since: u64,
     /// The seq up to which the archive has the file.
@@ -67,8 +67,8 @@ impl File {
     }
 
     /// What the archive lacks of it.
-    pub(super) fn unstored(&self) -> Option<Unstored> {
-        self.dirty_since().map(|since| Unstored { since, stored_seq: self.stored_seq })
+    pub(super) fn unflushed(&self) -> Option<Unflushed> {
+        self.dirty_since().map(|since| Unflushed { since, stored_seq: self.stored_seq })
     }
 }
 
@@ -166,14 +166,14 @@ impl Open {
     }
 
     /// Replaces a base and trims what is in it.
-    pub(super) fn rebase(&mut self, ack: FlushAck, unstored: Option<Unstored>) {
+    pub(super) fn rebase(&mut self, ack: FlushAck, unflushed: Option<Unflushed>) {
         let Some(file) = self.files.get_mut(&ack.file) else { return };
         let kept = file.updates.partition_point(|entry| entry.ts <= ack.merged_ts);
         if let Some(last) = file.updates.drain(..kept).next_back() {
             self.trimmed_seq = self.trimmed_seq.max(last.seq);
         }
-        file.dirty_ts = unstored.map(|unstored| unstored.since);
-        file.stored_seq = unstored.map_or(ack.merged_seq, |unstored| unstored.stored_seq);
+        file.dirty_ts = unflushed.map(|unflushed| unflushed.since);
+        file.stored_seq = unflushed.map_or(ack.merged_seq, |unflushed| unflushed.stored_seq);
         file.base_ts = ack.merged_ts;
         file.base_seq = ack.merged_seq;
         file.base = ack.state;

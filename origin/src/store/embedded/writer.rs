@@ -19,7 +19,7 @@ use super::{
     room::{Now, Room},
     subscribers::Subscribers,
 };
-use crate::room_store::StoreError;
+use crate::store::StoreError;
 
 /// Commands that wait for the writer; more wait at their callers.
 pub(super) const QUEUE: usize = 1024;

@@ -33,7 +33,7 @@ pub struct SetAside {
     pub reason: String,
 }
 
-/// What [`super::RoomStore::survey`] finds.
+/// What [`super::Catalog::survey`] finds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
     /// About how many bytes the logs take in the room store.

@@ -11,10 +11,10 @@ use shared::{
 
 use super::{
     change::Change,
-    open::{BEGUN, File, Open, Unstored, is_numbered},
+    open::{BEGUN, File, Open, Unflushed, is_numbered},
     room::Room,
 };
-use crate::room_store::{FlushAck, LogEntry, Source, StoreError, empty_base};
+use crate::store::{FlushAck, LogEntry, Source, StoreError, empty_base};
 
 /// The version of the tables that this code reads and writes.
 const FORMAT: u64 = 1;
@@ -203,7 +203,7 @@ fn write_change(to: &Transaction<'_>, room: &str, change: &Change) -> Result<(),
             entries.iter().try_for_each(|entry| write_entry(to, room, entry))?;
             if entries.iter().any(|entry| entry.file.is_room()) { trim_events(to, room) } else { Ok(()) }
         }
-        Change::Based { ack, unstored } => rebase(to, room, ack, *unstored),
+        Change::Based { ack, unflushed } => rebase(to, room, ack, *unflushed),
         Change::Sealed(true) => write_mark(to, room, BEGUN, 1),
         Change::Sealed(false) => {
             to.prepare_cached("DELETE FROM marks WHERE room = ?1 AND hub = ?2")?
@@ -293,17 +293,17 @@ fn rebase(
     to: &Transaction<'_>,
     room: &str,
     ack: &FlushAck,
-    unstored: Option<Unstored>,
+    unflushed: Option<Unflushed>,
 ) -> Result<(), rusqlite::Error> {
     let file = ack.file.as_str();
     write_base(to, room, &ack.file, ack.merged_ts, ack.merged_seq, &ack.state)?;
     to.prepare_cached("UPDATE names SET created_ts = ?3 WHERE room = ?1 AND file = ?2")?.execute(params![
         room,
         file,
-        unstored.map(|unstored| unstored.since)
+        unflushed.map(|unflushed| unflushed.since)
     ])?;
-    match unstored {
-        Some(Unstored { stored_seq, .. }) => to
+    match unflushed {
+        Some(Unflushed { stored_seq, .. }) => to
             .prepare_cached("INSERT OR REPLACE INTO compacted VALUES (?1, ?2, ?3, ?4)")?
             .execute(params![room, file, ack.merged_ts, stored_seq])?,
         None => to

@@ -8,7 +8,7 @@ use std::{
 use shared::id::RoomId;
 use tokio::sync::mpsc;
 
-use crate::room_store::{Published, SUBSCRIBER_QUEUE};
+use crate::store::{Published, SUBSCRIBER_QUEUE};
 
 #[derive(Default)]
 pub(super) struct Subscribers(Mutex<HashMap<RoomId, Vec<mpsc::Sender<Published>>>>);

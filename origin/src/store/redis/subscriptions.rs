@@ -4,39 +4,32 @@
 //! receiver, a lost connection or message, a store that went back and a silence in which the room has moved on all
 //! close it; its owner subscribes again and reads the log. One slow room does not hold up the others.
 
-use std::time::Duration;
-
+use async_trait::async_trait;
+use bytes::Bytes;
 use shared::id::RoomId;
 use tokio::{sync::mpsc, time::timeout};
-use tokio_util::task::TaskTracker;
 
 use super::{
+    RedisStore,
     keys::Keys,
     listener::{Listener, status},
+    record::write_note,
 };
-use crate::{
-    redis::{PubSub, RedisConnection},
-    room_store::{Published, SUBSCRIBER_QUEUE},
-};
+use crate::store::{Published, SUBSCRIBER_QUEUE, StoreError, Subscriptions};
 
 /// Decoded messages that wait on a receiver, besides those that wait to be decoded.
 const DECODED: usize = 16;
 
-/// The subscriber.
-pub(super) struct Subscriber {
-    pub(super) pubsub: PubSub,
-    pub(super) commands: RedisConnection,
-    pub(super) bulk: RedisConnection,
-    /// How long a subscription may take to begin.
-    pub(super) deadline: Duration,
-    /// How long a room may be quiet before the room store is asked for it.
-    pub(super) silence: Duration,
-    pub(super) tracker: TaskTracker,
-}
+#[async_trait]
+impl Subscriptions for RedisStore {
+    async fn announce(&self, room: &RoomId, note: Bytes) -> Result<(), StoreError> {
+        let mut publish = redis::cmd(self.publish);
+        publish.arg(Keys::new(room).channel()).arg(write_note(&note));
+        Ok(self.commands.command(&publish).await?)
+    }
 
-impl Subscriber {
-    /// Hears a room from now on. If that cannot be had in time, the receiver is closed as soon as it can.
-    pub(super) async fn subscribe(&self, room: &RoomId) -> mpsc::Receiver<Published> {
+    /// If it cannot be had in time, the receiver is closed as soon as it can.
+    async fn subscribe(&self, room: &RoomId) -> Result<mpsc::Receiver<Published>, StoreError> {
         let (out, receiver) = mpsc::channel(DECODED);
         let (to, messages) = mpsc::channel(SUBSCRIBER_QUEUE);
         match timeout(self.deadline, self.pubsub.subscribe(Keys::new(room).channel(), to)).await {
@@ -56,6 +49,6 @@ impl Subscriber {
             silence: self.silence,
         };
         self.tracker.spawn(listener.run());
-        receiver
+        Ok(receiver)
     }
 }

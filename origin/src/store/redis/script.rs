@@ -8,7 +8,7 @@ use shared::{id::FileId, position::Epoch};
 
 use crate::{
     redis::{CallError, RedisConnection, Server},
-    room_store::StoreError,
+    store::StoreError,
 };
 
 /// A script as Redis gets it.
@@ -38,7 +38,7 @@ scripts! {
     ACK "ack"
     LIST "list"
     LISTED "listed"
-    TELL "tell"
+    RECORD_FLUSH_OUTCOME "record_flush_outcome"
     SURVEY "survey"
     LEAVE "leave"
     SEAL "seal"

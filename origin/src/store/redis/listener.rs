@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     redis::RedisConnection,
-    room_store::{LogEntry, Published, StoreError},
+    store::{LogEntry, Published, StoreError},
 };
 
 /// How long a message may be on its way after the room store has it.

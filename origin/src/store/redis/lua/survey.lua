@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- What is known of a populated room beside its text.   K: meta seal, some logs
--- -> {bytes of each of these logs (about), 1 if a deletion was begun and its seal has ended, what tell.lua keeps: each empty if it is not there};
+-- -> {bytes of each of these logs (about), 1 if a deletion was begun and its seal has ended, what record_flush_outcome.lua keeps: each empty if it is not there};
 --    error COLD
 local m = redis.call('HMGET', KEYS[1], 'st', 'dl', 'fo', 'fe', 'fp')
 if m[1] ~= 'R' then return redis.error_reply('COLD room') end

@@ -11,7 +11,7 @@ use shared::{
     wire::varint::{Reader, Writer},
 };
 
-use crate::room_store::{Entry, Logged, Source, StoreError};
+use crate::store::{Entry, Logged, Source, StoreError};
 
 const VERSION: u8 = 1;
 /// The length that stands for a record which is read from the log.

@@ -7,7 +7,7 @@ use shared::{
 };
 
 use super::record::{damaged, file_id, read_record};
-use crate::room_store::{LogEntry, StoreError};
+use crate::store::{LogEntry, StoreError};
 
 /// The pieces of a reply, from the front.
 pub(super) struct Reply(std::vec::IntoIter<Value>);
