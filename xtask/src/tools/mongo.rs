@@ -16,16 +16,22 @@ use crate::{
     process,
 };
 
+/// What the tests start if an engine has it.
+const IMAGE: &str = "docker.io/library/mongo:8";
+
 impl Toolbox {
     /// The program, for `EDGEROOM_MONGO`; `None` where the tests find something nearer to MongoDB.
     pub(crate) fn mongo_server(&self) -> Result<Option<PathBuf>> {
         if let Some(named) = variable("EDGEROOM_MONGO") {
             return Ok(Some(named.into()));
         }
-        let engine_runs = |engine: &&str| process::answer(Command::new(engine).arg("info")).is_some();
+        let has_image = |engine: &&str| {
+            let answers = |args: &[&str]| process::answer(Command::new(engine).args(args)).is_some();
+            answers(&["info"]) && (answers(&["image", "inspect", IMAGE]) || answers(&["pull", IMAGE]))
+        };
         if variable("MONGODB_URL").is_some()
             || find_program("mongod", None).is_some()
-            || ["docker", "podman"].iter().any(engine_runs)
+            || ["docker", "podman"].iter().any(has_image)
         {
             return Ok(None);
         }

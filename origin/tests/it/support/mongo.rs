@@ -1,16 +1,17 @@
-//! The server that speaks MongoDB's protocol for the tests: one for the whole run, found or started once.
+//! The server that speaks MongoDB's protocol for the tests, found or started once for the whole run.
 //!
 //! `MONGODB_URL`; else a `mongod` on the `PATH`; else the image `mongo` where a container engine runs; else
-//! FerretDB in the Go program of `tests/mongo`. One line says which. What was started ends with this process,
-//! however that ends.
+//! FerretDB in the Go program of `tests/mongo`, several of them. Each test has a database of its own, but on the server
+//! of `MONGODB_URL`. One line says which. What was started ends with this process, however that ends.
 
 use std::{
     fs,
+    hash::{DefaultHasher, Hash, Hasher},
     io::{BufRead, BufReader, Write},
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::OnceLock,
+    sync::{Once, OnceLock},
     thread,
     time::Duration,
 };
@@ -44,10 +45,27 @@ struct Server {
     _keeper: Option<Child>,
 }
 
-/// The address of the server, for a client.
+/// The address for a client: the same all through a test, whose thread has its name. FerretDB takes one command at a
+/// time and looks through whole collections, so tests are spread over several servers and a database for each.
 pub(crate) fn address() -> String {
-    static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(find).address.clone()
+    static SERVERS: [OnceLock<Server>; 4] = [const { OnceLock::new() }; 4];
+    if variable("MONGODB_URL").is_some() {
+        return SERVERS[0].get_or_init(find).address.clone();
+    }
+    let mut hasher = DefaultHasher::new();
+    thread::current().name().filter(|name| name.contains("::")).hash(&mut hasher);
+    let test = hasher.finish();
+    let nth = usize::try_from(test % 4).unwrap() % stand_ins();
+    with_database(&SERVERS[nth].get_or_init(find).address, &format!("{DATABASE}_{test:016x}"))
+}
+
+/// As many as there are cores; one server is enough if it is a MongoDB.
+fn stand_ins() -> usize {
+    static STAND_INS: OnceLock<usize> = OnceLock::new();
+    *STAND_INS.get_or_init(|| match nearest() {
+        Kind::FerretDb => thread::available_parallelism().map_or(1, usize::from).min(4),
+        _ => 1,
+    })
 }
 
 /// The address of a database of its own. FerretDB takes one command at a time and looks through whole collections, so
@@ -123,35 +141,61 @@ pub(crate) async fn database_at(address: &str) -> Database {
     Client::with_uri_str(address).await.unwrap().default_database().unwrap()
 }
 
+/// What can serve the tests here.
+enum Kind {
+    Given(String),
+    Mongod,
+    Container(&'static str),
+    FerretDb,
+}
+
+fn nearest() -> Kind {
+    if let Some(given) = variable("MONGODB_URL") {
+        return Kind::Given(given);
+    }
+    if runs("mongod", &["--version"]) {
+        return Kind::Mongod;
+    }
+    // Whoever names the stand-in does not want to wait for a registry.
+    let engine = variable("EDGEROOM_MONGO").is_none().then(container_engine).flatten();
+    engine.map_or(Kind::FerretDb, Kind::Container)
+}
+
 fn find() -> Server {
-    let (what, server) = if let Some(given) = variable("MONGODB_URL") {
-        (
-            "the server of MONGODB_URL".to_owned(),
-            Server { address: with_database(&given, DATABASE), _keeper: None },
-        )
-    } else if runs("mongod", &["--version"]) {
-        let start = |dir: &Path, port: u16| {
-            let mut command = vec!["mongod".to_owned(), "--dbpath".to_owned(), text_of(dir)];
-            command.extend(["--bind_ip", "127.0.0.1", "--port", &port.to_string()].map(str::to_owned));
-            command
-        };
-        ("mongod".to_owned(), start_server(start))
-    } else if let Some(engine) = container_engine() {
-        let start = |_: &Path, port: u16| {
-            let published = format!("127.0.0.1:{port}:27017");
-            [engine, "run", "--rm", "--publish", &published, IMAGE].map(str::to_owned).to_vec()
-        };
-        (format!("{IMAGE} in {engine}"), start_server(start))
-    } else {
-        let program = ferretdb();
-        let start = |dir: &Path, port: u16| {
-            let listen = format!("127.0.0.1:{port}");
-            vec![text_of(&program), "-listen".to_owned(), listen, "-dir".to_owned(), text_of(dir)]
-        };
-        ("FerretDB 1.24, one command at a time".to_owned(), start_server(start))
+    static SAID: Once = Once::new();
+    let (what, server) = match nearest() {
+        Kind::Given(given) => {
+            let address = with_database(&given, DATABASE);
+            ("the server of MONGODB_URL".to_owned(), Server { address, _keeper: None })
+        }
+        Kind::Mongod => {
+            let start = |dir: &Path, port: u16| {
+                let mut command = vec!["mongod".to_owned(), "--dbpath".to_owned(), text_of(dir)];
+                command.extend(["--bind_ip", "127.0.0.1", "--port", &port.to_string()].map(str::to_owned));
+                command
+            };
+            ("mongod".to_owned(), start_server(start))
+        }
+        Kind::Container(engine) => {
+            let start = |_: &Path, port: u16| {
+                let published = format!("127.0.0.1:{port}:27017");
+                [engine, "run", "--rm", "--publish", &published, IMAGE].map(str::to_owned).to_vec()
+            };
+            (format!("{IMAGE} in {engine}"), start_server(start))
+        }
+        Kind::FerretDb => {
+            let program = ferretdb();
+            let start = |dir: &Path, port: u16| {
+                let listen = format!("127.0.0.1:{port}");
+                vec![text_of(&program), "-listen".to_owned(), listen, "-dir".to_owned(), text_of(dir)]
+            };
+            ("FerretDB 1.24, one command at a time".to_owned(), start_server(start))
+        }
     };
     // Not by a macro: the line is for the run, and what macros print belongs to one test.
-    let _ = writeln!(std::io::stderr(), "MongoDB's protocol is served by {what}");
+    SAID.call_once(|| {
+        let _ = writeln!(std::io::stderr(), "MongoDB's protocol is served by {what}");
+    });
     server
 }
 
@@ -212,9 +256,12 @@ fn container_engine() -> Option<&'static str> {
 
 /// The Go program: the one that `EDGEROOM_MONGO` names, else built here.
 fn ferretdb() -> PathBuf {
-    if let Some(built) = variable("EDGEROOM_MONGO") {
-        return built.into();
-    }
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    let built = variable("EDGEROOM_MONGO").map(PathBuf::from);
+    PROGRAM.get_or_init(|| built.unwrap_or_else(build_ferretdb)).clone()
+}
+
+fn build_ferretdb() -> PathBuf {
     assert!(runs("go", &["version"]), "{FIX}");
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mongo");
     let mut build = Command::new("go");
