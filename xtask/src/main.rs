@@ -29,7 +29,7 @@ cargo xtask dev            the Worker on 8787 and one origin on 8080, until Ctrl
     --no-edge              the origin alone
     --data-dir DIR         where the origins keep what is in no other store (./data)
     --json                 when ready, one line of JSON on stdout
-cargo xtask test [PART..]  all, or: house unit it worker browser kill ops
+cargo xtask test [PART..]  all, or: house unit it worker browser kill ops compose (that one only where its images are)
 cargo xtask bench [NAME..] all, or: edge fanout flush readers redis; ratios from one run, the last line of each is JSON
     --json                 only that line
 cargo xtask build-worker   the Worker and the page, if their sources have changed

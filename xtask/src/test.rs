@@ -34,9 +34,10 @@ enum Part {
     Browser,
     Kill,
     Ops,
+    Compose,
 }
 
-const PARTS: [(&str, Part); 7] = [
+const PARTS: [(&str, Part); 8] = [
     ("house", Part::House),
     ("unit", Part::Unit),
     ("it", Part::It),
@@ -44,6 +45,7 @@ const PARTS: [(&str, Part); 7] = [
     ("browser", Part::Browser),
     ("kill", Part::Kill),
     ("ops", Part::Ops),
+    ("compose", Part::Compose),
 ];
 
 /// Runs the parts that the command line names, or all.
@@ -58,13 +60,29 @@ pub(crate) fn run(tools: &Toolbox, mut args: Args) -> Result<()> {
     args.finish()?;
     if parts.is_empty() {
         parts = PARTS.map(|part| part.1).to_vec();
+        if !can_compose(tools) {
+            parts.retain(|part| *part != Part::Compose);
+        }
     }
-    Run { tools, parts, report: Report::default() }.finish()
+    Run { tools, parts, has_origin: false, report: Report::default() }.finish()
+}
+
+/// Whether the container files can be tried without pulling images; says why not.
+fn can_compose(tools: &Toolbox) -> bool {
+    let missing = match tools.containers() {
+        Ok(containers) if containers.has_images() => return true,
+        Ok(_) => "its base images are not here".to_owned(),
+        Err(why) => why.to_string(),
+    };
+    eprintln!("without `cargo xtask test compose`: {missing}");
+    false
 }
 
 struct Run<'a> {
     tools: &'a Toolbox,
     parts: Vec<Part>,
+    /// The tests of cargo have built the origin: with the features of tests, with which another build would begin again.
+    has_origin: bool,
     report: Report,
 }
 
@@ -81,6 +99,9 @@ impl Run<'_> {
         }
         if self.wants(Part::Ops) {
             self.ops()?;
+        }
+        if self.wants(Part::Compose) {
+            self.compose()?;
         }
         eprint!("{}", self.report);
         if self.report.failed() == 0 { Ok(()) } else { bail!("{} steps failed", self.report.failed()) }
@@ -127,7 +148,7 @@ impl Run<'_> {
             (true, false) => ("unit", ["--lib", "--bins"].into_iter().chain(others).collect()),
         };
         let (needs_node, needs_stores) = (self.wants(Part::Unit), self.wants(Part::It));
-        self.step(name, || {
+        self.has_origin = self.step(name, || {
             if needs_stores {
                 tools.redis_server()?;
             }
@@ -147,14 +168,14 @@ impl Run<'_> {
     }
 
     fn node_tests(&mut self) -> Result<()> {
-        let tools = self.tools;
+        let (tools, has_origin) = (self.tools, self.has_origin);
         let built = self.step("build for node", || {
             tools.npm_packages()?;
             // As a deploy wants it: one of the tests does a dry run, which must not build it again under the others.
             build::worker(tools, true)?;
             build::faulty_worker(tools)?;
             build::page(tools)?;
-            build::origin(tools).map(|_| ())
+            if has_origin { Ok(()) } else { build::origin(tools).map(|_| ()) }
         })?;
         if !built {
             return Ok(());
@@ -182,13 +203,27 @@ impl Run<'_> {
 
     /// What operators look at; it needs no Worker.
     fn ops(&mut self) -> Result<()> {
-        let tools = self.tools;
+        let (tools, has_origin) = (self.tools, self.has_origin);
         self.step("ops", || {
             tools.npm_packages()?;
-            build::origin(tools)?;
+            if !has_origin {
+                build::origin(tools)?;
+            }
             tools.redis_server()?;
             let promtool = tools.promtool()?.map(|program| ("PROMTOOL", program));
             node(tools, "tests/ops", 1, promtool.into_iter().chain([("CHROMIUM", tools.chromium()?)]))
+        })?;
+        Ok(())
+    }
+
+    /// The shipped container files, with the Worker before them.
+    fn compose(&mut self) -> Result<()> {
+        let tools = self.tools;
+        self.step("compose", || {
+            let containers = tools.containers()?;
+            build::worker(tools, true)?;
+            build::page(tools)?;
+            node(tools, "tests/compose", 1, containers.variables())
         })?;
         Ok(())
     }

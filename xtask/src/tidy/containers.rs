@@ -10,7 +10,10 @@ use std::{
 
 use self::shape::Shape;
 use super::Tree;
-use crate::{build, process, tools::NPM_CI};
+use crate::{
+    build,
+    tools::{NPM_CI, compose},
+};
 
 const COMPOSE: &str = "docker-compose.yml";
 const DOCKERFILE: &str = "origin/Dockerfile";
@@ -47,17 +50,8 @@ pub(super) fn refusals(top: &Path) -> Vec<String> {
     let runs = [&[][..], &["--profile", "ops"], &["--profile", "edge"]];
     runs.into_iter()
         .map(|profile| [profile, &["config", "-q"]].concat())
-        .filter_map(|args| refusal(&compose, &args, top))
+        .filter_map(|args| refusal(compose, &args, top))
         .collect()
-}
-
-/// The words that run Docker Compose here.
-fn compose() -> Option<Vec<&'static str>> {
-    let known = [vec!["docker", "compose"], vec!["docker-compose"]];
-    known.into_iter().find(|words| {
-        let mut asked = Command::new(words[0]);
-        process::answer(asked.args(&words[1..]).arg("version").stderr(Stdio::null())).is_some()
-    })
 }
 
 fn refusal(compose: &[&str], args: &[&str], top: &Path) -> Option<String> {

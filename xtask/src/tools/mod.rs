@@ -2,6 +2,7 @@
 //! clients (rustup, cargo, npm, apt), into a per-user cache keyed by version.
 
 mod chromium;
+mod containers;
 mod mongo;
 mod node;
 mod promtool;
@@ -23,7 +24,7 @@ use crate::{
     process,
 };
 
-pub(crate) use self::node::NPM_CI;
+pub(crate) use self::{containers::compose, node::NPM_CI};
 
 /// Where tools are, and what installs them.
 #[derive(Debug)]
