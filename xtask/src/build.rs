@@ -50,6 +50,14 @@ pub(crate) fn faulty_worker(tools: &Toolbox) -> Result<()> {
     worker_into(tools, false, "build-faulty", &["--features", "fault-injection"])
 }
 
+/// Whether a Worker of the present sources is there, whatever toolchain has built it.
+pub(crate) fn worker_is_built(tools: &Toolbox) -> Result<bool> {
+    let sources = format!("{:016x} ", fingerprint(tools.top(), &WORKER_SOURCES)?);
+    let mark = target_dir().join("worker/built/build/.built");
+    let is_there = tools.top().join("edge-worker/build/index.js").is_file();
+    Ok(is_there && fs::read_to_string(mark).is_ok_and(|state| state.starts_with(&sources)))
+}
+
 fn worker_into(tools: &Toolbox, optimize: bool, folder: &str, features: &[&str]) -> Result<()> {
     tools.npm_packages()?;
     let nightly = tools.nightly()?;
@@ -98,8 +106,11 @@ pub(crate) fn page(tools: &Toolbox) -> Result<()> {
     })
 }
 
-/// Builds the origin with the dev profile; the binary.
+/// Builds the origin with the dev profile; the binary. If `EDGEROOM_ORIGIN` names one, that is taken.
 pub(crate) fn origin(tools: &Toolbox) -> Result<PathBuf> {
+    if let Some(built) = variable("EDGEROOM_ORIGIN") {
+        return Ok(built.into());
+    }
     eprintln!("building the origin");
     tools.run(&mut cargo(tools, ORIGIN))?;
     Ok(target_dir().join("debug/origin"))

@@ -63,13 +63,16 @@ impl Options {
     }
 }
 
-/// Runs until somebody wants the end, or something ends by itself, which is an error.
+/// Runs until the user wants the end, or something ends by itself, which is an error. What the first page needs is built
+/// first: page and origin answer while the Worker is still being built.
 pub(crate) fn run(tools: &Toolbox, options: &Options) -> Result<()> {
-    let origin_binary = build::origin(tools)?;
-    if options.edge {
-        build::worker(tools, false)?;
-    }
-    build::page(tools)?;
+    let origin_binary = thread::scope(|scope| {
+        // npm waits for the network while cargo compiles.
+        let page = scope.spawn(|| build::page(tools));
+        let origin = build::origin(tools)?;
+        page.join().unwrap_or_else(|_| bail!("building the page has panicked"))?;
+        Ok::<_, anyhow::Error>(origin)
+    })?;
 
     let edge = options.edge.then_some(options.port);
     let Options { stores, origin_port, origins, data_dir, .. } = options;
@@ -81,6 +84,16 @@ pub(crate) fn run(tools: &Toolbox, options: &Options) -> Result<()> {
 }
 
 fn run_parts(parts: &mut Parts, tools: &Toolbox, site: &Site, options: &Options) -> Result<()> {
+    if let Some(edge) = site.edge() {
+        if !build::worker_is_built(tools)? {
+            if !parts.until_origins(tools, site)? {
+                return Ok(());
+            }
+            eprintln!("\nthe page is at {}, straight from the origin", url(site.origin()));
+            eprintln!("the Worker is being built, minutes the first time; it will be at {}\n", url(edge));
+        }
+        build::worker(tools, false)?;
+    }
     if !parts.rise(tools, site)? {
         return Ok(());
     }

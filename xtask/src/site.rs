@@ -191,16 +191,25 @@ impl Site {
 pub(crate) struct Parts(Vec<Group>);
 
 impl Parts {
-    /// Starts the rest and waits until all answer; false if somebody wants the end before that.
+    /// Starts the Worker, if there is to be one, and waits until all answer; false if the user wants the end before that.
     pub(crate) fn rise(&mut self, tools: &Toolbox, site: &Site) -> Result<bool> {
         if let Some(port) = site.edge {
             self.0.push(site.start_edge(tools, port)?);
         }
-        let origins = site.origins.iter().map(|port| (site.name(*port), *port));
-        let edge = site.edge.map(|port| ("the Worker".to_owned(), port));
-        for (name, port) in origins.chain(edge) {
+        if !self.until_origins(tools, site)? {
+            return Ok(false);
+        }
+        let Some(port) = site.edge else { return Ok(true) };
+        eprintln!("waiting for the Worker");
+        self.until_healthy("the Worker", port, tools.stop())
+    }
+
+    /// Waits until the origins answer; false if the user wants the end before that.
+    pub(crate) fn until_origins(&mut self, tools: &Toolbox, site: &Site) -> Result<bool> {
+        for port in &site.origins {
+            let name = site.name(*port);
             eprintln!("waiting for {name}");
-            if !self.until_healthy(&name, port, tools.stop())? {
+            if !self.until_healthy(&name, *port, tools.stop())? {
                 return Ok(false);
             }
         }

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    hash::{DefaultHasher, Hash, Hasher},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
@@ -24,7 +25,7 @@ const STD_SOURCES: &str = "lib/rustlib/src/rust/library";
 pub(crate) struct WorkerTools {
     /// `worker-build`.
     pub(crate) builder: PathBuf,
-    /// `wasm-bindgen`, of exactly the locked version.
+    /// What does as `wasm-bindgen`, of exactly the locked version.
     pub(crate) bindgen: PathBuf,
 }
 
@@ -72,19 +73,41 @@ impl Toolbox {
         }
     }
 
-    /// `worker-build` and `wasm-bindgen`, of the versions that Cargo.lock names.
+    /// `worker-build` and the program of `xtask/bindgen`, of the versions that Cargo.lock names.
     pub(crate) fn worker_tools(&self) -> Result<WorkerTools> {
         let lock = self.cargo_lock()?;
-        let bindgen = self.cargo_tool("wasm-bindgen-cli", locked(&lock, "wasm-bindgen")?)?;
+        let bindgen = self.bindgen()?;
         let builder = self.cargo_tool(BUILDER, locked(&lock, "worker")?)?;
         // What both were built from is of no use any more.
         fs::remove_dir_all(self.cache.join("build")).ok();
-        Ok(WorkerTools { builder: builder.join(BUILDER), bindgen: bindgen.join("wasm-bindgen") })
+        Ok(WorkerTools { builder: builder.join(BUILDER), bindgen })
+    }
+
+    fn bindgen(&self) -> Result<PathBuf> {
+        let sources = self.top.join("xtask/bindgen");
+        let mut hasher = DefaultHasher::new();
+        for name in ["Cargo.toml", "Cargo.lock", "src/main.rs"] {
+            let path = sources.join(name);
+            fs::read(&path).with_context(|| format!("reading {}", path.display()))?.hash(&mut hasher);
+        }
+        let program = self.cache.join(format!("bindgen-{:016x}", hasher.finish()));
+        self.install_once(
+            "what binds the Worker to JavaScript (a minute, once)",
+            || program.is_file(),
+            || {
+                let target = self.cache.join("build");
+                let mut cargo = self.stable("cargo");
+                cargo.args(["build", "--locked", "--target-dir"]).arg(&target);
+                self.run(cargo.arg("--manifest-path").arg(sources.join("Cargo.toml")))?;
+                fs::rename(target.join("debug/bindgen"), &program).context("putting the program in its place")
+            },
+        )?;
+        Ok(program)
     }
 
     /// Installs a program of crates.io; the folder of its binaries.
     pub(crate) fn cargo_tool(&self, krate: &str, version: &str) -> Result<PathBuf> {
-        let root = self.cache.join(format!("{}-{version}", krate.trim_end_matches("-cli")));
+        let root = self.cache.join(format!("{}-{version}", krate));
         // cargo writes this list last, so that half an install is not taken for a whole one.
         let entry = format!("\"{krate} {version} ");
         let list = root.join(".crates.toml");
@@ -178,5 +201,12 @@ mod tests {
                     [[package]]\nname = \"worker\"\nversion = \"0.8.7\"\nsource = \"x\"\n";
         assert_eq!(locked(lock, "worker").unwrap(), "0.8.7");
         assert!(locked(lock, "wasm-bindgen").is_err());
+    }
+
+    #[test]
+    fn the_worker_is_bound_by_the_version_that_it_is_built_with() {
+        let (lock, own) = (include_str!("../../../Cargo.lock"), include_str!("../../bindgen/Cargo.toml"));
+        let version = locked(lock, "wasm-bindgen").unwrap();
+        assert!(own.contains(&format!("wasm-bindgen-cli-support = \"={version}\"")), "{version}");
     }
 }
