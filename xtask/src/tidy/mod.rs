@@ -6,6 +6,7 @@ mod containers;
 mod docs;
 mod examples;
 mod imports;
+mod paths;
 mod source;
 
 use std::{
@@ -63,6 +64,7 @@ pub(crate) fn run(top: &Path) -> Result<()> {
     breaches.extend(docs::breaches(&tree));
     breaches.extend(circles::breaches(&tree));
     breaches.extend(examples::breaches(&tree));
+    breaches.extend(paths::breaches(&tree));
     breaches.extend(containers::breaches(&tree));
     breaches.extend(containers::refusals(top));
     if breaches.is_empty() {
