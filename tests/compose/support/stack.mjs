@@ -14,7 +14,7 @@ const DOCKER = process.env.DOCKER || 'docker';
 const COMPOSE = (process.env.COMPOSE || `${DOCKER} compose`).split(' ');
 /** A build that compiles the origin takes long on two cores. */
 const LIMIT_MS = 90 * 60_000;
-const START_MS = 10 * 60_000;
+const START_MS = 3 * 60_000;
 
 /** What a build may know of this machine's registries; no layer of an image has it. */
 const SECRETS = [
