@@ -5,7 +5,7 @@ use std::{path::Path, process::Command};
 use anyhow::{Result, bail};
 
 use super::Toolbox;
-use crate::{process, surroundings::variable};
+use crate::{platform::variable, process};
 
 /// The images that the container files of the tests begin with, or start.
 const IMAGES: [&str; 5] =
