@@ -4,14 +4,14 @@
 //! outlives its memory; each setting of it is a written row, so it is only ever moved forward, and none is set for
 //! sessions that have not shown a valid token.
 
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::{cell::Cell, time::Duration};
 
 use js_sys::{Date, Object, Reflect};
 use shared::Millis;
 use wasm_bindgen::JsValue;
-use worker::{Delay, console_error, wasm_bindgen_futures::JsFuture, wasm_bindgen_futures::spawn_local};
-
-use crate::room_object::Shared;
+use worker::{
+    Delay, State, console_error, wasm_bindgen_futures::JsFuture, wasm_bindgen_futures::spawn_local,
+};
 
 /// What is due within this time is waited for in memory.
 const TIMER_MS: Millis = 1_000;
@@ -26,27 +26,35 @@ pub(crate) struct Alarm {
 }
 
 impl Alarm {
-    /// Sees to it that the hub is called at `next`; by an alarm only if it has members to wake up for.
-    pub(crate) fn arm(&self, shared: &Rc<Shared>, next: Option<Millis>, has_members: bool, now: Millis) {
-        let Some(next) = next else { return };
+    /// Sees to it that the hub is called at `next`; by an alarm only if it has members to wake up for. What it returns is
+    /// how long a timer has to wait before [`Self::timer_rang`].
+    #[must_use]
+    pub(crate) fn arm(
+        &self,
+        state: &State,
+        next: Option<Millis>,
+        has_members: bool,
+        now: Millis,
+    ) -> Option<Timer> {
+        let next = next?;
         if has_members && next > now + TIMER_MS {
-            self.ring_by(shared, next);
-            return;
+            self.ring_by(state, next);
+            return None;
         }
         if has_members && self.alarm.get().is_none() {
-            self.ring_by(shared, now + NET_MS);
+            self.ring_by(state, now + NET_MS);
         }
-        if self.timer.get().is_none_or(|set| set > next) {
-            self.timer.set(Some(next));
-            let shared = Rc::clone(shared);
-            let delay = Duration::from_millis(next.saturating_sub(now).max(1));
-            spawn_local(async move {
-                Delay::from(delay).await;
-                if shared.alarm.timer.get() == Some(next) {
-                    shared.alarm.timer.set(None);
-                }
-                shared.tick();
-            });
+        if self.timer.get().is_some_and(|set| set <= next) {
+            return None;
+        }
+        self.timer.set(Some(next));
+        Some(Timer { at: next, delay: Duration::from_millis(next.saturating_sub(now).max(1)) })
+    }
+
+    /// A timer has ended.
+    pub(crate) fn timer_rang(&self, timer: Timer) {
+        if self.timer.get() == Some(timer.at) {
+            self.timer.set(None);
         }
     }
 
@@ -56,27 +64,41 @@ impl Alarm {
     }
 
     /// The alarm has rung.
-    pub(crate) fn rung(&self) {
+    pub(crate) fn rang(&self) {
         self.alarm.set(None);
     }
 
-    fn ring_by(&self, shared: &Rc<Shared>, at: Millis) {
+    fn ring_by(&self, state: &State, at: Millis) {
         if self.alarm.get().is_some_and(|set| set <= at) {
             return;
         }
-        match set(shared, at) {
+        match set(state, at) {
             Ok(()) => self.alarm.set(Some(at)),
             Err(error) => console_error!("alarm.set: {error}"),
         }
     }
 }
 
+/// A wait in memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timer {
+    at: Millis,
+    delay: Duration,
+}
+
+impl Timer {
+    /// Waits.
+    pub(crate) async fn wait(self) {
+        Delay::from(self.delay).await;
+    }
+}
+
 /// Unconfirmed: what is sent later need not wait until the alarm is durable.
-fn set(shared: &Shared, at: Millis) -> worker::Result<()> {
+fn set(state: &State, at: Millis) -> worker::Result<()> {
     let options = Object::new();
     Reflect::set(&options, &JsValue::from_str("allowUnconfirmed"), &JsValue::TRUE)?;
     let date = Date::new(&JsValue::from_f64(at as f64));
-    let promise = shared.state.as_raw().storage()?.set_alarm(date, options)?;
+    let promise = state.as_raw().storage()?.set_alarm(date, options)?;
     spawn_local(async move {
         if let Err(error) = JsFuture::from(promise).await {
             console_error!("alarm.set: {error:?}");

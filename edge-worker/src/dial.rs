@@ -10,7 +10,9 @@ use std::{
 use futures_util::future::{Either, select};
 use serde_json::json;
 use shared::{
-    Millis, limits,
+    Millis,
+    id::RoomId,
+    limits,
     signature::{Subject, Verb},
 };
 use wasm_bindgen::JsValue;
@@ -19,11 +21,17 @@ use worker::{
     console_log, console_warn, wasm_bindgen_futures::spawn_local,
 };
 
-use crate::{platform, request::REQUEST_ID, room_object::Shared};
+use crate::{config::Config, platform, region::Region, request::REQUEST_ID, rows::Rows};
 
-/// What is known about dials of one object.
-#[derive(Debug, Default)]
-pub(crate) struct Dial {
+/// The dials of one object. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Dial(Rc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: Rc<Config>,
+    room: RoomId,
+    region: Region,
     /// The base URL under which the Worker was reached, where a request has told it.
     base: RefCell<Option<String>>,
     /// Which origin is asked.
@@ -33,40 +41,45 @@ pub(crate) struct Dial {
 }
 
 impl Dial {
+    /// No origin was asked yet.
+    pub(crate) fn new(config: Rc<Config>, room: RoomId, region: Region) -> Self {
+        let (base, origin, waiting) = (RefCell::default(), Cell::default(), Cell::default());
+        Self(Rc::new(Inner { config, room, region, base, origin, waiting }))
+    }
+
     /// A request has reached the Worker under this base URL.
     pub(crate) fn reached_under(&self, base: String) {
-        self.base.replace(Some(base));
+        self.0.base.replace(Some(base));
     }
 
     /// There is a link: nothing is waited for any more.
     pub(crate) fn answered(&self) {
-        self.waiting.set(None);
+        self.0.waiting.set(None);
     }
 
-    /// Whoever was asked is of no use: the next one is asked.
+    /// The origin that was asked is of no use: the next one is asked.
     pub(crate) fn next_origin(&self) {
-        self.waiting.set(None);
-        self.origin.set(self.origin.get().wrapping_add(1));
+        self.0.waiting.set(None);
+        self.0.origin.set(self.0.origin.get().wrapping_add(1));
     }
 
     /// Asks, unless an answer is still to be expected. That no link comes of it the hub sees by itself.
-    pub(crate) fn ask(shared: &Rc<Shared>, now: Millis) {
-        let dial = &shared.dial;
-        if let Some(since) = dial.waiting.get() {
+    pub(crate) fn ask(&self, rows: &Rows, now: Millis) {
+        if let Some(since) = self.0.waiting.get() {
             if now < since + limits::DIAL_WAIT_MS {
                 return;
             }
-            dial.next_origin();
+            self.next_origin();
         }
         let nonce = platform::random_hex();
-        match dial.remember(shared, &nonce, now) {
+        match self.remember(rows, &nonce, now) {
             Ok(Some(base)) => {
-                dial.waiting.set(Some(now));
-                let shared = Rc::clone(shared);
+                self.0.waiting.set(Some(now));
+                let dial = self.clone();
                 spawn_local(async move {
-                    if let Err(error) = send(&shared, &base, &nonce).await {
+                    if let Err(error) = dial.0.send(&base, &nonce).await {
                         console_warn!("link.dial: {error}");
-                        shared.dial.next_origin();
+                        dial.next_origin();
                     }
                 });
             }
@@ -76,40 +89,42 @@ impl Dial {
     }
 
     /// Keeps nonce and base: the link may come when the memory of the dial is gone.
-    fn remember(&self, shared: &Shared, nonce: &str, now: Millis) -> worker::Result<Option<String>> {
-        let kept = shared.rows.base()?;
-        let reached = self.base.borrow().clone();
+    fn remember(&self, rows: &Rows, nonce: &str, now: Millis) -> worker::Result<Option<String>> {
+        let kept = rows.base()?;
+        let reached = self.0.base.borrow().clone();
         if let Some(base) = reached.as_deref().filter(|base| kept.as_deref() != Some(*base)) {
-            shared.rows.keep_base(base)?;
+            rows.keep_base(base)?;
         }
         let base = reached.or(kept);
         if base.is_some() {
-            shared.rows.ask_dial(nonce, now)?;
+            rows.ask_dial(nonce, now)?;
         }
         Ok(base)
     }
 }
 
-async fn send(shared: &Shared, base: &str, nonce: &str) -> worker::Result<()> {
-    let origins = &shared.config.origins;
-    let origin = &origins[shared.dial.origin.get() % origins.len()];
-    let (room, region) = (shared.room.as_str(), shared.region.as_str());
-    let subject = Subject { verb: Verb::Dial, edge: base, room, region };
-    let signed = shared.config.link_keys.sign(subject, platform::now(), nonce);
-    let headers = Headers::new();
-    headers.set("authorization", &signed)?;
-    headers.set("content-type", "application/json")?;
-    let id = platform::random_hex();
-    headers.set(REQUEST_ID, &id)?;
-    console_log!("link.dial: {room}~{region} asks {origin} (request.id {id})");
-    let body = json!({ "edge": base }).to_string();
-    let mut init = RequestInit::new();
-    init.with_method(Method::Post).with_headers(headers).with_body(Some(JsValue::from_str(&body)));
-    let request = Request::new_with_init(&format!("{origin}/dial/{room}/{region}"), &init)?;
-    let answer = within(limits::DIAL_WAIT_MS, request).await?;
-    match answer.status_code() {
-        200..=299 => Ok(()),
-        status => Err(format!("{origin} answers {status} (request.id {id})").into()),
+impl Inner {
+    async fn send(&self, base: &str, nonce: &str) -> worker::Result<()> {
+        let origins = &self.config.origins;
+        let origin = &origins[self.origin.get() % origins.len()];
+        let (room, region) = (self.room.as_str(), self.region.as_str());
+        let subject = Subject { verb: Verb::Dial, edge: base, room, region };
+        let signed = self.config.link_keys.sign(subject, platform::now(), nonce);
+        let headers = Headers::new();
+        headers.set("authorization", &signed)?;
+        headers.set("content-type", "application/json")?;
+        let id = platform::random_hex();
+        headers.set(REQUEST_ID, &id)?;
+        console_log!("link.dial: {room}~{region} asks {origin} (request.id {id})");
+        let body = json!({ "edge": base }).to_string();
+        let mut init = RequestInit::new();
+        init.with_method(Method::Post).with_headers(headers).with_body(Some(JsValue::from_str(&body)));
+        let request = Request::new_with_init(&format!("{origin}/dial/{room}/{region}"), &init)?;
+        let answer = within(limits::DIAL_WAIT_MS, request).await?;
+        match answer.status_code() {
+            200..=299 => Ok(()),
+            status => Err(format!("{origin} answers {status} (request.id {id})").into()),
+        }
     }
 }
 

@@ -105,7 +105,7 @@ impl DurableObject for Room {
 
     async fn alarm(&self) -> Result<Response> {
         let shared = self.shared()?;
-        shared.alarm.rung();
+        shared.alarm.rang();
         shared.tick();
         Response::empty()
     }
@@ -125,6 +125,7 @@ impl Shared {
         let room = RoomId::parse(room).map_err(|error| error.to_string())?;
         let region = Region::parse(region).ok_or_else(|| format!("no region in the name {name:?}"))?;
         Ok(Self {
+            dial: Dial::new(config.clone(), room.clone(), region),
             rows: Rows::new(state.storage().sql())?,
             state,
             env,
@@ -134,7 +135,6 @@ impl Shared {
             hub: RefCell::default(),
             sockets: RefCell::default(),
             link: RefCell::default(),
-            dial: Dial::default(),
             alarm: Alarm::default(),
             made: MADE.replace(MADE.get() + 1) + 1,
             #[cfg(feature = "fault-injection")]

@@ -14,7 +14,7 @@ use shared::{
 use worker::{Result, WebSocket, console_error, wasm_bindgen_futures::spawn_local};
 
 use crate::{
-    config::Auth, dial::Dial, link::Link, platform, room_object::Shared, rows::Write, sockets::Sockets,
+    alarm::Timer, config::Auth, link::Link, platform, room_object::Shared, rows::Write, sockets::Sockets,
     verify::verify,
 };
 
@@ -45,14 +45,25 @@ impl Shared {
             }
         }
         if later.dial {
-            Dial::ask(self, now);
+            self.dial.ask(&self.rows, now);
         }
-        self.alarm.arm(self, hub.next_tick(), hub.has_members(), now);
+        if let Some(timer) = self.alarm.arm(&self.state, hub.next_tick(), hub.has_members(), now) {
+            self.start_timer(timer);
+        }
         self.hub.replace(Some(hub));
         for (channel, token) in later.tokens {
             self.verify(channel, token);
         }
         Ok(outcome)
+    }
+
+    fn start_timer(self: &Rc<Self>, timer: Timer) {
+        let shared = Rc::clone(self);
+        spawn_local(async move {
+            timer.wait().await;
+            shared.alarm.timer_rang(timer);
+            shared.tick();
+        });
     }
 
     /// Verifies a token; the verdict is a turn of its own.

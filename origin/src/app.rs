@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
-use tokio::net::TcpListener;
 
 use crate::{
     archive::{Archive, mongo::MongoArchive, sqlite::SqliteArchive},
     auth::{Access, Pages, Tokens},
     clock,
-    config::{Auth, Durability, FlushSettings, Settings, StoreSettings},
+    config::{Auth, Durability, FlushSettings, Role, Settings, StoreSettings},
     connections::Connections,
     data_dir::DataDir,
     direct::{self, DirectHubs},
@@ -25,7 +24,6 @@ use crate::{
         sweep::Sweeper,
         threads::FlushThreads,
     },
-    http,
     link::{self, Dialler},
     metrics::Metrics,
     redis::Fault,
@@ -37,31 +35,6 @@ use crate::{
         redis::{RedisSettings, RedisStore},
     },
 };
-
-/// What a process does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Role {
-    /// Everything.
-    #[default]
-    Both,
-    /// Rooms, links, sockets and REST.
-    Serve,
-    /// Only writes dirty files to the archive: it has no rooms and takes nobody.
-    Flush,
-}
-
-impl Role {
-    /// Whether it has rooms and takes members.
-    pub fn serves(self) -> bool {
-        self != Self::Flush
-    }
-
-    /// Whether it writes dirty files to the archive: always where nobody else can, since the room store is not
-    /// shared.
-    pub fn flushes(self, store_is_shared: bool) -> bool {
-        self != Self::Serve || !store_is_shared
-    }
-}
 
 /// What handlers and tasks share. Cheap to clone.
 #[derive(Clone)]
@@ -94,13 +67,13 @@ pub struct App {
     pub connections: Connections,
 }
 
-/// A running origin: the application, its flush threads, its folder.
+/// An origin that is open: the application, its flush threads, its folder.
 pub struct Origin {
     /// The application.
     pub app: App,
-    role: Role,
-    flushing: FlushThreads,
-    _data_dir: DataDir,
+    pub(crate) role: Role,
+    pub(crate) flushing: FlushThreads,
+    pub(crate) data_dir: DataDir,
 }
 
 impl Origin {
@@ -153,38 +126,7 @@ impl Origin {
         }
         let opened = Opened { store, archive, queue, runner, connections };
         let app = App::new(settings, access, origin_id, opened, metrics)?;
-        Ok(Self { app, role, flushing, _data_dir: data_dir })
-    }
-
-    /// Serves on the listener until `stop` ends, then drains within the grace. Whether all of it was done in
-    /// time.
-    pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        use axum::serve::ListenerExt;
-        let App { lifecycle, rooms, settings, .. } = self.app.clone();
-        let listener = listener.tap_io(|stream| {
-            // Without it small frames wait for each other; a stream that refuses still works.
-            let _ = stream.set_nodelay(true);
-        });
-        let closing = lifecycle.clone();
-        let routes = if self.role.serves() { http::router } else { http::health_only };
-        let server = axum::serve(listener, routes(self.app.clone()))
-            .with_graceful_shutdown(async move { closing.closing().await });
-        let grace = settings.service.shutdown_grace();
-        let mut serving = lifecycle.tracker().spawn(server.into_future());
-        lifecycle.is_serving();
-        let failed = tokio::select! {
-            () = stop => None,
-            ended = &mut serving => Some(ended),
-        };
-        let begun = tokio::time::Instant::now();
-        let drained = lifecycle.drain(&rooms, grace).await;
-        let stopped = self.flushing.stop(grace.saturating_sub(begun.elapsed())).await;
-        // Last, since everything before may still have something to say to the stores.
-        let closed = self.app.connections.close_all(grace.saturating_sub(begun.elapsed())).await;
-        if let Some(ended) = failed {
-            ended.context("the server's task")?.context("serving")?;
-        }
-        Ok(drained && stopped && closed)
+        Ok(Self { app, role, flushing, data_dir })
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod app;
+pub mod server;
 pub mod auth;
 pub mod http;
 pub mod link;

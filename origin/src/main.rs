@@ -8,6 +8,7 @@ use origin::{
     auth::Tokens,
     clock,
     config::{Cli, Settings, SettingsError, TokenOrder},
+    server,
     shutdown::Signals,
     telemetry,
 };
@@ -39,7 +40,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let origin = Origin::open_as(role, settings).await?;
     tracing::info!(%address, ?role, version = env!("CARGO_PKG_VERSION"), "listening");
-    if !origin.serve(listener, signals.wanted()).await? {
+    if !server::serve(origin, listener, signals.wanted()).await? {
         tracing::warn!("the grace has ended before everything was done");
     }
     Ok(())

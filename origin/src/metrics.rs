@@ -2,6 +2,7 @@
 //!
 //! Each doc comment is the help text. Everybody else calls a method and knows no name. The registry is a value.
 
+mod names;
 mod hubs;
 
 use std::{
@@ -11,19 +12,14 @@ use std::{
 
 use prometheus_client::{
     encoding::text::encode,
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::Gauge,
-        histogram::{Histogram, exponential_buckets},
-    },
-    registry::{Metric, Registry, Unit},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
 };
 
 use room::state::Counts;
 use shared::hub::Stats;
 
-use self::hubs::HubMetrics;
+use self::{hubs::HubMetrics, names::Names};
 use crate::{
     connections::ConnectionState,
     flush::{Depth, sweep::Swept},
@@ -252,7 +248,7 @@ impl Metrics {
         self.flush_bytes.inc_by(bytes);
     }
 
-    /// A hub in `region` that stood as `before` stands as `now`.
+    /// A hub in `region` whose last report was `before` reports `now`.
     pub fn hub_reported(&self, region: &str, before: &Stats, now: &Stats) {
         self.hubs.reported(region, before, now);
     }
@@ -298,7 +294,7 @@ impl Metrics {
         self.rooms_unstored_seconds.set(if swept == 0 { 0 } else { seconds(swept) });
     }
 
-    /// How the connections to the stores stand now; others are forgotten.
+    /// The state of the connections to the stores now; others are forgotten.
     pub fn connections(&self, states: &[ConnectionState]) {
         self.connections_up.clear();
         for state in states {
@@ -319,32 +315,6 @@ impl Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-struct Names(Registry);
-
-impl Names {
-    fn add<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
-        self.0.register(name, help, metric.clone());
-        metric
-    }
-
-    fn add_in_seconds(&mut self, name: &str, help: &str) -> Gauge {
-        let gauge = Gauge::default();
-        self.0.register_with_unit(name, help, Unit::Seconds, gauge.clone());
-        gauge
-    }
-
-    fn add_in_bytes<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
-        self.0.register_with_unit(name, help, Unit::Bytes, metric.clone());
-        metric
-    }
-
-    fn add_seconds(&mut self, name: &str, help: &str, first: f64) -> Histogram {
-        let histogram = Histogram::new(exponential_buckets(first, 2.0, 16));
-        self.0.register_with_unit(name, help, Unit::Seconds, histogram.clone());
-        histogram
     }
 }
 

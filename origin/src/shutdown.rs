@@ -1,7 +1,6 @@
 //! The life of the process: starting, ready, draining, gone.
 //!
-//! Promise: from the signal to the exit at most `SHUTDOWN_GRACE_MS` pass. Until then appends are finished and
-//! answered, hubs and clients are told to come back elsewhere, and every task on the tracker is waited for.
+//! Every long task watches it and lives on its tracker, so that a shutdown reaches and waits for all of them.
 
 use std::{
     io,
@@ -9,13 +8,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
-use crate::rooms::Rooms;
 
 /// How far the process has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -51,7 +47,7 @@ impl Lifecycle {
     }
 
     /// Everything is open and the address is bound.
-    pub fn is_serving(&self) {
+    pub fn set_ready(&self) {
         self.ready.store(true, Ordering::Release);
     }
 
@@ -70,28 +66,15 @@ impl Lifecycle {
         &self.tracker
     }
 
-    /// Drains in order: takes nobody new, lets the rooms finish what they have, closes every connection, waits
-    /// for the tasks. Whether all of it was done within `grace`.
-    pub async fn drain(&self, rooms: &Rooms, grace: Duration) -> bool {
+    /// Nobody new is taken from here on.
+    pub(crate) fn start_draining(&self) {
         self.draining.cancel();
         self.tracker.close();
-        let in_order = async {
-            rooms.drain().await;
-            // A room that cannot finish must not take the time in which its members could be told.
-            let _ = tokio::time::timeout(grace / 2, all_closed(rooms)).await;
-            self.closing.cancel();
-            self.tracker.wait().await;
-        };
-        let done = tokio::time::timeout(grace, in_order).await.is_ok();
-        self.closing.cancel();
-        done
     }
-}
 
-async fn all_closed(rooms: &Rooms) {
-    let mut looks = tokio::time::interval(Duration::from_millis(10));
-    while rooms.count() > 0 {
-        looks.tick().await;
+    /// Connections are closed from here on.
+    pub(crate) fn close_connections(&self) {
+        self.closing.cancel();
     }
 }
 

@@ -8,6 +8,7 @@
 //! steps are followed side by side, as in Thompson's construction: whatever the pattern, the time for a path is at
 //! most the product of the two lengths.
 
+mod error;
 mod compile;
 mod program;
 
@@ -15,31 +16,9 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::error::PatternError;
 use self::program::Program;
 use crate::{id::FilePath, limits};
-
-/// Why a text is not a pattern.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PatternError {
-    /// Empty, or longer than a path can be.
-    #[error("a path pattern has 1 to {} bytes", limits::PATH_BYTES)]
-    Length,
-    /// `{` without `}`, or the other way round.
-    #[error("a brace of a path pattern has no counterpart: write \\{{ or \\}} for the character")]
-    Brace,
-    /// Nothing follows the last `\`.
-    #[error("nothing follows the last \\ of a path pattern")]
-    Quote,
-    /// More than [`limits::PATTERN_ALTERNATIVES`].
-    #[error("the braces of a path pattern hold more than {} alternatives", limits::PATTERN_ALTERNATIVES)]
-    Alternatives,
-    /// A combining character would change what `*`, `?` or a brace before it fits.
-    #[error("a combining character of a path pattern follows no character that it could be part of")]
-    Combining,
-    /// A part of it fits no path, such as a leading `/`.
-    #[error("a part of the path pattern fits no path: paths are relative, no segment is empty, . or ..")]
-    Void,
-}
 
 /// A pattern that was read.
 #[derive(Clone, Serialize, Deserialize)]

@@ -6,7 +6,10 @@ use axum::http::Uri;
 use secrecy::{ExposeSecret, SecretString};
 use shared::signature::LinkKeys;
 
-use super::{SettingsError, above_zero, entries};
+use super::{
+    SettingsError,
+    values::{above_zero, entries},
+};
 
 /// The edges and the links to them.
 #[derive(Clone, Debug, clap::Args)]

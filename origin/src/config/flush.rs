@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{SettingsError, above_zero};
+use super::{SettingsError, values::above_zero};
 
 /// The pauses between attempts are doubled each time: the last one of so many takes days.
 const MOST_ATTEMPTS: u32 = 20;

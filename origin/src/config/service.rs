@@ -5,7 +5,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use axum::http::{HeaderValue, Uri};
 use secrecy::SecretString;
 
-use super::{SettingsError, above_zero, entries};
+use super::{
+    SettingsError,
+    values::{above_zero, entries},
+};
 
 /// The process and what it listens to.
 #[derive(Clone, Debug, clap::Args)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{SettingsError, above_zero};
+use super::{SettingsError, values::above_zero};
 
 /// How an address of Redis begins.
 const REDIS_SCHEMES: [&str; 4] = ["redis://", "rediss://", "redis+cluster://", "rediss+cluster://"];

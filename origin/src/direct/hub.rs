@@ -21,7 +21,11 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Arrival, Inner, Input, Outgoing};
+use super::{
+    Parts,
+    input::{Arrival, Input},
+    outgoing::Outgoing,
+};
 use crate::{
     clock,
     rooms::{Attachment, RoomError},
@@ -58,14 +62,15 @@ impl Link {
 }
 
 struct Seat {
-    member: Member,
+    guest: Member,
     outgoing: Arc<Outgoing>,
     /// It was sent something since it had nothing to send.
     behind: bool,
 }
 
-struct Shell {
-    inner: Arc<Inner>,
+/// The hub of a room, with its sockets and its place in the room.
+pub(super) struct HubTask {
+    parts: Arc<Parts>,
     room: RoomId,
     hub: Hub,
     seats: HashMap<SessionId, Seat>,
@@ -74,39 +79,43 @@ struct Shell {
     look_at: Option<Instant>,
 }
 
-/// Runs the hub of a room until nobody is left.
-pub(super) async fn run(inner: Arc<Inner>, room: RoomId, mut inbox: mpsc::Receiver<Input>) {
-    let name = format!("direct~{}", inner.parts.origin_id);
-    let lifecycle = inner.parts.lifecycle.clone();
-    let hub = Hub::new(Settings { name, durable: false }, clock::now_ms());
-    let mut shell = Shell { inner, room, hub, seats: HashMap::new(), link: Link::Down, look_at: None };
-    loop {
-        let wake = shell.wake();
-        tokio::select! {
-            input = inbox.recv() => match input {
-                Some(input) => shell.on_input(input),
-                None => break,
-            },
-            news = shell.link.next() => shell.on_room(news),
-            () = sleep_until(wake) => shell.on_time(),
-            () = lifecycle.closing() => {
-                shell.close_all(CloseCode::Draining);
-                break;
+impl HubTask {
+    /// A hub without sockets and without a place in its room.
+    pub(super) fn new(parts: Arc<Parts>, room: RoomId) -> Self {
+        let settings = Settings { name: format!("direct~{}", parts.origin_id), durable: false };
+        let hub = Hub::new(settings, clock::now_ms());
+        Self { parts, room, hub, seats: HashMap::new(), link: Link::Down, look_at: None }
+    }
+
+    /// Runs until no socket is left and everything is acknowledged; `false` if it is not to be run again.
+    pub(super) async fn run_until_empty(&mut self, inbox: &mut mpsc::Receiver<Input>) -> bool {
+        let lifecycle = self.parts.lifecycle.clone();
+        loop {
+            let wake = self.wake();
+            tokio::select! {
+                input = inbox.recv() => match input {
+                    Some(input) => self.on_input(input),
+                    None => return false,
+                },
+                news = self.link.next() => self.on_room(news),
+                () = sleep_until(wake) => self.on_time(),
+                () = lifecycle.closing() => {
+                    self.close_all(CloseCode::Draining);
+                    return false;
+                }
+            }
+            self.carry_out().await;
+            if self.is_done() {
+                return true;
             }
         }
-        shell.carry_out().await;
-        if shell.is_done() && shell.inner.retire(&shell.room, &inbox) {
-            break;
-        }
     }
-}
 
-impl Shell {
     fn on_input(&mut self, input: Input) {
         let now = clock::now_ms();
         match input {
-            Input::Arrived(Arrival { session, visitor, member, outgoing }) => {
-                self.seats.insert(session, Seat { member, outgoing, behind: false });
+            Input::Arrived(Arrival { session, visitor, guest, outgoing }) => {
+                self.seats.insert(session, Seat { guest, outgoing, behind: false });
                 self.hub.connect(session, visitor, now);
             }
             Input::Frame(session, frame, share) => {
@@ -232,14 +241,14 @@ impl Shell {
         if !matches!(self.link, Link::Down) {
             return;
         }
-        let (rooms, room) = (self.inner.parts.rooms.clone(), self.room.clone());
+        let (rooms, room) = (self.parts.rooms.clone(), self.room.clone());
         let (sender, outbox) = mpsc::channel(limits::ROOM_INBOX);
         self.link = Link::Coming(Box::pin(async move { rooms.attach(&room, sender).await }), outbox);
     }
 
     fn admit(&mut self, channel: ChannelId, token: &str) {
         let Some(seat) = self.seats.get(&channel.session()) else { return };
-        let verdict = self.inner.parts.access.admit(&self.room, &seat.member, token);
+        let verdict = self.parts.access.admit(&self.room, &seat.guest, token);
         self.hub.admitted(channel, verdict, clock::now_ms());
     }
 
@@ -257,8 +266,8 @@ impl Shell {
     fn close(&mut self, session: SessionId, code: CloseCode, reason: &str) {
         let Some(seat) = self.seats.remove(&session) else { return };
         if code == CloseCode::SlowConsumer {
-            self.inner.parts.metrics.slow_consumer();
-            tracing::info!(room.id = %self.room, member.id = %seat.member.id, "a client reads too slowly");
+            self.parts.metrics.slow_consumer();
+            tracing::info!(room.id = %self.room, member.id = %seat.guest.id, "a client reads too slowly");
         }
         seat.outgoing.close(code, reason);
     }

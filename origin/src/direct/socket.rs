@@ -12,7 +12,10 @@ use tokio::{
 };
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use super::{HUB_GONE, Input, MESSAGE_BYTES, Outgoing, bytes_of, outgoing::Next};
+use super::{
+    input::{HUB_GONE, Input, MESSAGE_BYTES, bytes_of},
+    outgoing::{Next, Outgoing},
+};
 
 /// How often a client is pinged; browsers answer by themselves.
 const PING: Duration = Duration::from_secs(20);

@@ -16,7 +16,7 @@ use tokio_tungstenite::{
 };
 use tracing::Instrument;
 
-use super::{live::LiveLinks, socket};
+use super::{Parts, live::LiveLinks, socket};
 use crate::{
     auth::Access,
     clock,
@@ -47,26 +47,6 @@ pub struct Call<'a> {
     pub region: &'a str,
     /// The id of the request, which the edge has logged.
     pub request: &'a str,
-}
-
-/// What dialling needs.
-pub struct Parts {
-    /// The keys of the link; without any, nobody is believed.
-    pub keys: Option<LinkKeys>,
-    /// The edges that may be dialled, without a slash at the end.
-    pub edges: Vec<String>,
-    /// Whether an edge on this machine needs no listing (`AUTH=open`).
-    pub any_loopback: bool,
-    /// How often a link is pinged.
-    pub ping: Duration,
-    /// Who is let in: tokens that an edge has verified are verified again.
-    pub access: Access,
-    /// The rooms that links attach to.
-    pub rooms: Rooms,
-    /// When to end, and the tracker of the links' tasks.
-    pub lifecycle: Lifecycle,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
 }
 
 /// Opens links. Cheap to clone.

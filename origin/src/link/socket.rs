@@ -23,7 +23,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{dial::Parts, live::Place, status::HubStatus};
+use super::{Parts, live::Place, status::HubStatus};
 use crate::auth::LinkAuthorizer;
 use crate::rooms::{Attachment, RoomError};
 

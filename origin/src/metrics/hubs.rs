@@ -3,7 +3,7 @@
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 use shared::hub::Stats;
 
-use super::Names;
+use super::names::Names;
 
 type Label = [(&'static str, String); 1];
 type Counters = Family<Label, Counter>;
@@ -49,7 +49,7 @@ impl HubMetrics {
         }
     }
 
-    /// A hub that stood as `before` says that it stands as `now`; its counters are what it has counted since.
+    /// A hub whose last report was `before` reports `now`; its counters are what it has counted since.
     pub(super) fn reported(&self, region: &str, before: &Stats, now: &Stats) {
         let label = [("region", region.to_owned())];
         let moved = |gauges: &Gauges, before: usize, now: usize| {

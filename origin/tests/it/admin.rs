@@ -138,7 +138,7 @@ async fn an_operator_sees_the_same_at_an_origin_that_flushes_nothing() {
     let data_dir = format!("--data-dir={}", folder.path().display());
     let flags = [redis_url.as_str(), data_dir.as_str(), "--admin-token", ADMIN, NEVER];
     let one = TestOrigin::start(&flags).await;
-    let other = TestOrigin::start_as(origin::app::Role::Serve, &flags).await;
+    let other = TestOrigin::start_as(origin::config::Role::Serve, &flags).await;
     all_is_listed(&one, &other).await;
     all_is_listed(&other, &one).await;
     other.stop().await;

@@ -4,17 +4,26 @@
 //! aligned range around it that is sparse enough are spread out again: a logarithmic number of places for each new one
 //! in the long run (Bender et al., "Two simplified algorithms for maintaining order in a list", 2002).
 
-use super::order::{NONE, Placed};
+/// No place.
+pub(super) const NONE: u32 = u32::MAX;
 
 /// Where a list goes on at its end.
 const STEP: u64 = 1 << 32;
 /// A range of `2^n` numbers is sparse with at most `(2 / DENSITY)^n` places.
 const DENSITY: f64 = 1.5;
 
+/// A place with its neighbours and its number.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Linked {
+    pub(super) before: u32,
+    pub(super) behind: u32,
+    pub(super) label: u64,
+}
+
 /// A list with numbers.
 pub(super) trait Labels {
     /// A place.
-    fn at(&self, place: u32) -> &Placed;
+    fn at(&self, place: u32) -> Linked;
     /// Numbers it.
     fn set(&mut self, place: u32, label: u64);
 }
@@ -22,7 +31,7 @@ pub(super) trait Labels {
 /// Numbers a place that was just linked; how many others were looked at.
 pub(super) fn label(list: &mut impl Labels, place: u32) -> u64 {
     let neighbour = |list: &dyn Fn(u32) -> u64, at: u32| (at != NONE).then(|| list(at));
-    let (before, behind) = (list.at(place).before, list.at(place).behind);
+    let Linked { before, behind, .. } = list.at(place);
     let label_of = |at: u32| list.at(at).label;
     let low = neighbour(&label_of, before);
     let high = neighbour(&label_of, behind);

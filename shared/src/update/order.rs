@@ -12,15 +12,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{
-    labels::{self, Labels},
+    GateError,
+    labels::{self, Labels, Linked, NONE},
     read::Id,
 };
 
 /// Most runs that are looked at for one update, and how many more for each of its bytes.
 const BUDGET: u64 = 1_000_000;
 const BUDGET_PER_BYTE: u64 = 50;
-/// No run.
-pub(super) const NONE: u32 = u32::MAX;
 
 /// The runs of a file in the order of the document.
 #[derive(Clone, Debug, Default)]
@@ -49,9 +48,9 @@ pub(super) struct Placed {
     end: u32,
     origin: Option<Id>,
     right_origin: Option<Id>,
-    pub(super) before: u32,
-    pub(super) behind: u32,
-    pub(super) label: u64,
+    before: u32,
+    behind: u32,
+    label: u64,
     /// Counts the runs as they come: one refers only to earlier ones.
     arrival: u32,
     /// The last searches for conflicts that came by.
@@ -79,18 +78,9 @@ pub(super) struct Piece {
     pub(super) right_origin: Option<Id>,
 }
 
-/// Why there is no place for new text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Misplaced {
-    /// Its neighbours are not side by side for anybody.
-    Place,
-    /// Too much stands at the same place.
-    Conflicts,
-}
-
 impl Order {
     /// Puts new text, all of whose neighbours are there, in its place.
-    pub(super) fn put(&mut self, piece: Piece) -> Result<(), Misplaced> {
+    pub(super) fn put(&mut self, piece: Piece) -> Result<(), GateError> {
         if self.extends(&piece) {
             return Ok(());
         }
@@ -157,13 +147,13 @@ impl Order {
         true
     }
 
-    fn validate(&mut self, piece: &Piece) -> Result<(), Misplaced> {
-        let left = piece.origin.map(|id| self.find(id).ok_or(Misplaced::Place)).transpose()?;
-        let right = piece.right_origin.map(|id| self.find(id).ok_or(Misplaced::Place)).transpose()?;
+    fn validate(&mut self, piece: &Piece) -> Result<(), GateError> {
+        let left = piece.origin.map(|id| self.find(id).ok_or(GateError::Place)).transpose()?;
+        let right = piece.right_origin.map(|id| self.find(id).ok_or(GateError::Place)).transpose()?;
         if let (Some(left), Some(right)) = (left, right) {
             let place = |run: u32, id: Option<Id>| (self.runs[run as usize].label, id.map(|id| id.clock));
             if place(left, piece.origin) >= place(right, piece.right_origin) {
-                return Err(Misplaced::Place);
+                return Err(GateError::Place);
             }
         }
         let mut since = u32::MAX;
@@ -172,7 +162,7 @@ impl Order {
             since = since.min(run.arrival);
             count += 1;
             if count > self.budget {
-                return Err(Misplaced::Conflicts);
+                return Err(GateError::Conflicts);
             }
         }
         self.spend(count)?;
@@ -183,7 +173,7 @@ impl Order {
         let has_seen = |run: &Placed, start| seen.get(&run.client).is_some_and(|until| *until > start);
         let misplaced = self.between(piece, left, right).any(|(run, start)| has_seen(run, start));
         self.spend(steps)?;
-        if misplaced { Err(Misplaced::Place) } else { Ok(()) }
+        if misplaced { Err(GateError::Place) } else { Ok(()) }
     }
 
     /// The runs between the neighbours, which are in these, and the first clock of each that is.
@@ -209,7 +199,7 @@ impl Order {
 
     /// What the author of new text has provably seen of what came with this arrival or later: of each client up to
     /// which clock.
-    fn seen_by_author(&self, piece: &Piece, since: u32) -> Result<(HashMap<u64, u32>, u64), Misplaced> {
+    fn seen_by_author(&self, piece: &Piece, since: u32) -> Result<(HashMap<u64, u32>, u64), GateError> {
         let neighbours = [piece.origin, piece.right_origin].into_iter().flatten();
         let mut open: Vec<(u64, u32)> = neighbours.map(|id| (id.client, id.clock + 1)).collect();
         open.push((piece.client, piece.start));
@@ -229,7 +219,7 @@ impl Order {
                 }
                 steps += 1;
                 if steps > self.budget {
-                    return Err(Misplaced::Conflicts);
+                    return Err(GateError::Conflicts);
                 }
                 let refers = [run.origin, run.right_origin].into_iter().flatten();
                 open.extend(refers.filter(|id| id.client != client).map(|id| (id.client, id.clock + 1)));
@@ -245,7 +235,7 @@ impl Order {
         piece: &Piece,
         mut left: Option<u32>,
         right: Option<u32>,
-    ) -> Result<Option<u32>, Misplaced> {
+    ) -> Result<Option<u32>, GateError> {
         let mut at = left.map_or(self.first.unwrap_or(NONE), |left| self.runs[left as usize].behind);
         let right = right.unwrap_or(NONE);
         // Marks of an earlier search are below these.
@@ -281,9 +271,9 @@ impl Order {
         Ok(left)
     }
 
-    fn spend(&mut self, steps: u64) -> Result<(), Misplaced> {
+    fn spend(&mut self, steps: u64) -> Result<(), GateError> {
         self.looked_at += steps;
-        self.budget = self.budget.checked_sub(steps).ok_or(Misplaced::Conflicts)?;
+        self.budget = self.budget.checked_sub(steps).ok_or(GateError::Conflicts)?;
         Ok(())
     }
 
@@ -388,8 +378,9 @@ impl Placed {
 }
 
 impl Labels for Order {
-    fn at(&self, run: u32) -> &Placed {
-        &self.runs[run as usize]
+    fn at(&self, run: u32) -> Linked {
+        let Placed { before, behind, label, .. } = self.runs[run as usize];
+        Linked { before, behind, label }
     }
 
     fn set(&mut self, run: u32, label: u64) {

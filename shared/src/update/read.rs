@@ -5,8 +5,13 @@
 
 use std::ops::Range;
 
-use super::{CLIENT_MAX, CLOCK_MAX, GateError};
+use super::GateError;
 use crate::{limits, wire::varint::Reader};
+
+/// Largest client id of Yjs.
+pub(super) const CLIENT_MAX: u64 = (1 << 53) - 1;
+/// Largest clock, and largest end of a range of clocks.
+const CLOCK_MAX: u64 = (1 << 31) - 1;
 
 const GC: u8 = 0;
 const DELETED: u8 = 1;

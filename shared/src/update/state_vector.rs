@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{CLIENT_MAX, GateError};
+use super::{GateError, read::CLIENT_MAX};
 use crate::wire::varint::{Reader, Writer};
 
 /// For each client the clock up to which everything is there; 0 for a client that is not named.

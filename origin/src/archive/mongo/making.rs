@@ -11,7 +11,7 @@ use mongodb::bson::{Document, doc};
 use shared::id::RoomId;
 use tokio::time::{Instant, sleep};
 
-use super::{connection::Connection, failure::Failure, pieces, reading::Head, record};
+use super::{connection::Connection, failure::Failure, file_record, pieces, reading::Head, record};
 use crate::archive::{ArchiveError, FileWrite, NewShard};
 
 /// Files of about this size (bytes of text and state) are written at once, so that each write is well within
@@ -86,7 +86,7 @@ impl Connection {
             } else {
                 size += file.text.len() + file.state.len();
             }
-            let mut fields = record::file_fields(&shard.id, making, 1, file);
+            let mut fields = file_record::fields(&shard.id, making, 1, file);
             fields.insert("_id", record::file_key(&shard.id, &file.id));
             portion.push(fields);
             if size >= AT_ONCE {

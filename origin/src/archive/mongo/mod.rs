@@ -11,6 +11,7 @@ mod making;
 mod pieces;
 mod reading;
 mod record;
+mod file_record;
 mod removal;
 mod saving;
 mod watch;

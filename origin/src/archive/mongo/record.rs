@@ -8,17 +8,16 @@ use bytes::Bytes;
 use mongodb::bson::{Binary, Bson, Document, doc, spec::BinarySubtype};
 use shared::id::{FileId, FilePath, RoomId};
 
-use super::pieces;
 use crate::archive::{ArchiveError, Eol, FileEntry, FileWrite, NewShard, Shard, StoredFile};
 
 /// The format of shards.
 pub(super) const SHARD_FORMAT: u32 = 1;
 /// The format of files whose record holds text and state.
-const WHOLE_FORMAT: u32 = 1;
+pub(super) const WHOLE_FORMAT: u32 = 1;
 /// The newest format of files: their record says how many pieces text and state are in.
 pub(super) const FILE_FORMAT: u32 = 2;
 /// How `state` is encoded: the Yjs v1 update as it is.
-const ENCODING: &str = "v1";
+pub(super) const ENCODING: &str = "v1";
 
 /// Text and state of a file.
 pub(super) struct Contents {
@@ -55,40 +54,6 @@ pub(super) fn of_making(mut filter: Document, making: i64) -> Document {
 /// The fields of a file that [`entry`] reads.
 pub(super) fn entry_fields() -> Document {
     doc! { "v": 1, "fid": 1, "path": 1, "ts": 1, "gen": 1, "eol": 1, "updatedAt": 1 }
-}
-
-/// All fields of a file but `_id`.
-pub(super) fn file_fields(shard: &RoomId, making: i64, version: u64, file: &FileWrite) -> Document {
-    let mut fields = doc! {
-        "shard": shard.as_str(),
-        "fid": file.id.as_str(),
-        "path": file.path.as_str(),
-        "ver": long(version),
-        "gen": making,
-        "ts": long(file.ts),
-        "seq": long(file.seq),
-        "wid": &file.write_id,
-        "enc": ENCODING,
-        "bytes": long(file.state.len() as u64),
-        "eol": eol_word(file.eol),
-        "updatedAt": long(file.now),
-    };
-    if pieces::is_large(file) {
-        fields.extend(doc! { "v": FILE_FORMAT, "pieces": pieces::counts(file), "begun": &file.write_id });
-    } else {
-        let state = Binary { subtype: BinarySubtype::Generic, bytes: file.state.to_vec() };
-        fields.extend(doc! { "v": WHOLE_FORMAT, "text": &file.text, "state": state });
-    }
-    fields
-}
-
-/// The fields that a file does not have which is written so, and may have had before.
-pub(super) fn fields_without(file: &FileWrite) -> Document {
-    if pieces::is_large(file) {
-        doc! { "text": "", "state": "" }
-    } else {
-        doc! { "pieces": "" }
-    }
 }
 
 /// All fields of a new shard but `_id` and `gen`.
@@ -222,7 +187,8 @@ fn number_or(record: &Document, field: &str, default: u64) -> Result<u64, Archiv
     if record.contains_key(field) { number(record, field) } else { Ok(default) }
 }
 
-fn eol_word(eol: Eol) -> &'static str {
+/// How line ends are named.
+pub(super) fn eol_word(eol: Eol) -> &'static str {
     match eol {
         Eol::Lf => "lf",
         Eol::Crlf => "crlf",

@@ -10,7 +10,7 @@ use mongodb::bson::{Bson, Document, doc};
 use shared::id::RoomId;
 use tokio::time::sleep;
 
-use super::{connection::Connection, failure::Failure, pieces, reading, record};
+use super::{connection::Connection, failure::Failure, file_record, pieces, reading, record};
 use crate::archive::{ArchiveError, FileWrite, Saved, StoredFile};
 
 /// How often a write is tried while what is stored explains no miss.
@@ -121,10 +121,10 @@ impl Connection {
         if *over == Over::Whole && !is_large {
             seen.insert("begun", doc! { "$exists": false });
         }
-        let fields = record::file_fields(write.shard, write.making, write.version(), write.file);
+        let fields = file_record::fields(write.shard, write.making, write.version(), write.file);
         let mut change = doc! { "$set": fields };
         if is_large || matches!(over, Over::Pieces(_)) {
-            change.insert("$unset", record::fields_without(write.file));
+            change.insert("$unset", file_record::fields_without(write.file));
         }
         let done = self.write(self.files.update_one(seen, change).upsert(*over == Over::Nothing)).await?;
         Ok(done.matched_count > 0 || done.upserted_id.is_some())

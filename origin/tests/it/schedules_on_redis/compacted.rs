@@ -1,6 +1,6 @@
 //! The archive is away for long and a log was compacted in Redis: the new base is as unstored as the log was.
 
-use origin::app::Role;
+use origin::config::Role;
 use redis::Value;
 use secrecy::ExposeSecret;
 

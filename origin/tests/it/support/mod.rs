@@ -13,9 +13,10 @@ pub(crate) mod proxy;
 use std::{net::SocketAddr, time::Duration};
 
 use origin::{
-    app::{App, Origin, Role},
-    config::Cli,
+    app::{App, Origin},
+    config::{Cli, Role},
     redis::Fault,
+    server,
 };
 use tempfile::TempDir;
 use tokio::{
@@ -89,7 +90,8 @@ impl TestOrigin {
         let origin = Origin::open_losing(role, settings, fault).await.unwrap();
         let app = origin.app.clone();
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = TaskTracker::new().spawn(origin.serve(listener, async move { drop(stopped.await) }));
+        let serving =
+            TaskTracker::new().spawn(server::serve(origin, listener, async move { drop(stopped.await) }));
         Self { address, app, stop, serving, folder }
     }
 
