@@ -116,10 +116,10 @@ pub(crate) fn origin(tools: &Toolbox) -> Result<PathBuf> {
     Ok(target_dir().join("debug/origin"))
 }
 
-/// Builds the origin and its examples for speed; the folder that has them.
+/// Builds the origin and the loads of the benchmarks for speed; the folder that has them.
 pub(crate) fn for_speed(tools: &Toolbox) -> Result<PathBuf> {
     eprintln!("building the origin for speed, which takes minutes the first time");
-    tools.run(cargo(tools, RELEASE).arg("--examples"))?;
+    tools.run(cargo(tools, RELEASE).args(["-p", "bench", "--bin", "load"]))?;
     Ok(target_dir().join("release"))
 }
 

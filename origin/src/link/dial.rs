@@ -7,7 +7,7 @@ use shared::{
     address::is_loopback,
     id::RoomId,
     limits,
-    signature::{LinkKeys, Subject, Verb},
+    signature::{Subject, Verb},
 };
 use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
 use tokio_tungstenite::{
@@ -17,15 +17,7 @@ use tokio_tungstenite::{
 use tracing::Instrument;
 
 use super::{Parts, live::LiveLinks, socket};
-use crate::{
-    auth::Access,
-    clock,
-    config::base_of_edge,
-    error::Refusal,
-    metrics::Metrics,
-    rooms::{RoomError, Rooms},
-    shutdown::Lifecycle,
-};
+use crate::{clock, config::base_of_edge, error::Refusal, rooms::RoomError};
 
 /// Largest frame of a link: what a Durable Object takes.
 const MESSAGE_BYTES: usize = 32 << 20;

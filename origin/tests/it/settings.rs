@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use origin::{
-    app::Role,
-    config::{AllowedOrigins, Cli, Durability, Settings, SettingsError},
+    config::{AllowedOrigins, Cli, Durability, Role, Settings, SettingsError},
     flush,
 };
 

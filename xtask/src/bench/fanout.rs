@@ -1,7 +1,7 @@
 //! Fan-out: CPU per delivery in a room of 50 with 5 writers on the embedded stores, against a raw WebSocket
 //! broadcast of the same bytes by the same library; and what the way through the Worker adds to edit-to-screen.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -110,7 +110,7 @@ impl Bench<'_> {
 fn start_yardstick(programs: &Path) -> Result<(Group, u16)> {
     let port = free_port(0, "the yardstick's port")?;
     let log = target_dir().join("dev").join(format!("broadcast-{port}.log"));
-    let mut broadcast = Command::new(programs.join("examples/broadcast"));
+    let mut broadcast = load(programs, "broadcast");
     broadcast.arg(format!("127.0.0.1:{port}"));
     eprintln!("starting the yardstick at {}", url(port));
     Ok((Group::start(&mut broadcast, "the yardstick", Some(&log))?, port))

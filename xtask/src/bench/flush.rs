@@ -71,7 +71,7 @@ impl Bench<'_> {
         let queue = format!("stock-{round}");
         answer(self.load_of_jobs(&queue).arg("--fill"))?;
         let mut node = self.0.tools.command("node")?;
-        node.args(["origin/examples/load/stock.mjs", &self.0.redis.url(), &queue]);
+        node.args(["bench/stock.mjs", &self.0.redis.url(), &queue]);
         answer(node.args([JOBS, FIRST_JOBS, JOBS_AT_ONCE].map(|number| number.to_string())))
     }
 

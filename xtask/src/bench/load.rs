@@ -1,4 +1,4 @@
-//! The program that makes loads (`origin/examples/load`), and what it says.
+//! The program that makes loads (`bench/`), and what it says.
 
 use std::{
     path::Path,
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// The load of that name, of the programs in this folder.
 pub(super) fn load(programs: &Path, name: &str) -> Command {
-    let mut load = Command::new(programs.join("examples/load"));
+    let mut load = Command::new(programs.join("load"));
     load.arg(name);
     load
 }

@@ -2,7 +2,7 @@
 
 use super::TextFile;
 
-const CRATES: [&str; 4] = ["shared/", "origin/", "edge-worker/", "xtask/"];
+const CRATES: [&str; 5] = ["bench/", "shared/", "origin/", "edge-worker/", "xtask/"];
 const CODE: [&str; 7] = [".rs", ".ts", ".tsx", ".mjs", ".js", ".lua", ".css"];
 const MAX_LINES: usize = 400;
 /// Files that may be longer, each with its reason.

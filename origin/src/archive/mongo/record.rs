@@ -5,10 +5,10 @@
 //! 64-bit integers, times in microseconds.
 
 use bytes::Bytes;
-use mongodb::bson::{Binary, Bson, Document, doc, spec::BinarySubtype};
+use mongodb::bson::{Bson, Document, doc};
 use shared::id::{FileId, FilePath, RoomId};
 
-use crate::archive::{ArchiveError, Eol, FileEntry, FileWrite, NewShard, Shard, StoredFile};
+use crate::archive::{ArchiveError, Eol, FileEntry, NewShard, Shard, StoredFile};
 
 /// The format of shards.
 pub(super) const SHARD_FORMAT: u32 = 1;

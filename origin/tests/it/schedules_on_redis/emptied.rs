@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use origin::{
-    app::Role,
+    config::Role,
     store::{RoomLog, RoomStore},
 };
 use redis::Value;

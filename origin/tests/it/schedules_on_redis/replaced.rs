@@ -1,6 +1,6 @@
 //! Another server takes the place of Redis, and lags: it begins a new epoch, and what it lacks returns.
 
-use origin::{app::Role, store::RoomLog};
+use origin::{config::Role, store::RoomLog};
 use redis::Value;
 
 use super::{logged_text, until_left};

@@ -2,7 +2,8 @@
 //! time; `latency` types into two in turn and takes the time until another member has it; `far` does so with the
 //! origin far away; `readers` types while some do not read, and takes the server's memory. Of rooms in Redis, through
 //! the origin's room store: `appends` fills the logs of many; `beside` appends to some while another is populated.
-//! Each prints one line of JSON, and fails if anything that was sent did not arrive.
+//! Each prints one line of JSON, and fails if anything that was sent did not arrive. `broadcast` is the yardstick that
+//! `room` is compared with.
 
 mod client;
 mod delay;
@@ -13,6 +14,7 @@ mod quantile;
 mod readers;
 mod openers;
 mod room;
+mod broadcast;
 
 mod rooms;
 mod appends;
@@ -35,6 +37,8 @@ struct Cli {
 enum Load {
     /// Many clients of one file, some of them writing.
     Room(room::Options),
+    /// Serves what sends every message to all the others.
+    Broadcast(broadcast::Options),
     /// One writer and one reader on each of two ways.
     Latency(latency::Options),
     /// One writer and one reader in a region, and one of each in two, with a long way to the origin.
@@ -59,6 +63,7 @@ enum Load {
 async fn main() -> anyhow::Result<()> {
     let measured = match Cli::parse().load {
         Load::Room(options) => room::run(options).await?,
+        Load::Broadcast(options) => return broadcast::run(options).await,
         Load::Latency(options) => latency::run(options).await?,
         Load::Far(options) => far::run(options).await?,
         Load::Readers(options) => readers::run(options).await?,

@@ -1,6 +1,6 @@
 //! The yardstick of `cargo xtask bench fanout`: every binary message of a client is sent to all the others, one
 //! send per receiver per message, over the same WebSockets as the origin's own. It knows no rooms, checks nothing
-//! and keeps nothing. Takes the address to listen at; a client that is in gets an empty message.
+//! and keeps nothing. A client that is in gets an empty message.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use anyhow::Context;
+use anyhow::{Context, Result};
 use axum::{
     Router,
     extract::{
@@ -38,9 +38,14 @@ struct Inner {
     queues: Mutex<HashMap<u64, mpsc::Sender<Bytes>>>,
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let address = std::env::args().nth(1).context("the address to listen at is missing")?;
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Where to listen.
+    address: String,
+}
+
+/// Serves until the process is ended.
+pub(crate) async fn run(Options { address }: Options) -> Result<()> {
     let listener = TcpListener::bind(&address).await.with_context(|| format!("listening at {address}"))?;
     let listener = listener.tap_io(|stream| {
         // Only speed depends on it.
