@@ -186,9 +186,8 @@ impl History {
             return causality::settle(known, update, |_, _, _| Ok(())).and_then(bounded);
         };
         let mark = order.begin(update.len());
-        let placed = causality::settle(known, update, |client, read, from| {
-            order.put(piece(client, read, from)).map_err(GateError::from)
-        });
+        let placed =
+            causality::settle(known, update, |client, read, from| order.put(piece(client, read, from)));
         let admitted = placed.and_then(bounded);
         if admitted.is_err() {
             order.undo_to(mark);
@@ -232,7 +231,7 @@ impl History {
             if read.content == Content::Garbage {
                 return Err(GateError::Garbage);
             }
-            order.put(piece(client, read, from)).map_err(GateError::from)
+            order.put(piece(client, read, from))
         });
         order.keep();
         if placed.is_err() {
