@@ -27,9 +27,14 @@ debian() {
 }
 
 redis() {
+  mkdir -p "$scratch/redis"
+  # As the image does it: what is reachable is the network's business.
+  printf '#!/bin/sh\nexec /usr/bin/redis-server "$@" --protected-mode no\n' > "$scratch/redis/redis-server"
+  chmod +x "$scratch/redis/redis-server"
   image redis:7-alpine redis <<'END'
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends redis-server && rm -rf /var/lib/apt/lists/*
+COPY redis-server /usr/local/bin/
 WORKDIR /data
 CMD ["redis-server"]
 END
