@@ -360,11 +360,11 @@ impl Session {
 
     /// Saves what has changed of what outlives an eviction.
     pub(super) fn save(&mut self, output: &mut Output) {
-        let Self { id, channels, saved, visible, .. } = self;
-        saved.channels(*id, channels, visible.as_ref(), output);
         if !self.saved.is_changed() {
             return;
         }
+        let Self { id, channels, saved, visible, .. } = self;
+        saved.channels(*id, channels, visible.as_ref(), output);
         let snapshot = SessionSnapshot {
             dialect: self.dialect.clone(),
             grant: self.grant().cloned(),
