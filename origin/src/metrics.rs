@@ -16,7 +16,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use room::state::Counts;
+use room::Counts;
 use shared::hub::Stats;
 
 use self::{hubs::HubMetrics, names::Names};

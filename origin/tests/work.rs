@@ -13,8 +13,8 @@ use std::{
 use bytes::Bytes;
 use origin::flush::{FlushSettings, embedded::Jobs};
 use room::{
+    Effect, LinkId, Room, Settings,
     log::{FileLog, LogEntry, Logged, Source},
-    state::{Effect, LinkId, Room, Settings},
     store::{Published, empty_base},
     text::{Merged, TextError},
 };

@@ -32,7 +32,7 @@ pub struct Entry {
     pub bytes: Bytes,
     /// How far the update moves the clocks of its clients, as far as its sender knows the log.
     pub extensions: Vec<Extension>,
-    /// The member who extends them, and to whom they belong from then on; empty for nobody.
+    /// The member who extends them, and to whom they belong from then on; empty for none.
     pub author: Arc<str>,
 }
 

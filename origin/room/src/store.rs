@@ -49,7 +49,7 @@ impl Dirty {
 pub enum Published {
     /// Changes that were logged, in order, without gaps.
     Changes(Epoch, Vec<LogEntry>),
-    /// The room was populated anew.
+    /// The room was populated again.
     Epoch(Epoch),
     /// The room was deleted.
     Erased,

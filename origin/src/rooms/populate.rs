@@ -8,7 +8,7 @@ use shared::{
     wire::link::HubMessage,
 };
 
-use super::registry::Parts;
+use super::parts::Parts;
 use crate::{
     archive::{ArchiveError, NewShard, StoredFile},
     clock,
@@ -36,13 +36,13 @@ pub(super) enum PopulateError {
     Store(#[from] StoreError),
 }
 
-/// Joins the room and populates it if nobody has; a shard that does not exist is made, if this `may_create` one.
+/// Joins the room and populates it if it is not; a shard that does not exist is made, if this `may_create` one.
 pub(super) async fn populate(
     parts: &Parts,
     room: &RoomId,
     may_create: bool,
 ) -> Result<Populated, PopulateError> {
-    // Whoever tries names must leave nothing in the room store.
+    // A guess at a name must leave nothing in the room store.
     if !may_create && parts.archive.find_by_id(room).await?.is_none() {
         return Err(PopulateError::NoShard);
     }
@@ -69,7 +69,7 @@ pub(super) async fn populate(
     }
 }
 
-/// Under the loader's token, which whoever deletes the shard takes away first: nothing that a room still holds of
+/// Under the loader's token, which the deletion of the shard takes away first: nothing that a room still holds of
 /// a deleted shard can meet one that is made here, and no shard that is gone looks like an empty one.
 async fn load(
     parts: &Parts,
@@ -105,7 +105,7 @@ async fn find_or_create(parts: &Parts, room: &RoomId, may_create: bool) -> Resul
     }
 }
 
-/// Whether a message needs the room to be there: who leaves one that is gone must not bring it back.
+/// Whether a message needs the room to be there: leaving one that is gone must not bring it back.
 pub(super) fn needs_room(message: &HubMessage) -> bool {
     use HubMessage::{Awareness, Close, Ping, Stats};
     !matches!(message, Close { .. } | Awareness { .. } | Ping | Stats { .. })

@@ -1,6 +1,6 @@
-//! How a room stands, for people and tools.
+//! The state of a room, for people and tools.
 
-use room::state::Room;
+use room::Room;
 use serde::Serialize;
 use shared::{
     grant::Grant,
@@ -8,7 +8,7 @@ use shared::{
     position::Position,
 };
 
-use super::{LiveText, RoomError};
+use super::error::RoomError;
 use crate::{
     archive::{Archive, Eol},
     store::{FileLog, ListedMember, RoomStore, StoreError},
@@ -21,10 +21,21 @@ pub struct RoomReport {
     pub epoch: u64,
     /// Changes and events logged in it.
     pub seq: u64,
-    /// Who is here.
+    /// Its members.
     pub members: Vec<ListedMember>,
     /// Its files.
     pub files: Vec<FileReport>,
+}
+
+/// The text of a file in an open room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveText {
+    /// What the log holds.
+    pub text: String,
+    /// Another one after each change of the file; without quotes.
+    pub etag: String,
+    /// The file's line ends outside.
+    pub eol: Eol,
 }
 
 /// One file of an open room.
@@ -42,7 +53,7 @@ pub struct FileReport {
     pub dirty: bool,
 }
 
-/// Everybody who is at this origin, each session once.
+/// The members at this origin, each session once.
 pub(super) fn members_of(room: &Room) -> Vec<ListedMember> {
     let mut sessions = std::collections::BTreeMap::new();
     for (hub, channel, grant) in room.members() {
@@ -65,8 +76,8 @@ fn member(hub: &str, grant: &Grant) -> ListedMember {
     }
 }
 
-/// The room as the room store has it, while anybody has it open: at `origin`, who is asking, those are `here`
-/// (`None` if it has not), elsewhere those who are listed there.
+/// The room as the room store has it, while an origin has it open. At `origin`, which asks, its members are `here`
+/// (`None` if it does not have it open), elsewhere those that are listed.
 pub(super) async fn of_room(
     store: &dyn RoomStore,
     room: &RoomId,
@@ -74,7 +85,7 @@ pub(super) async fn of_room(
     here: Option<Vec<ListedMember>>,
 ) -> Result<Option<RoomReport>, StoreError> {
     let listed = store.listed(room).await?.into_iter().filter(|listed| listed.origin != origin);
-    // One that has listed nobody is on its way out.
+    // An origin that has listed no members is on its way out.
     let elsewhere: Vec<_> =
         listed.map(|listed| listed.members).filter(|members| *members != Some(Vec::new())).collect();
     if here.is_none() && elsewhere.is_empty() {
@@ -100,7 +111,7 @@ pub(super) async fn of_room(
 
 /// The text that a file's log amounts to.
 pub(super) fn text_of(log: &FileLog, eol: Eol) -> Result<LiveText, RoomError> {
-    let text = room::state::text_of(log).map_err(|error| RoomError::Failed(error.to_string()))?;
+    let text = room::text_of(log).map_err(|error| RoomError::Failed(error.to_string()))?;
     let etag = format!("{:x}-{}", log.position.epoch.0, last_seq(log));
     Ok(LiveText { text, etag, eol })
 }

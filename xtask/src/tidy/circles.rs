@@ -11,28 +11,7 @@ use super::{
 const CRATES: [&str; 5] =
     ["shared/src/", "edge-worker/src/", "origin/src/", "origin/room/src/", "bench/src/"];
 /// Files that are in a circle and may be for now. The list only gets shorter.
-const ALLOWED: &[&str] = &[
-    "origin/room/src/state/apply.rs",
-    "origin/room/src/state/change.rs",
-    "origin/room/src/state/commit.rs",
-    "origin/room/src/state/hold.rs",
-    "origin/room/src/state/judge.rs",
-    "origin/room/src/state/links.rs",
-    "origin/room/src/state/mod.rs",
-    "origin/room/src/state/notes.rs",
-    "origin/room/src/state/opens.rs",
-    "origin/room/src/state/presence.rs",
-    "origin/room/src/state/returning.rs",
-    "origin/room/src/state/storing.rs",
-    "origin/room/src/state/text.rs",
-    "origin/room/src/state/unstored.rs",
-    "origin/room/src/state/visible.rs",
-    "origin/src/rooms/announcer.rs",
-    "origin/src/rooms/jobs.rs",
-    "origin/src/rooms/populate.rs",
-    "origin/src/rooms/registry.rs",
-    "origin/src/rooms/task.rs",
-];
+const ALLOWED: &[&str] = &[];
 
 /// What is wrong with the imports.
 pub(super) fn breaches(tree: &Tree) -> Vec<String> {

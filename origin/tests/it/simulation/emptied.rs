@@ -70,11 +70,11 @@ fn what_a_room_store_has_lost_returns_without_a_client_also_where_the_archive_ha
     world.run_origins();
     assert_eq!(world.logged_text(FILE), "stored, logged");
     assert_eq!(world.logged_text("new.js"), "never stored");
-    assert!(world.hosts[0].room.keeps_unstored());
+    assert!(world.hosts[0].room.holds_unflushed());
     world.flush(FILE);
     world.flush("new.js");
     world.run_origins();
-    assert!(world.hosts.iter().all(|host| !host.room.keeps_unstored()), "nothing is kept of what is stored");
+    assert!(world.hosts.iter().all(|host| !host.room.holds_unflushed()), "nothing is kept of what is stored");
 }
 
 #[test]
@@ -94,13 +94,13 @@ fn what_was_compacted_and_then_lost_returns_from_an_origin_that_has_only_read_it
     for host in 0..2 {
         world.hosts[host].room.refuse(CloseCode::Deleted, "killed");
         world.begin_again(host);
-        assert!(!world.hosts[host].room.keeps_unstored());
+        assert!(!world.hosts[host].room.holds_unflushed());
     }
     let reader = world.join(1, FILE, false);
     world.run();
     assert_eq!(world.clients[reader].text(), "stored, compacted");
     world.disconnect(reader);
-    assert!(world.hosts[1].room.keeps_unstored());
+    assert!(world.hosts[1].room.holds_unflushed());
     world.lose_store();
     world.run_origins();
     assert_eq!(world.logged_text(FILE), "stored, compacted");

@@ -1,6 +1,6 @@
 //! What hubs and rooms ask for, carried out: the part of the shells that the simulation stands in for.
 
-use room::state::Effect as RoomEffect;
+use room::Effect as RoomEffect;
 use shared::{
     grant::{Grant, Member},
     hub::Effect,

@@ -4,10 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use room::{
-    state::{Effect as RoomEffect, LinkId, Room, Settings as RoomSettings},
-    store::StoreError,
-};
+use room::{Effect as RoomEffect, LinkId, Room, Settings as RoomSettings, store::StoreError};
 use shared::{
     grant::Role,
     hub::{Dialect, Frame, Hub, Persisted, Settings, Visitor},
@@ -313,8 +310,8 @@ impl World {
             RoomEffect::Backfill(link, from) => room.backfilled(link, Ok(store.backfill(from))),
             RoomEffect::Events(link, read) => room.events_read(link, read, store.read(&FileId::room())),
             RoomEffect::CatchUp(from) => room.caught_up(Ok(store.backfill(from)), now),
-            RoomEffect::Stored(file) => {
-                room.stored_read(&file, Ok::<_, StoreError>(store.stored(&file)), now)
+            RoomEffect::ReadArchive(file) => {
+                room.archive_read(&file, Ok::<_, StoreError>(store.stored(&file)), now)
             }
             RoomEffect::Claim(path, known) => {
                 self.next_id += 1;
