@@ -32,7 +32,7 @@ impl LongWay {
         self.listener.local_addr().context("asking for the delay proxy's address")
     }
 
-    /// Takes connections for ever.
+    /// Takes connections indefinitely.
     pub(crate) async fn serve(self) -> Result<()> {
         let mut connections = JoinSet::new();
         loop {

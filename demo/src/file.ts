@@ -157,7 +157,7 @@ export class OpenFile extends Emitter<FileEvents> {
     }
     const next = reopening(reason);
     if (next.kind === "never") return this.#refuse(next.why);
-    if (next.kind === "again") this.#startAnew();
+    if (next.kind === "again") this.#startAgain();
     else this.#provider.detach();
     // Not at once: what is sent before the server has heard of the leaving may count as left behind.
     clearTimeout(this.#reopenTimer);
@@ -166,7 +166,7 @@ export class OpenFile extends Emitter<FileEvents> {
     this.emit("status", undefined);
   }
 
-  #startAnew(): void {
+  #startAgain(): void {
     const mine = this.text.toString();
     this.undo.destroy();
     this.#provider.destroy();

@@ -286,7 +286,7 @@ impl Metrics {
 
     /// How long changes wait at `now_us` (µs): those of rooms open here since `oldest_ms`, and those of the last
     /// sweep.
-    pub fn unstored(&self, oldest_ms: Option<u64>, now_us: u64) {
+    pub fn oldest_unflushed(&self, oldest_ms: Option<u64>, now_us: u64) {
         let seconds =
             |since_us: u64| i64::try_from(now_us.saturating_sub(since_us) / 1_000_000).unwrap_or(i64::MAX);
         self.unstored_seconds.set(oldest_ms.map_or(0, |since| seconds(since * 1000)));
@@ -345,7 +345,7 @@ mod tests {
         let metrics = Metrics::new();
         let oldest = |swept: Swept| {
             metrics.swept(&swept);
-            metrics.unstored(None, 100_000_000);
+            metrics.oldest_unflushed(None, 100_000_000);
             (metrics.rooms_unstored_seconds.get(), metrics.rooms_dirty.get())
         };
         let one = Swept { dirty: 1, oldest: Some(60_000_000), ..Swept::default() };

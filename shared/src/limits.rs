@@ -176,7 +176,7 @@ pub const BATCH_BYTES: usize = 4 << 20;
 /// Bytes of changes that wait for the append before them, per room; more is held at the hubs.
 pub const QUEUE_BYTES: usize = 32 << 20;
 /// What a room keeps at an origin of what is logged in Redis and not in the archive yet; beyond it, only Redis has it.
-pub const UNSTORED_BYTES: usize = 32 << 20;
+pub const UNFLUSHED_BYTES: usize = 32 << 20;
 /// Messages that wait on one room.
 pub const ROOM_INBOX: usize = 1024;
 /// Room events kept in the log of a room.

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_differs_is_touched() {
+    fn only_what_differs_is_changed() {
         assert_eq!(between("same", "same"), []);
         assert_eq!(between("let a = 1;\n", "let b = 1;\n"), [edit(4, 1, "b")]);
         let (old, new) = ("one\ntwo\nthree\nfour\n", "zero\none\ntwo!\nthree\n");

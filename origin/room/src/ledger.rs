@@ -1,7 +1,7 @@
 //! What is logged and not in the archive yet, by file: since when, and a copy of it beside the documents. Should the
 //! room store lose it, the room restores it (`recovery.rs`).
 //!
-//! The copies are bounded by [`limits::UNSTORED_BYTES`]: beyond that a file's updates become its state, if that is
+//! The copies are bounded by [`limits::UNFLUSHED_BYTES`]: beyond that a file's updates become its state, if that is
 //! much smaller, or are given up, the largest first. What is given up is still in the room store.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -256,7 +256,7 @@ impl Ledger {
 
     /// Keeps the copies within their bound; `state_of` gives the state of a file in memory and its seq.
     pub(crate) fn bound(&mut self, state_of: impl Fn(&FileId) -> Option<(u64, Bytes)>) {
-        while self.bytes > limits::UNSTORED_BYTES {
+        while self.bytes > limits::UNFLUSHED_BYTES {
             let largest = self.files.iter().max_by_key(|(_, kept)| kept.bytes);
             let Some((file, bytes)) = largest.map(|(file, kept)| (file.clone(), kept.bytes)) else { return };
             if !self.condense(&file, bytes, state_of(&file)) {

@@ -33,7 +33,7 @@ pub trait Archive: Send + Sync + 'static {
     /// Writes one file if its stored version is still `known` (`None`: it is not stored yet), and makes the
     /// version one higher. A miss answers what is stored instead; the caller merges it and tries again.
     /// If what is stored has this write's id, an earlier try succeeded and its version is the answer. A file
-    /// that is not stored any more is written anew. A shard of another making than the write's is no shard to it. [`ArchiveError::Path`] if another file has the path.
+    /// that is not stored any more is written again. A shard of another making than the write's is no shard to it. [`ArchiveError::Path`] if another file has the path.
     async fn save_file(
         &self,
         id: &RoomId,

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_waits_longer_each_time_and_begins_anew_when_it_was_flushed() {
+    fn a_file_waits_longer_each_time_and_begins_again_when_it_was_flushed() {
         let (parking, room) = (Parking::default(), RoomId::parse("r").unwrap());
         let file = FileId::parse("f_0000000000000001").unwrap();
         let mut now = 1;

@@ -55,10 +55,10 @@ pub struct ParkedFile {
 /// Why a flush is to be tried again.
 #[derive(Debug, thiserror::Error)]
 pub enum FlushError {
-    /// The room store failed before any file was touched.
+    /// The room store failed before any file was read.
     #[error("reading what is dirty: {0}")]
     Store(#[from] StoreError),
-    /// The archive failed before any file was touched.
+    /// The archive failed before any file was read.
     #[error("the shard's record: {0}")]
     Archive(#[from] ArchiveError),
     /// The room is open and dirty, but the archive has no such shard. Nothing is dropped.

@@ -73,7 +73,7 @@ async fn in_time(probe: impl Future<Output = bool>) -> Store {
 pub(super) async fn metrics(State(app): State<App>) -> impl IntoResponse {
     let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     app.metrics.connections(&app.connections.states());
-    app.metrics.unstored(app.rooms.unflushed_since(), clock::now_us());
+    app.metrics.oldest_unflushed(app.rooms.unflushed_since(), clock::now_us());
     // A queue that is away keeps its last figures.
     if let Ok(Ok(depth)) = tokio::time::timeout(STORE_DEADLINE, app.queue.depth()).await {
         app.metrics.queue(depth);

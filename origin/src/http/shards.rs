@@ -115,7 +115,7 @@ pub(super) async fn describe(
     let names = app.rooms.names(&id).await.map_err(|error| Refusal::of_room(&id, "", error))?;
     let shard = app.archive.find_by_id(&id).await.map_err(|error| Refusal::of_archive(&id, &error))?;
     let mut description: Description = shard.ok_or_else(|| Refusal::NoShard(id.to_string()))?.into();
-    description.add_unstored(names.unwrap_or_default());
+    description.add_unflushed(names.unwrap_or_default());
     Ok(Json(description))
 }
 
@@ -144,11 +144,11 @@ pub(super) async fn delete(
 }
 
 impl Description {
-    fn add_unstored(&mut self, names: Vec<(FileId, FilePath)>) {
+    fn add_unflushed(&mut self, names: Vec<(FileId, FilePath)>) {
         let stored: HashSet<FileId> = self.files.iter().map(|file| file.id.clone()).collect();
-        let unstored = names.into_iter().filter(|(id, _)| !stored.contains(id));
+        let unflushed = names.into_iter().filter(|(id, _)| !stored.contains(id));
         let described = |(id, path)| FileDescription { id, path, updated_at: None, stored_at: None };
-        self.files.extend(unstored.map(described));
+        self.files.extend(unflushed.map(described));
         self.files.sort_by(|a, b| a.path.cmp(&b.path));
     }
 }

@@ -125,7 +125,7 @@ async fn all_is_listed(one: &TestOrigin, other: &TestOrigin) {
 }
 
 #[tokio::test]
-async fn an_operator_sees_what_is_unstored_parked_and_failed() {
+async fn an_operator_sees_what_is_unflushed_parked_and_failed() {
     let origin = TestOrigin::start(&["--admin-token", ADMIN, NEVER]).await;
     all_is_listed(&origin, &origin).await;
     origin.stop().await;

@@ -190,7 +190,7 @@ async fn whoever_opens_a_room_while_it_is_deleted_brings_nothing_of_it_back() {
     let data_dir = format!("--data-dir={}", folder.path().display());
     let flags = [redis_url.as_str(), data_dir.as_str(), "--flush-delay-ms=5", "--flush-limit=1000"];
     let (first, second) = (TestOrigin::start(&flags).await, TestOrigin::start(&flags).await);
-    let mut made_anew = 0;
+    let mut made_again = 0;
     for round in 0..60 {
         let room = any_room();
         make(&first, &room).await;
@@ -215,12 +215,12 @@ async fn whoever_opens_a_room_while_it_is_deleted_brings_nothing_of_it_back() {
         let gone = async || redis.ask::<Vec<String>>(&["KEYS", &keys]).await.is_empty();
         until(gone).await;
         if let Some(shard) = first.app.archive.find_by_id(&room).await.unwrap() {
-            made_anew += 1;
+            made_again += 1;
             let paths: Vec<&str> = shard.files.iter().map(|file| file.path.as_str()).collect();
             assert!(!paths.contains(&"a.txt"), "round {round}: {paths:?}");
         }
     }
-    assert!(made_anew < 60, "nobody was refused");
+    assert!(made_again < 60, "nobody was refused");
     first.stop().await;
     second.stop().await;
 }

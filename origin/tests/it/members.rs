@@ -28,7 +28,7 @@ async fn origin(redis: &Redis, folder: &TempDir, lease: &str) -> Process {
 }
 
 /// Name, role and region of everybody whom an origin names; `None` while it says that nobody has the room open.
-async fn roll(origin: &Process, room: &RoomId) -> Option<Vec<String>> {
+async fn roster(origin: &Process, room: &RoomId) -> Option<Vec<String>> {
     let answer = origin.get(&format!("/api/v1/rooms/{room}")).await;
     if answer.status == 404 {
         assert_eq!(answer.code(), "not-open");
@@ -43,9 +43,9 @@ async fn roll(origin: &Process, room: &RoomId) -> Option<Vec<String>> {
     Some(lines)
 }
 
-async fn until_roll(origin: &Process, room: &RoomId, wanted: Option<&[&str]>) {
+async fn until_roster(origin: &Process, room: &RoomId, wanted: Option<&[&str]>) {
     let wanted = wanted.map(|wanted| wanted.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>());
-    until(async || roll(origin, room).await == wanted).await;
+    until(async || roster(origin, room).await == wanted).await;
 }
 
 #[tokio::test]
@@ -58,11 +58,11 @@ async fn members_of_all_origins_are_told_by_each_until_the_lease_of_one_that_was
         origin(&redis, &folder, lease).await,
     ];
     let (room, weur, enam) = (any_room(), Edge::open("weur").await, Edge::open("enam").await);
-    assert_eq!(roll(&third, &room).await, None);
+    assert_eq!(roster(&third, &room).await, None);
     let ada = weur.member(first.socket_address(), room.as_str(), "Ada").await;
     let ben = enam.member(second.socket_address(), room.as_str(), "Ben").await;
     for origin in [&first, &second, &third] {
-        until_roll(origin, &room, Some(&["Ada editor weur", "Ben editor enam"])).await;
+        until_roster(origin, &room, Some(&["Ada editor weur", "Ben editor enam"])).await;
     }
     let there = third.get(&format!("/api/v1/rooms/{room}")).await.json();
     assert_eq!(there["files"][0]["path"], "a.txt", "{there}");
@@ -71,14 +71,14 @@ async fn members_of_all_origins_are_told_by_each_until_the_lease_of_one_that_was
 
     drop(second);
     for origin in [&first, &third] {
-        until_roll(origin, &room, Some(&["Ada editor weur"])).await;
+        until_roster(origin, &room, Some(&["Ada editor weur"])).await;
     }
     let listed = format!("c:{{{room}}}:u");
     until(async || redis.ask::<u64>(&["HLEN", &listed]).await == 1).await;
 
     drop((ada, ben));
     for origin in [&first, &third] {
-        until_roll(origin, &room, None).await;
+        until_roster(origin, &room, None).await;
     }
     until(async || redis.ask::<Vec<String>>(&["KEYS", &format!("c:{{{room}}}:*")]).await.is_empty()).await;
     assert!(first.terminate().0.success() && third.terminate().0.success());
@@ -93,14 +93,14 @@ async fn members_who_come_and_go_are_told_elsewhere_at_once_and_an_origin_that_d
     let room = any_room();
     let mut ada = first.client(room.as_str()).await;
     ada.open("a.txt").await;
-    until_roll(&second, &room, Some(&["Ada editor direct"])).await;
+    until_roster(&second, &room, Some(&["Ada editor direct"])).await;
     let mut again = first.client(room.as_str()).await;
     again.open("a.txt").await;
-    until_roll(&second, &room, Some(&["Ada editor direct", "Ada editor direct"])).await;
+    until_roster(&second, &room, Some(&["Ada editor direct", "Ada editor direct"])).await;
     drop(again);
-    until_roll(&second, &room, Some(&["Ada editor direct"])).await;
+    until_roster(&second, &room, Some(&["Ada editor direct"])).await;
     assert!(first.terminate().0.success());
-    assert_eq!(roll(&second, &room).await, None);
+    assert_eq!(roster(&second, &room).await, None);
     drop(ada);
     assert!(second.terminate().0.success());
 }

@@ -133,7 +133,7 @@ async fn the_indexes_are_made_at_the_start() {
 }
 
 #[tokio::test]
-async fn a_record_of_an_older_version_is_read_and_written_anew() {
+async fn a_record_of_an_older_version_is_read_and_written_again() {
     let bench = Bench::with_one_file().await;
     let younger = doc! { "v": "", "gen": "", "seq": "", "eol": "", "enc": "", "bytes": "" };
     bench.change_file(doc! { "$unset": younger }).await;

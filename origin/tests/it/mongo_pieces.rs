@@ -189,7 +189,7 @@ async fn a_small_file_is_read_and_written_without_a_look_at_pieces() {
 }
 
 #[tokio::test]
-async fn a_large_file_in_one_record_as_it_was_written_before_is_read_and_written_anew() {
+async fn a_large_file_in_one_record_as_it_was_written_before_is_read_and_written_again() {
     let bench = Bench::with(write(1, "one", "w1")).await;
     let old = large(1, 5 * MIB, 6 * MIB, "w1");
     let state = Binary { subtype: BinarySubtype::Generic, bytes: old.state.to_vec() };

@@ -1,7 +1,7 @@
 //! What the Redis room store promises when Redis, the network or a part of it fails.
 
 mod failing;
-mod hearing;
+mod subscription;
 mod racing;
 mod alike;
 mod replica;

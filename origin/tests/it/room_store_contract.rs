@@ -8,7 +8,7 @@ mod history;
 mod batches;
 mod compaction;
 mod clocks;
-mod roll;
+mod roster;
 mod loading;
 mod known;
 
@@ -31,7 +31,7 @@ use self::compaction::*;
 use self::history::*;
 use self::known::*;
 use self::loading::*;
-use self::roll::*;
+use self::roster::*;
 use self::setup::{LEASE, any_room, base, batch, event, file, path, populate, seq_now, texts, update};
 use crate::support::PATIENCE;
 
@@ -134,7 +134,7 @@ async fn a_repeated_batch_is_logged_once(store: Arc<dyn RoomStore>) {
     assert_eq!(texts(&log.updates), ["a", "b", "c", "d", "d"], "number 0 is never a repeat");
 }
 
-async fn the_batch_numbers_of_an_origin_begin_anew_after_it_left(store: Arc<dyn RoomStore>) {
+async fn the_batch_numbers_of_an_origin_begin_again_after_it_left(store: Arc<dyn RoomStore>) {
     let room = any_room();
     let epoch = populate(&*store, &room, vec![base(1)]).await.epoch;
     store.append(&room, epoch, batch("o1", 1, vec![update(1, "a")])).await.unwrap();

@@ -19,7 +19,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// Judges an incremental update, and logs what passes.
+    /// Validates an incremental update, and logs what passes.
     pub(crate) fn take(&mut self, update: &[u8]) -> Verdict {
         let verdict = self.validate(update, true);
         self.answer();
@@ -33,7 +33,7 @@ impl Gate {
         verdict
     }
 
-    /// Judges an update; what passes is in flight until [`Self::answer`].
+    /// Validates an update; what passes is in flight until [`Self::answer`].
     pub(crate) fn validate(&mut self, update: &[u8], incremental: bool) -> Verdict {
         match self.try_take(update, incremental) {
             Ok(verdict) => verdict,

@@ -8,6 +8,7 @@ mod examples;
 mod imports;
 mod paths;
 mod source;
+mod words;
 
 use std::{
     fs,
@@ -63,6 +64,7 @@ pub(crate) fn run(top: &Path) -> Result<()> {
     breaches.extend(house(&tree));
     breaches.extend(docs::breaches(&tree));
     breaches.extend(circles::breaches(&tree));
+    breaches.extend(words::breaches(&tree));
     breaches.extend(examples::breaches(&tree));
     breaches.extend(paths::breaches(&tree));
     breaches.extend(containers::breaches(&tree));

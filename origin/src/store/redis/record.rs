@@ -161,7 +161,7 @@ mod tests {
         Entry::new(FileId::room(), source, Bytes::from_static(b"{}"))
     }
 
-    /// Version 1, to be read for ever.
+    /// Version 1, to be read indefinitely.
     const RECORD: &[u8] = b"\x01\x06r~weur\xac\x02\x07{}";
 
     #[test]

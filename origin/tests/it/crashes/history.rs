@@ -41,7 +41,7 @@ pub(super) enum Step {
     Gone,
 }
 
-/// Lets the history happen, the first process dying as it is said, then judges. Whether it died.
+/// Lets the history happen, the first process dying as it is said, then checks. Whether it died.
 pub(super) fn live(ground: &Ground, history: &[Step], death: Option<Death>) -> bool {
     let (room, ledger) = (any_room(), Arc::new(Ledger::default()));
     let died = runtime().block_on(async {

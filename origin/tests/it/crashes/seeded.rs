@@ -36,8 +36,8 @@ enum Outcome {
 #[test]
 fn at_some_call_of_any_history_on_redis_and_the_archive() {
     let outcomes = thread::scope(|scope| {
-        let lanes: Vec<_> = (1..=AT_ONCE).map(|first| scope.spawn(move || lane(first))).collect();
-        lanes.into_iter().flat_map(|lane| lane.join().unwrap()).collect::<Vec<_>>()
+        let tasks: Vec<_> = (1..=AT_ONCE).map(|first| scope.spawn(move || task(first))).collect();
+        tasks.into_iter().flat_map(|task| task.join().unwrap()).collect::<Vec<_>>()
     });
     let (mut failed, mut died) = (Vec::new(), [0, 0]);
     for outcome in outcomes {
@@ -52,7 +52,7 @@ fn at_some_call_of_any_history_on_redis_and_the_archive() {
 }
 
 /// How every `AT_ONCE`th seed ends.
-fn lane(first: u64) -> Vec<Outcome> {
+fn task(first: u64) -> Vec<Outcome> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     // A server of its own: a sweep looks at every room that is there.
     let (server, ground) = runtime.block_on(async {
@@ -73,8 +73,8 @@ fn lane(first: u64) -> Vec<Outcome> {
 fn run(ground: &Ground, seed: u64) -> Outcome {
     let mut dice = Dice::new(seed);
     let history = history(&mut dice);
-    let last = dice.roll(CALLS) + 1;
-    let death = Death { call: dice.roll(last), carried_out: dice.roll(2) == 0 };
+    let last = dice.draw(CALLS) + 1;
+    let death = Death { call: dice.draw(last), carried_out: dice.draw(2) == 0 };
     match live(ground, &history, Some(death)) {
         true => Outcome::Died { carried_out: death.carried_out },
         false => Outcome::Survived,
@@ -86,29 +86,29 @@ fn history(dice: &mut Dice) -> Vec<Step> {
     // Where each member is, if anywhere, and which files it has open.
     let mut members: [Option<Vec<&'static str>>; MEMBERS] = Default::default();
     while steps.len() < STEPS {
-        let (member, file) = (dice.roll(MEMBERS), [A, B, C][dice.roll(3)]);
+        let (member, file) = (dice.draw(MEMBERS), [A, B, C][dice.draw(3)]);
         let Some(open) = &mut members[member] else {
             members[member] = Some(Vec::new());
-            steps.push(Step::Come(member, dice.roll(2)));
+            steps.push(Step::Come(member, dice.draw(2)));
             continue;
         };
-        match dice.roll(12) {
+        match dice.draw(12) {
             _ if open.is_empty() => {
                 open.push(file);
                 steps.push(Step::Open(member, file));
             }
-            0..6 => steps.push(Step::Type(member, open[dice.roll(open.len())])),
+            0..6 => steps.push(Step::Type(member, open[dice.draw(open.len())])),
             6 if !open.contains(&file) => {
                 open.push(file);
                 steps.push(Step::Open(member, file));
             }
             6 | 7 => steps.push(Step::Saved(member)),
-            8 | 9 => steps.push(Step::Flush(dice.roll(2))),
-            10 => steps.push(Step::Sweep(dice.roll(2))),
+            8 | 9 => steps.push(Step::Flush(dice.draw(2))),
+            10 => steps.push(Step::Sweep(dice.draw(2))),
             _ => {
                 steps.push(Step::Leave(member));
                 let left = members[member].take();
-                if left.is_some() && members.iter().all(Option::is_none) && dice.roll(2) == 0 {
+                if left.is_some() && members.iter().all(Option::is_none) && dice.draw(2) == 0 {
                     steps.push(Step::Gone);
                 }
             }

@@ -66,7 +66,7 @@ fn a_failed_job_is_tried_five_times_with_doubled_pauses_and_stays_visible() {
     assert_eq!(jobs.take_due(now), [room(1)]);
     jobs.finished(&room(1), Err("again".to_owned()), now);
     assert_eq!(jobs.failed().len(), 1, "visible until it succeeds");
-    assert_eq!(jobs.take_due(now + 1000), [room(1)], "with all its attempts anew");
+    assert_eq!(jobs.take_due(now + 1000), [room(1)], "with all its attempts again");
     jobs.finished(&room(1), Ok(()), now + 1000);
     assert_eq!(jobs.failed(), []);
 }

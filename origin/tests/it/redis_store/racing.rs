@@ -41,7 +41,7 @@ async fn bases_and_logs_stay_what_was_answered_while_flushers_race() {
     let flushers: Vec<_> = (0..3)
         .map(|_| tasks.spawn(flush_on(open(&url).store, room.clone(), epoch, counts.clone())))
         .collect();
-    let hearing = tasks.spawn(async move {
+    let subscription = tasks.spawn(async move {
         let mut seqs = Vec::new();
         while let Some(Published::Changes(_, changes)) = next(&mut heard).await {
             let is_end = changes.iter().any(|entry| entry.bytes.is_empty());
@@ -78,7 +78,7 @@ async fn bases_and_logs_stay_what_was_answered_while_flushers_race() {
     }
     let end = Entry { bytes: Bytes::new(), ..update(1, "") };
     store.append(&room, epoch, batch("end", 1, vec![end])).await.unwrap();
-    let heard = hearing.await.unwrap();
+    let heard = subscription.await.unwrap();
     assert!(heard.iter().copied().eq(1..=seqs.len() as u64 + 1), "heard without gaps");
 }
 

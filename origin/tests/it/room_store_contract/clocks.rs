@@ -68,7 +68,7 @@ pub(super) async fn one_update_may_extend_as_many_clients_as_the_gate_lets_throu
     store.append(&room, epoch, batch("o2", 1, vec![of(most..most + 1)])).await.unwrap();
 }
 
-pub(super) async fn a_room_that_is_populated_anew_counts_anew(store: Arc<dyn RoomStore>) {
+pub(super) async fn a_room_that_is_populated_again_counts_again(store: Arc<dyn RoomStore>) {
     let room = any_room();
     let epoch = populate(&*store, &room, vec![base(1)]).await.epoch;
     let logged = store.append(&room, epoch, batch("o1", 1, vec![extending(1, "abc", 0..3)])).await.unwrap();
@@ -88,7 +88,7 @@ pub(super) async fn a_room_that_is_populated_anew_counts_anew(store: Arc<dyn Roo
     store.append(&room, epoch, batch("o1", 1, vec![extending(1, "new", 0..3)])).await.unwrap();
 }
 
-pub(super) async fn a_client_belongs_to_who_has_extended_it_until_the_room_is_populated_anew(
+pub(super) async fn a_client_belongs_to_who_has_extended_it_until_the_room_is_populated_again(
     store: Arc<dyn RoomStore>,
 ) {
     let room = any_room();

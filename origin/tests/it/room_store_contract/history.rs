@@ -1,4 +1,4 @@
-//! The part of the contract that is about reading and hearing what was logged.
+//! The part of the contract that is about reading and subscribing to what was logged.
 
 use super::*;
 

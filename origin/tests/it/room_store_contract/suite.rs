@@ -25,7 +25,7 @@ macro_rules! contract_of {
             a_room_that_is_not_populated_takes_nothing
             seq_rises_by_one_and_ts_with_it
             a_repeated_batch_is_logged_once
-            the_batch_numbers_of_an_origin_begin_anew_after_it_left
+            the_batch_numbers_of_an_origin_begin_again_after_it_left
             an_event_of_a_hub_is_logged_once_whoever_brings_it
             a_batch_with_one_unknown_file_logs_nothing
             a_batch_over_several_files_is_read_in_its_order
@@ -34,8 +34,8 @@ macro_rules! contract_of {
             text_of_a_client_that_somebody_else_has_logged_meanwhile_is_not_logged_twice
             what_a_batch_extends_is_counted_within_it
             one_update_may_extend_as_many_clients_as_the_gate_lets_through
-            a_room_that_is_populated_anew_counts_anew
-            a_client_belongs_to_who_has_extended_it_until_the_room_is_populated_anew
+            a_room_that_is_populated_again_counts_again
+            a_client_belongs_to_who_has_extended_it_until_the_room_is_populated_again
             a_room_has_a_secret_for_as_long_as_it_is_populated
             an_ack_keeps_what_was_logged_meanwhile
             an_ack_that_comes_too_late_changes_nothing

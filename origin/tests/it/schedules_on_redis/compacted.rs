@@ -1,4 +1,4 @@
-//! The archive is away for long and a log was compacted in Redis: the new base is as unstored as the log was.
+//! The archive is away for long and a log was compacted in Redis: the new base is as unflushed as the log was.
 
 use origin::config::Role;
 use redis::Value;

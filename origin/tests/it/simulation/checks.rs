@@ -45,8 +45,8 @@ impl World {
         self.store.compact(file, state.into());
     }
 
-    /// The last member has left, the room was depopulated, and the next one populates it anew.
-    pub(crate) fn populate_anew(&mut self, host: usize) {
+    /// The last member has left, the room was depopulated, and the next one populates it again.
+    pub(crate) fn populate_again(&mut self, host: usize) {
         assert!(self.hosts[host].room.is_idle());
         let epoch = Epoch(self.store.position.epoch.0 + 1);
         self.store.position = Position { epoch, seq: 0, ts: self.store.position.ts + 1 };
@@ -55,14 +55,14 @@ impl World {
         self.settle_host(host);
     }
 
-    /// The room store is emptied; the origins notice, let go of their hubs and populate the room anew from the archive.
+    /// The room store is emptied; the origins notice, let go of their hubs and populate the room again from the archive.
     pub(crate) fn lose_store(&mut self) {
         self.store.empty();
-        self.begin_anew();
+        self.begin_again();
     }
 
     /// The room store is in another epoch: the origins notice.
-    pub(crate) fn begin_anew(&mut self) {
+    pub(crate) fn begin_again(&mut self) {
         for host in 0..self.hosts.len() {
             self.hosts[host].room.unlink_all("epoch");
             self.settle_host(host);
@@ -130,7 +130,7 @@ impl World {
         for client in self.clients.iter().filter(|client| client.name == file && client.online) {
             assert!(!client.is_pending(), "client {} waits for what it will never get", client.id);
             assert_eq!(client.text(), logged, "client {} differs from the log", client.id);
-            assert_eq!(client.unsynced, 0, "client {} waits for ever", client.id);
+            assert_eq!(client.unsynced, 0, "client {} waits indefinitely", client.id);
             assert!(client.synced, "client {} never synchronised", client.id);
             assert_eq!(client.closed, Vec::<String>::new());
         }

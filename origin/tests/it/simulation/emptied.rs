@@ -1,4 +1,4 @@
-//! What a room store has lost: the room begins anew, and what it held beyond the archive returns.
+//! What a room store has lost: the room begins again, and what it held beyond the archive returns.
 
 use origin::store::StoreError;
 use shared::close::CloseCode;
@@ -8,7 +8,7 @@ use super::{World, schedules::two_members, store::Fault};
 const FILE: &str = "src/main.js";
 
 #[test]
-fn a_room_store_that_was_emptied_is_joined_anew_instead_of_being_waited_for() {
+fn a_room_store_that_was_emptied_is_joined_again_instead_of_being_waited_for() {
     let (mut world, a, _) = two_members();
     world.store.faults.push_back(Fault::Refused);
     world.clients[a].edit(0, Some("kept by its author"));
@@ -62,7 +62,7 @@ fn what_a_room_store_has_lost_returns_without_a_client_also_where_the_archive_ha
     }
     // What was stored already is not there either, and what was logged after it cannot be logged without it.
     world.store.lag();
-    world.begin_anew();
+    world.begin_again();
     world.run_origins();
     assert_eq!(world.logged_text(FILE), "stored, logged");
     assert_eq!(world.logged_text("new.js"), "never stored");
@@ -118,7 +118,7 @@ fn a_path_that_another_file_has_got_meanwhile_gets_the_text_of_the_one_that_was_
     world.store.empty();
     let path = shared::id::FilePath::parse("new.js").unwrap();
     world.store.claim(&path, &shared::id::FileId::from_random(77));
-    world.begin_anew();
+    world.begin_again();
     world.run_origins();
     assert_eq!(world.logged_text("new.js"), "lost");
     let b = world.join(1, "new.js", false);

@@ -28,7 +28,7 @@ fn join(world: &mut World, hub: usize, kind: Kind) -> usize {
 }
 
 /// A second passes, in which everything arrives. Every so often these members renew what they show, and a hub that
-/// sleeps has lost its memory.
+/// sleeps was evicted.
 fn second(world: &mut World, at: u64, showing: &[usize], sleeps: bool) {
     if at.is_multiple_of(RENEWAL_S) {
         for member in showing {
@@ -237,7 +237,7 @@ fn what_a_member_looks_at_ends_with_the_session_that_said_so() {
             for other in others {
                 assert_eq!(last_look(&world, other), Some(r#"["src/main.js"]}"#));
             }
-            // It is said again over a new link, also by a hub that has lost its memory.
+            // It is said again over a new link, also by a hub that was evicted.
             world.cut(0);
             world.run();
             let late = world.join(1, ".room", false);

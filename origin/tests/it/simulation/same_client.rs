@@ -83,7 +83,7 @@ fn a_second_tab_in_another_region_and_at_another_origin_is_told_at_the_same_mome
     world.run();
     world.clients[first].edit(0, Some("one"));
     world.clients[second].edit(0, Some("two"));
-    // Both origins have judged theirs before either append is answered.
+    // Both origins have validated theirs before either append is answered.
     for client in [first, second] {
         world.deliver_from(client);
     }

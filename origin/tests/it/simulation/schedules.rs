@@ -108,7 +108,7 @@ fn schedule_3_a_step2_that_the_server_asked_for_cancels_no_edit_in_flight() {
 }
 
 #[test]
-fn schedule_3_a_forced_synchronisation_begins_the_count_anew() {
+fn schedule_3_a_forced_synchronisation_begins_the_count_again() {
     let (mut world, a, _) = two_members();
     world.clients[a].edit(0, Some("first"));
     world.clients[a].step1();

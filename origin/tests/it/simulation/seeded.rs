@@ -1,4 +1,4 @@
-//! Random members, losses of memory, moves of links, failed appends and reorderings, by seed and for a fixed
+//! Random members, evictions, moves of links, failed appends and reorderings, by seed and for a fixed
 //! number of steps. The order within a socket or a link is kept; everything else is shuffled.
 
 use super::{World, store::Fault};
@@ -15,7 +15,7 @@ impl Dice {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    pub(crate) fn roll(&mut self, sides: usize) -> usize {
+    pub(crate) fn draw(&mut self, sides: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -32,10 +32,10 @@ fn after_any_schedule_all_replicas_are_equal_and_nothing_acknowledged_is_missing
 
 fn run(seed: u64) {
     let mut dice = Dice::new(seed);
-    let hosts = 1 + dice.roll(2);
+    let hosts = 1 + dice.draw(2);
     let mut world = World::new(&[FILE], 2, hosts);
-    for _ in 0..3 + dice.roll(3) {
-        let (hub, bare) = (dice.roll(2), dice.roll(4) == 0);
+    for _ in 0..3 + dice.draw(3) {
+        let (hub, bare) = (dice.draw(2), dice.draw(4) == 0);
         world.join(hub, FILE, bare);
     }
     for _ in 0..STEPS {
@@ -48,54 +48,54 @@ fn run(seed: u64) {
         assert_eq!(hub.hub.stats().unacknowledged, 0, "the outbox is empty");
         assert!(hub.outbox.is_empty(), "no row is left behind");
     }
-    let (hub, bare) = (dice.roll(2), dice.roll(2) == 0);
+    let (hub, bare) = (dice.draw(2), dice.draw(2) == 0);
     world.join(hub, FILE, bare);
     world.rest();
     world.assert_converged(FILE);
 }
 
 fn step(world: &mut World, dice: &mut Dice) {
-    let client = dice.roll(world.clients.len());
-    let hub = dice.roll(world.hubs.len());
-    let host = dice.roll(world.hosts.len());
+    let client = dice.draw(world.clients.len());
+    let hub = dice.draw(world.hubs.len());
+    let host = dice.draw(world.hosts.len());
     let pipes = world.pipes.len();
-    match dice.roll(100) {
+    match dice.draw(100) {
         0..25 => drop(world.deliver_from(client)),
         25..45 => drop(world.deliver_to(client)),
         45..56 if pipes > 0 => {
             // The last ones are the live ones.
-            let pipe = pipes - 1 - dice.roll(pipes.min(4));
+            let pipe = pipes - 1 - dice.draw(pipes.min(4));
             world.deliver_up(pipe);
         }
         56..67 if pipes > 0 => {
-            let pipe = pipes - 1 - dice.roll(pipes.min(4));
+            let pipe = pipes - 1 - dice.draw(pipes.min(4));
             world.deliver_down(pipe);
         }
         67..75 => drop(world.answer(host)),
         75..79 => drop(world.take_published(host)),
         79..83 => drop(world.dial(hub)),
         83..91 => {
-            let at = dice.roll(1000);
-            let letter = ["a", "bc", "\u{1f600}", "d\n"][dice.roll(4)];
-            let text = (dice.roll(4) > 0).then_some(letter);
+            let at = dice.draw(1000);
+            let letter = ["a", "bc", "\u{1f600}", "d\n"][dice.draw(4)];
+            let text = (dice.draw(4) > 0).then_some(letter);
             world.clients[client].edit(at, text);
         }
         92 => world.evict(hub),
-        93 if dice.roll(2) == 0 => {
-            world.hubs[hub].origin = dice.roll(world.hosts.len());
+        93 if dice.draw(2) == 0 => {
+            world.hubs[hub].origin = dice.draw(world.hosts.len());
             world.cut(hub);
         }
-        94 if dice.roll(2) == 0 => {
-            let fault = if dice.roll(2) == 0 { Fault::Refused } else { Fault::AnswerLost };
+        94 if dice.draw(2) == 0 => {
+            let fault = if dice.draw(2) == 0 { Fault::Refused } else { Fault::AnswerLost };
             world.store.faults.push_back(fault);
         }
-        95 if dice.roll(3) == 0 => world.disconnect(client),
+        95 if dice.draw(3) == 0 => world.disconnect(client),
         96 if world.places[client].is_none() => world.connect(client),
-        91 if dice.roll(2) == 0 => world.flush(FILE),
+        91 if dice.draw(2) == 0 => world.flush(FILE),
         91 => world.compact(FILE),
         97 if !world.clients[client].bare && world.clients[client].online => world.clients[client].step1(),
-        98 => world.pass(20 + dice.roll(600) as u64),
-        99 if dice.roll(2) == 0 => world.run(),
+        98 => world.pass(20 + dice.draw(600) as u64),
+        99 if dice.draw(2) == 0 => world.run(),
         99 if world.hosts.len() > 1 => {
             // What was shown as saved returns without a hub or a client.
             world.store.faults.clear();

@@ -185,7 +185,7 @@ fn a_healthy_run_reads_the_log_back_for_nobody() {
 }
 
 #[test]
-fn a_room_that_is_populated_anew_serves_a_hub_whose_link_has_stayed() {
+fn a_room_that_is_populated_again_serves_a_hub_whose_link_has_stayed() {
     let mut world = World::new(&[FILE], 2, 1);
     let members = [world.join(0, FILE, false), world.join(0, FILE, false), world.join(1, FILE, false)];
     world.run();
@@ -199,7 +199,7 @@ fn a_room_that_is_populated_anew_serves_a_hub_whose_link_has_stayed() {
     }
     world.run();
     assert!(world.hubs[0].link.is_some(), "the sockets are still there, and so is the link");
-    world.populate_anew(0);
+    world.populate_again(0);
     for member in members {
         world.clients[member].connected();
     }
@@ -340,7 +340,7 @@ fn who_comes_to_a_hub_that_was_empty_gets_a_document_once() {
         world.run();
         if new_epoch {
             world.store.empty();
-            world.begin_anew();
+            world.begin_again();
             world.run();
         }
         let late = world.join(0, FILE, false);

@@ -145,13 +145,13 @@ impl Store {
         Backfill::Changes(self.position, later)
     }
 
-    /// Everything in it is lost; the room is populated anew from what the archive has.
+    /// Everything in it is lost; the room is populated again from what the archive has.
     pub(crate) fn empty(&mut self) {
         let archived = self.archive.iter().map(|(file, state)| (file.clone(), (state.clone(), 0)));
-        self.begin_anew(archived.collect());
+        self.begin_again(archived.collect());
     }
 
-    fn begin_anew(&mut self, bases: BTreeMap<FileId, (Bytes, u64)>) {
+    fn begin_again(&mut self, bases: BTreeMap<FileId, (Bytes, u64)>) {
         let epoch = Epoch(self.position.epoch.0 + 1);
         self.position = Position { epoch, seq: 0, ts: self.position.ts + 1 };
         self.names.retain(|file, _| self.archived.contains(file));
@@ -170,7 +170,7 @@ impl Store {
     /// A replica takes over that has nothing of what was ever flushed or logged, and knows the files.
     pub(crate) fn lag(&mut self) {
         let names = self.names.clone();
-        self.begin_anew(BTreeMap::new());
+        self.begin_again(BTreeMap::new());
         self.names = names;
     }
 

@@ -182,7 +182,7 @@ impl World {
     pub(crate) fn assert_texts_converged(&self, file: &str) {
         let logged = self.logged_text(file);
         for (at, client) in self.texts.iter().enumerate().filter(|(_, client)| client.file == file) {
-            assert_eq!(client.unanswered, 0, "text client {at} waits for ever");
+            assert_eq!(client.unanswered, 0, "text client {at} waits indefinitely");
             assert!(!client.lost, "text client {at} was refused and got no text");
             assert_eq!(client.text, logged, "text client {at} differs from the log");
         }

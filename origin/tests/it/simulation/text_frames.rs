@@ -296,20 +296,20 @@ impl Letters {
 
 fn round(seed: u64) {
     let mut dice = Dice::new(seed);
-    let hosts = 1 + dice.roll(2);
-    let deletes = dice.roll(2) == 0;
-    let calm = dice.roll(3) == 0;
+    let hosts = 1 + dice.draw(2);
+    let deletes = dice.draw(2) == 0;
+    let calm = dice.draw(3) == 0;
     let mut world = World::new(&[FILE], 2, hosts);
-    let yjs = world.join(dice.roll(2), FILE, false);
-    let texts = [world.join_text(0, FILE), world.join_text(dice.roll(2), FILE)];
+    let yjs = world.join(dice.draw(2), FILE, false);
+    let texts = [world.join_text(0, FILE), world.join_text(dice.draw(2), FILE)];
     let mut letters = Letters(0);
     let mut typed: Vec<Vec<char>> = vec![Vec::new(), Vec::new()];
     for _ in 0..400 {
-        let hub = dice.roll(2);
-        let host = dice.roll(hosts);
-        let one = dice.roll(2);
-        let pipe = |dice: &mut Dice, world: &World| world.pipes.len().checked_sub(1 + dice.roll(4));
-        match dice.roll(100) {
+        let hub = dice.draw(2);
+        let host = dice.draw(hosts);
+        let one = dice.draw(2);
+        let pipe = |dice: &mut Dice, world: &World| world.pipes.len().checked_sub(1 + dice.draw(4));
+        match dice.draw(100) {
             0..10 => drop(world.deliver_from(yjs)),
             10..18 => drop(world.deliver_to(yjs)),
             18..30 => drop(world.deliver_from_text(texts[one])),
@@ -321,8 +321,8 @@ fn round(seed: u64) {
             75..79 => drop(world.dial(hub)),
             79..83 => {
                 let letter = line_end(&mut dice) + &letters.next().to_string();
-                let insert = !deletes || dice.roll(4) > 0;
-                world.clients[yjs].edit(dice.roll(1000), insert.then_some(letter.as_str()));
+                let insert = !deletes || dice.draw(4) > 0;
+                world.clients[yjs].edit(dice.draw(1000), insert.then_some(letter.as_str()));
             }
             83..92 => {
                 let client = &mut world.texts[texts[one]];
@@ -332,17 +332,17 @@ fn round(seed: u64) {
             }
             92 if !calm => world.evict(hub),
             93 if !calm => {
-                world.hubs[hub].origin = dice.roll(hosts);
+                world.hubs[hub].origin = dice.draw(hosts);
                 world.cut(hub);
             }
             94 if !calm => {
-                let fault = if dice.roll(2) == 0 { Fault::Refused } else { Fault::AnswerLost };
+                let fault = if dice.draw(2) == 0 { Fault::Refused } else { Fault::AnswerLost };
                 world.store.faults.push_back(fault);
             }
             95 if !calm => world.disconnect_text(texts[one]),
             96 if world.texts[texts[one]].place.is_none() => world.connect_text(texts[one]),
-            97 if !calm && dice.roll(4) == 0 => world.flush(FILE),
-            98 => world.pass(20 + dice.roll(600) as u64),
+            97 if !calm && dice.draw(4) == 0 => world.flush(FILE),
+            98 => world.pass(20 + dice.draw(600) as u64),
             _ => {}
         }
     }
@@ -366,7 +366,7 @@ fn round(seed: u64) {
 
 /// One of those that there are, or mostly none.
 fn line_end(dice: &mut Dice) -> String {
-    ["\n", "\r\n", "\r"].get(dice.roll(12)).copied().unwrap_or_default().to_owned()
+    ["\n", "\r\n", "\r"].get(dice.draw(12)).copied().unwrap_or_default().to_owned()
 }
 
 fn type_something(
@@ -379,10 +379,10 @@ fn type_something(
     let letter = letters.next();
     let insert = line_end(dice) + &letter.to_string();
     let mut chars: Vec<char> = client.text.chars().collect();
-    let at = dice.roll(chars.len() + 1);
+    let at = dice.draw(chars.len() + 1);
     let begins: usize = chars[..at].iter().map(|c| c.len_utf16()).sum();
-    let gone = deletes.then(|| chars.get(at).copied()).flatten().filter(|_| dice.roll(3) == 0);
-    if dice.roll(2) == 0 {
+    let gone = deletes.then(|| chars.get(at).copied()).flatten().filter(|_| dice.draw(3) == 0);
+    if dice.draw(2) == 0 {
         client.edit(begins, gone.map_or(0, char::len_utf16), &insert);
     } else {
         chars.splice(at..at + usize::from(gone.is_some()), insert.chars());

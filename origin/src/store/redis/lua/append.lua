@@ -7,7 +7,7 @@
 --    before it and with it (u32 each)
 -- -> answers: number, first seq, first ts (u64 each), then of each entry 'n' (the next of these) or 'd', seq, ts
 -- errors COLD, EPOCH <current>, BEHIND <last number>, NOFILE, OVERTAKEN: somebody else has logged more of a client than
--- the sender knew when it judged the batch, OWNED <file> <client> <author> if that client belongs to another author;
+-- the sender knew when it validated the batch, OWNED <file> <client> <author> if that client belongs to another author;
 -- nothing is written on these
 -- Message: 1, 'U', epoch, first seq, first ts, then of each new entry: length and file, length and record
 -- What a batch brings a file is one entry of its log, since each costs; a reference is one of its own. The id is that
