@@ -35,6 +35,15 @@ pub(crate) struct Change {
     pub(crate) author: Arc<str>,
 }
 
+/// What a hub has sent.
+#[derive(Debug)]
+pub(crate) enum FromHub {
+    /// A change of a document.
+    Change(Change),
+    /// Anything else.
+    Other(HubMessage),
+}
+
 /// What a change is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -114,8 +123,8 @@ impl Change {
         }
     }
 
-    /// What a hub has sent, if that is a change.
-    pub(crate) fn from_hub(message: HubMessage) -> Result<Self, HubMessage> {
+    /// Reads what a hub has sent.
+    pub(crate) fn from_hub(message: HubMessage) -> FromHub {
         match message {
             HubMessage::Update { channel, file, hub_seq, kind, may_edit, author, bytes, .. } => {
                 let kind = match kind {
@@ -123,13 +132,13 @@ impl Change {
                     ChangeKind::Held => Kind::Held,
                     ChangeKind::Step2 => Kind::Step2 { may_edit },
                 };
-                Ok(Self { author, ..Self::new(channel, file, hub_seq, kind, bytes) })
+                FromHub::Change(Self { author, ..Self::new(channel, file, hub_seq, kind, bytes) })
             }
             HubMessage::Text { channel, file, hub_seq, base, json, .. } => {
                 let kind = Kind::Text(TextChangeState { base, encoded: None });
-                Ok(Self::new(channel, file, hub_seq, kind, json))
+                FromHub::Change(Self::new(channel, file, hub_seq, kind, json))
             }
-            other => Err(other),
+            other => FromHub::Other(other),
         }
     }
 

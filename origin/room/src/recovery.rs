@@ -54,7 +54,7 @@ pub(crate) enum RestoreStep {
     /// Nothing more.
     Nothing,
     /// Log this change.
-    Log(Change),
+    Log(Box<Change>),
     /// Read what the archive has of it.
     ReadArchive,
 }
@@ -147,7 +147,7 @@ impl Recovery {
                 RestoreStep::Nothing
             }
             Some(Ok(Some(bytes))) => {
-                RestoreStep::Log(Change::new(ChannelId(0), file.clone(), 0, Kind::Restored, bytes))
+                RestoreStep::Log(Box::new(Change::new(ChannelId(0), file.clone(), 0, Kind::Restored, bytes)))
             }
             Some(Err(error @ Lacking::Contradicts(_))) => self.give_up(file, &error.to_string()),
             Some(Err(error)) => self.read_archive(file, &error.to_string()),

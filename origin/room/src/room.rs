@@ -21,7 +21,7 @@ use shared::{
 
 use self::epoch::{EpochState, Target};
 use crate::{
-    change::{Change, Kind},
+    change::{Change, FromHub, Kind},
     effect::{Counts, Effect, LinkId, Place, Settings},
     events::{self, Outgoing},
     flush_lag::FlushLag,
@@ -127,8 +127,8 @@ impl Room {
             return;
         }
         match Change::from_hub(message) {
-            Ok(change) => self.take(link, change),
-            Err(other) => self.other_message(link, other, now),
+            FromHub::Change(change) => self.take(link, change),
+            FromHub::Other(other) => self.other_message(link, other, now),
         }
         self.commit_next();
     }

@@ -71,7 +71,7 @@ impl EpochState {
                 Some(Pending::Restore { file }) => {
                     match around.recovery.restore(&file, self.documents.get(&file)) {
                         RestoreStep::Nothing => {}
-                        RestoreStep::Log(change) => self.commit.queue.push_front(change),
+                        RestoreStep::Log(change) => self.commit.queue.push_front(*change),
                         RestoreStep::ReadArchive => next.effects.push(Effect::ReadArchive(file)),
                     }
                 }
