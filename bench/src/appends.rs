@@ -9,7 +9,6 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use origin::store::{Batch, Leases, Published, RoomLog, redis::RedisStore};
 use serde_json::{Value, json};
-use shared::limits;
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout},
@@ -95,7 +94,7 @@ async fn fill(store: &Arc<RedisStore>, room: Stored, updates: &[Bytes], waiting:
     let Stored { id, file, epoch, heard } = room;
     let appending = async {
         let mut hub_seq = 0;
-        for (number, waiting) in (1..).zip(updates.chunks(waiting.min(limits::BATCH_CHANGES))) {
+        for (number, waiting) in (1..).zip(updates.chunks(waiting.min(room::limits::BATCH_CHANGES))) {
             let entries = waiting.iter().map(|bytes| {
                 hub_seq += 1;
                 rooms::entry(&file, bytes.clone(), hub_seq)

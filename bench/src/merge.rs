@@ -118,7 +118,7 @@ async fn log(store: &RedisStore, name: &str, base: Base, updates: &[Bytes]) -> R
     let token = rooms::load(store, &room).await?;
     let epoch = store.commit(&room, &token, vec![base], 0).await?.epoch;
     let mut hub_seq = 0;
-    for (number, some) in (1..).zip(updates.chunks(limits::BATCH_CHANGES)) {
+    for (number, some) in (1..).zip(updates.chunks(room::limits::BATCH_CHANGES)) {
         let entries = some.iter().map(|bytes| {
             hub_seq += 1;
             rooms::entry(&file, bytes.clone(), hub_seq)

@@ -4,10 +4,15 @@ use std::{cell::RefCell, pin::pin, time::Duration};
 
 use futures_util::future::{Either, join_all, select};
 use serde::Serialize;
-use shared::{Millis, limits};
+use shared::Millis;
 use worker::{AbortController, Delay, Env, Fetch, Method, Request, Response};
 
 use crate::{error::Refusal, platform};
+
+/// How long an origin may take to answer.
+const HEALTH_WAIT_MS: Millis = 2_000;
+/// How long what the origins have answered is repeated.
+const HEALTH_FRESH_MS: Millis = 5_000;
 
 thread_local! {
     /// The last answer of the origins, and when it was: whoever asks often does not reach them each time.
@@ -42,10 +47,7 @@ pub(crate) async fn answer(env: &Env) -> Result<Response, Refusal> {
 async fn ready(urls: &[String]) -> Vec<Origin> {
     let now = platform::now();
     let known = KNOWN.with_borrow(|known| {
-        known
-            .as_ref()
-            .filter(|(at, _)| now < at + limits::HEALTH_FRESH_MS)
-            .map(|(_, origins)| origins.clone())
+        known.as_ref().filter(|(at, _)| now < at + HEALTH_FRESH_MS).map(|(_, origins)| origins.clone())
     });
     if let Some(origins) = known {
         return origins;
@@ -62,7 +64,7 @@ async fn probe(url: &str) -> Origin {
     let controller = AbortController::default();
     let signal = controller.signal();
     let request = Fetch::Request(request);
-    let patience = Delay::from(Duration::from_millis(limits::HEALTH_WAIT_MS));
+    let patience = Delay::from(Duration::from_millis(HEALTH_WAIT_MS));
     match select(pin!(request.send_with_signal(&signal)), patience).await {
         Either::Left((answer, _)) => Origin { ready: answer.is_ok_and(|answer| answer.status_code() == 200) },
         Either::Right(_) => {

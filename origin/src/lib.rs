@@ -1,5 +1,6 @@
 //! The origin of Edgeroom: it owns rooms, their log, the archive and the flush between the two.
 
+pub mod limits;
 pub mod config;
 pub mod app;
 pub mod server;

@@ -21,16 +21,8 @@ pub const AT_ONCE_BYTES: usize = 1 << 20;
 pub const UPDATE_CLIENTS: usize = 10_000;
 /// Largest state of one file, and largest change of one.
 pub const FILE_BYTES: usize = 8 << 20;
-/// Largest state that deleting can make of a file: each deleted range divides text, which leaves traces.
-pub const FILE_DELETED_BYTES: usize = 16 << 20;
 /// What such a trace adds to a state, about: heads of the parts and the range itself.
 pub const RANGE_BYTES: usize = 32;
-/// How much further the origin goes than the hub, so that no update is refused after its fan-out.
-pub const FILE_SLACK_BYTES: usize = 1 << 20;
-/// How much may be logged or deleted of a file close to its limit until its size is measured again.
-pub const FILE_DOUBT_BYTES: usize = 256 << 10;
-/// Bytes of a file's log in the room store from which on it is compacted there while the archive does not take the file.
-pub const LOG_BYTES: usize = 2 << 20;
 /// Longest routing key of a frame.
 pub const KEY_BYTES: usize = 1024;
 /// Longest token. It is kept with the socket while a hub sleeps.
@@ -58,10 +50,6 @@ pub const EVENT_BYTES: usize = 64 << 10;
 pub const TEXT_EDITS_BYTES: usize = 1 << 20;
 /// Edits in one change of a text frame.
 pub const TEXT_EDITS: usize = 256;
-/// Updates of a file that are kept so that a text change can be based on them; between this many and twice as many.
-pub const TEXT_PAST: usize = 200;
-/// Bytes of the same.
-pub const TEXT_PAST_BYTES: usize = 1 << 20;
 /// Longest text of a chat message.
 pub const CHAT_BYTES: usize = 8 << 10;
 /// Longest awareness frame.
@@ -158,40 +146,10 @@ pub const DIAL_MAX_MS: u64 = 15_000;
 pub const LINK_LASTS_MS: u64 = 10_000;
 /// How long an origin may take to dial after it was asked.
 pub const DIAL_WAIT_MS: u64 = 5_000;
-/// How long the Worker's `/healthz` waits for an origin.
-pub const HEALTH_WAIT_MS: u64 = 2_000;
-/// How long it repeats what the origins have answered.
-pub const HEALTH_FRESH_MS: u64 = 5_000;
 /// How long a nonce or a signature is good for.
 pub const SIGNATURE_MS: u64 = 60_000;
 /// How often a hub saves its position.
 pub const POSITION_SAVE_MS: u64 = 1_000;
-/// How long presence outlives its link before the members are told that it is gone.
-pub const PRESENCE_GRACE_MS: u64 = 10_000;
 
-/// Updates and events in one append.
-pub const BATCH_CHANGES: usize = 512;
-/// Bytes in one append (one larger change is a batch of its own).
-pub const BATCH_BYTES: usize = 4 << 20;
-/// Bytes of changes that wait for the append before them, per room; more is held at the hubs.
-pub const QUEUE_BYTES: usize = 32 << 20;
-/// What a room keeps at an origin of what is logged in Redis and not in the archive yet; beyond it, only Redis has it.
-pub const UNFLUSHED_BYTES: usize = 32 << 20;
-/// Messages that wait on one room.
-pub const ROOM_INBOX: usize = 1024;
-/// Room events kept in the log of a room.
-pub const ROOM_EVENTS: usize = 500;
 /// Largest body of a REST request.
 pub const BODY_BYTES: usize = 16 << 20;
-/// Rooms in one answer to an operator, if not fewer are asked for.
-pub const ADMIN_ROOMS: usize = 100;
-/// The most of them that can be asked for.
-pub const ADMIN_ROOMS_MAX: usize = 1000;
-/// Dirty files of a room that an operator is shown.
-pub const ADMIN_FILES: usize = 100;
-/// Rooms whose logs a metric names: the largest.
-pub const LARGEST_ROOMS: usize = 10;
-/// Parked files of a room that its room store keeps for operators.
-pub const PARKED_SHOWN: usize = 100;
-/// Bytes of a reason that it keeps.
-pub const REASON_BYTES: usize = 1000;

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use shared::{
     Millis,
     id::FileId,
-    limits,
     wire::yjs::{self, AwarenessEntry},
 };
 
@@ -63,7 +62,7 @@ pub(crate) struct Expired {
 impl Awareness {
     /// When something of it may have to end.
     pub(crate) fn due_at(&self) -> Option<Millis> {
-        let returned = self.returned.values().min().map(|at| at + limits::PRESENCE_GRACE_MS);
+        let returned = self.returned.values().min().map(|at| at + crate::limits::PRESENCE_GRACE_MS);
         [self.orphans.values().min().copied(), returned, self.look_at].into_iter().flatten().min()
     }
 
@@ -102,7 +101,7 @@ impl Awareness {
     /// A hub's link is gone: its members stay shown for a while, it may come back on another one.
     pub(crate) fn orphan(&mut self, hub: &str, now: Millis) {
         self.returned.remove(hub);
-        self.orphans.insert(hub.to_owned(), now + limits::PRESENCE_GRACE_MS);
+        self.orphans.insert(hub.to_owned(), now + crate::limits::PRESENCE_GRACE_MS);
     }
 
     /// The hub is back, and shows its members again.
@@ -120,7 +119,7 @@ impl Awareness {
             expired.here.extend(self.end(|shown| shown.hub.as_deref() == Some(&hub)));
             expired.hubs.push(hub);
         }
-        let grace = limits::PRESENCE_GRACE_MS;
+        let grace = crate::limits::PRESENCE_GRACE_MS;
         for (hub, at) in self.returned.extract_if(.., |_, at| *at + grace <= now).collect::<Vec<_>>() {
             expired.here.extend(self.end(|shown| shown.hub.as_deref() == Some(&hub) && shown.seen < at));
             expired.hubs.push(hub);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use shared::{Millis, id::FileId, limits};
+use shared::{Millis, id::FileId};
 
 use crate::{
     change::{Change, Verdict},
@@ -64,7 +64,7 @@ impl Commit {
 
     /// How many changes a batch may hold: one that is overtaken again and again keeps no others from the log.
     pub(crate) fn batch_changes(&self) -> usize {
-        if self.overtaken > 0 { 1 } else { limits::BATCH_CHANGES }
+        if self.overtaken > 0 { 1 } else { crate::limits::BATCH_CHANGES }
     }
 
     /// These changes are in flight. The batch to append; `None` if there is nothing to log or, with `confirm`, to be
@@ -159,6 +159,6 @@ impl Commit {
 
     /// Whether a change of this size has no room in the queue.
     pub(crate) fn is_full_for(&self, bytes: usize) -> bool {
-        self.queue.bytes() + bytes > limits::QUEUE_BYTES && !self.queue.is_empty()
+        self.queue.bytes() + bytes > crate::limits::QUEUE_BYTES && !self.queue.is_empty()
     }
 }

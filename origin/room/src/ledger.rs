@@ -1,7 +1,7 @@
 //! What is logged and not in the archive yet, by file: since when, and a copy of it beside the documents. Should the
 //! room store lose it, the room restores it (`recovery.rs`).
 //!
-//! The copies are bounded by [`limits::UNFLUSHED_BYTES`]: beyond that a file's updates become its state, if that is
+//! The copies are bounded by [`crate::limits::UNFLUSHED_BYTES`]: beyond that a file's updates become its state, if that is
 //! much smaller, or are given up, the largest first. What is given up is still in the room store.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -10,7 +10,6 @@ use bytes::Bytes;
 use shared::{
     Millis,
     id::FileId,
-    limits,
     wire::event::{self, FileOp},
 };
 
@@ -256,7 +255,7 @@ impl Ledger {
 
     /// Keeps the copies within their bound; `state_of` gives the state of a file in memory and its seq.
     pub(crate) fn bound(&mut self, state_of: impl Fn(&FileId) -> Option<(u64, Bytes)>) {
-        while self.bytes > limits::UNFLUSHED_BYTES {
+        while self.bytes > crate::limits::UNFLUSHED_BYTES {
             let largest = self.files.iter().max_by_key(|(_, kept)| kept.bytes);
             let Some((file, bytes)) = largest.map(|(file, kept)| (file.clone(), kept.bytes)) else { return };
             if !self.condense(&file, bytes, state_of(&file)) {
@@ -272,7 +271,7 @@ impl Ledger {
     /// A file leaves memory: many updates become its state while that is there.
     pub(crate) fn release(&mut self, file: &FileId, state_of: impl Fn(&FileId) -> Option<(u64, Bytes)>) {
         let bytes = self.files.get(file).map_or(0, |kept| kept.bytes);
-        if bytes > limits::LOG_BYTES {
+        if bytes > crate::limits::LOG_BYTES {
             self.condense(file, bytes, state_of(file));
         }
     }

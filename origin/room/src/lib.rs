@@ -2,6 +2,7 @@
 //! answers of the room store and the time go in; what comes out is what is to be done.
 
 // The log and the text of files.
+pub mod limits;
 pub mod log;
 pub mod store;
 pub mod lines;

@@ -4,7 +4,7 @@
 use shared::{id::FileId, limits, update::Deletions, wire::link::OriginMessage};
 
 /// From here on the next update may be refused, here or at a hub.
-const NEAR: usize = limits::FILE_BYTES - limits::FILE_SLACK_BYTES;
+const NEAR: usize = limits::FILE_BYTES - crate::limits::FILE_SLACK_BYTES;
 
 /// The size of a file's state in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,13 +43,13 @@ impl FileSize {
     pub(crate) fn is_doubtful(&self) -> bool {
         let changed = self.deleted_since + self.logged_since as u64;
         let never = self.measured == 0;
-        self.bytes() > NEAR && (never || changed >= limits::FILE_DOUBT_BYTES as u64)
+        self.bytes() > NEAR && (never || changed >= crate::limits::FILE_DOUBT_BYTES as u64)
     }
 
     /// The same for a change of this size: a large one is worth measuring for whatever has changed.
     pub(crate) fn is_doubtful_with(&self, bytes: usize) -> bool {
         let has_changed = self.deleted_since + self.logged_since as u64 > 0;
-        self.is_doubtful() || (has_changed && bytes >= limits::FILE_DOUBT_BYTES)
+        self.is_doubtful() || (has_changed && bytes >= crate::limits::FILE_DOUBT_BYTES)
     }
 
     pub(crate) fn measure(&mut self, state: usize, text: usize) {
@@ -74,7 +74,7 @@ mod tests {
         assert!(size.is_doubtful());
         size.measure(NEAR + 1, 7);
         assert_eq!(size.bytes(), NEAR + 1);
-        size.add(limits::FILE_DOUBT_BYTES - 1, Deletions::default());
+        size.add(crate::limits::FILE_DOUBT_BYTES - 1, Deletions::default());
         assert!(!size.is_doubtful());
         size.add(1, Deletions::default());
         assert!(size.is_doubtful());
@@ -87,7 +87,7 @@ mod tests {
     fn a_small_update_that_deletes_much_is_a_reason_to_measure() {
         let mut size = FileSize::default();
         size.measure(NEAR + 1, NEAR);
-        size.add(10, units(limits::FILE_DOUBT_BYTES as u64));
+        size.add(10, units(crate::limits::FILE_DOUBT_BYTES as u64));
         assert!(size.is_doubtful());
         size.measure(100, 0);
         assert_eq!(size.bytes(), 100);

@@ -4,7 +4,7 @@
 //! then it does not have; so what it types is encoded in a document that lacks them, and merges as any update does.
 
 use bytes::Bytes;
-use shared::{id::ChannelId, limits, wire::text::TextPosition};
+use shared::{id::ChannelId, wire::text::TextPosition};
 
 use crate::log::{FileLog, LogEntry};
 
@@ -68,7 +68,8 @@ impl TextHistory {
 
     /// Whether it is time for a new segment, so that the history does not grow without end.
     pub(crate) fn is_long(&self) -> bool {
-        self.newer.updates.len() >= limits::TEXT_PAST || self.newer.bytes >= limits::TEXT_PAST_BYTES
+        self.newer.updates.len() >= crate::limits::TEXT_PAST
+            || self.newer.bytes >= crate::limits::TEXT_PAST_BYTES
     }
 
     /// Begins a segment with the file's state at `seq`; the segment before it is kept.

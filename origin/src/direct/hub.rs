@@ -13,7 +13,6 @@ use shared::{
     grant::Member,
     hub::{Effect, Hub, Settings},
     id::{ChannelId, RoomId, SessionId},
-    limits,
     wire::link::OriginMessage,
 };
 use tokio::{
@@ -242,7 +241,7 @@ impl HubTask {
             return;
         }
         let (rooms, room) = (self.parts.rooms.clone(), self.room.clone());
-        let (sender, outbox) = mpsc::channel(limits::ROOM_INBOX);
+        let (sender, outbox) = mpsc::channel(crate::limits::ROOM_INBOX);
         self.link = Link::Coming(Box::pin(async move { rooms.attach(&room, sender).await }), outbox);
     }
 

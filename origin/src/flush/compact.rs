@@ -7,7 +7,6 @@
 
 use shared::{
     id::{FileId, RoomId},
-    limits,
     position::Epoch,
 };
 
@@ -49,7 +48,7 @@ pub(super) async fn compact_long(
     }
 }
 
-const LOG_BYTES: u64 = limits::LOG_BYTES as u64;
+const LOG_BYTES: u64 = room::limits::LOG_BYTES as u64;
 
 #[derive(Debug, thiserror::Error)]
 enum CompactError {

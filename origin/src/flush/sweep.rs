@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use shared::{id::RoomId, limits};
+use shared::id::RoomId;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
@@ -44,7 +44,7 @@ pub struct Swept {
     pub oldest: Option<u64>,
     /// About how many bytes the logs of all rooms take in the room store.
     pub log_bytes: u64,
-    /// The rooms with the largest logs, and how large they are; at most [`limits::LARGEST_ROOMS`].
+    /// The rooms with the largest logs, and how large they are; at most [`crate::limits::LARGEST_ROOMS`].
     pub largest: Vec<(RoomId, u64)>,
 }
 
@@ -53,7 +53,7 @@ impl Swept {
         self.log_bytes += log_bytes;
         let place = self.largest.partition_point(|(_, others)| *others >= log_bytes);
         self.largest.insert(place, (room.clone(), log_bytes));
-        self.largest.truncate(limits::LARGEST_ROOMS);
+        self.largest.truncate(crate::limits::LARGEST_ROOMS);
     }
 }
 

@@ -10,10 +10,7 @@ use axum::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::{
-    id::{FileId, FilePath, RoomId},
-    limits,
-};
+use shared::id::{FileId, FilePath, RoomId};
 
 use super::iso8601::Time;
 use crate::{
@@ -96,11 +93,11 @@ pub(super) async fn list(
 ) -> Result<Json<Rooms>, Refusal> {
     app.access.operator(&headers)?;
     let page = page.map(|Query(Page { after, limit })| {
-        (after.unwrap_or_default(), limit.unwrap_or(limits::ADMIN_ROOMS))
+        (after.unwrap_or_default(), limit.unwrap_or(crate::limits::ADMIN_ROOMS))
     });
     let (after, limit) = match page {
-        Ok((after, limit)) if (1..=limits::ADMIN_ROOMS_MAX).contains(&limit) => (after, limit),
-        _ => return Err(Refusal::Invalid(format!("limit must be 1 to {}", limits::ADMIN_ROOMS_MAX))),
+        Ok((after, limit)) if (1..=crate::limits::ADMIN_ROOMS_MAX).contains(&limit) => (after, limit),
+        _ => return Err(Refusal::Invalid(format!("limit must be 1 to {}", crate::limits::ADMIN_ROOMS_MAX))),
     };
     let all = app.store.rooms().await.map_err(Refusal::of_store)?;
     let mut ids: BTreeSet<RoomId> = all.into_iter().filter(|id| id.as_str() > after.as_str()).collect();
@@ -170,7 +167,7 @@ async fn described(store: &dyn RoomStore, id: &RoomId) -> Result<Room, StoreErro
         oldest_unstored: dirty.first().map(|(_, ts)| since(*ts)),
         dirty_files: dirty
             .into_iter()
-            .take(limits::ADMIN_FILES)
+            .take(crate::limits::ADMIN_FILES)
             .map(|(file, ts)| DirtyFile { path: paths.get(&file).cloned(), id: file, unstored: since(ts) })
             .collect(),
         last_flush: flushed_at.and_then(Time::of),

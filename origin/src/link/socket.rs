@@ -7,7 +7,6 @@ use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use shared::{
     close::CloseCode,
     id::RoomId,
-    limits,
     wire::link::{OriginMessage, decode_hub, encode_origin},
 };
 use tokio::{
@@ -46,7 +45,7 @@ pub(super) async fn run(
     parts: &Parts,
 ) -> Result<(), RoomError> {
     let (mut sink, mut stream) = link.split();
-    let (sender, mut outbox) = mpsc::channel(limits::ROOM_INBOX);
+    let (sender, mut outbox) = mpsc::channel(crate::limits::ROOM_INBOX);
     let attachment = match parts.rooms.attach(room, sender).await {
         Ok(attachment) => attachment,
         Err(error) => {

@@ -12,7 +12,6 @@ use room::LinkId;
 use shared::{
     Millis,
     id::{FileId, FileName, FilePath, RoomId},
-    limits,
     wire::link::{HubMessage, OriginMessage},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -173,7 +172,7 @@ impl Rooms {
         if let Some(inbox) = inboxes.get(room) {
             return inbox.clone();
         }
-        let (sender, receiver) = mpsc::channel(limits::ROOM_INBOX);
+        let (sender, receiver) = mpsc::channel(crate::limits::ROOM_INBOX);
         inboxes.insert(room.clone(), sender.clone());
         self.open.parts.metrics.room_opened();
         self.open.parts.tracker.spawn(driver::run(self.open.clone(), room.clone(), receiver));

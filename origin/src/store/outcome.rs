@@ -2,7 +2,7 @@
 //! deleted. For operators and sweeps.
 
 use serde::{Deserialize, Serialize};
-use shared::{id::FileId, limits};
+use shared::id::FileId;
 
 /// How the flushes of a populated room ended, whoever did them. `None`: nothing of that kind has happened yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct Outcome {
     pub flushed_at: Option<u64>,
     /// How one last failed.
     pub failed: Option<FailedFlush>,
-    /// The files that the last one put aside, at most [`limits::PARKED_SHOWN`].
+    /// The files that the last one put aside, at most [`crate::limits::PARKED_SHOWN`].
     pub parked: Option<Vec<SetAside>>,
 }
 
@@ -49,7 +49,7 @@ pub struct Survey {
 impl Outcome {
     /// One that went well or at least had an end, and put these files aside.
     pub fn ended(flushed_at: Option<u64>, parked: impl Iterator<Item = (FileId, String)>) -> Self {
-        let parked = parked.take(limits::PARKED_SHOWN);
+        let parked = parked.take(crate::limits::PARKED_SHOWN);
         let parked = parked.map(|(file, reason)| SetAside { file, reason: cut(&reason) }).collect();
         Self { flushed_at, failed: None, parked: Some(parked) }
     }
@@ -71,7 +71,7 @@ impl Outcome {
 
 /// A reason of bounded size.
 fn cut(reason: &str) -> String {
-    reason[..reason.floor_char_boundary(limits::REASON_BYTES)].to_owned()
+    reason[..reason.floor_char_boundary(crate::limits::REASON_BYTES)].to_owned()
 }
 
 #[cfg(test)]
@@ -81,9 +81,12 @@ mod tests {
     #[test]
     fn reasons_and_files_are_bounded() {
         let file = FileId::parse("f_0000000000000001").unwrap();
-        let long = "\u{e9}".repeat(limits::REASON_BYTES);
-        let many = (0..limits::PARKED_SHOWN + 1).map(|_| (file.clone(), long.clone()));
+        let long = "\u{e9}".repeat(crate::limits::REASON_BYTES);
+        let many = (0..crate::limits::PARKED_SHOWN + 1).map(|_| (file.clone(), long.clone()));
         let parked = Outcome::ended(Some(1), many).parked.unwrap();
-        assert_eq!((parked.len(), parked[0].reason.len()), (limits::PARKED_SHOWN, limits::REASON_BYTES));
+        assert_eq!(
+            (parked.len(), parked[0].reason.len()),
+            (crate::limits::PARKED_SHOWN, crate::limits::REASON_BYTES)
+        );
     }
 }

@@ -16,7 +16,6 @@ use origin::store::{
 use proptest::prelude::*;
 use shared::{
     id::{FileId, RoomId},
-    limits,
     position::{Epoch, Position},
 };
 
@@ -338,7 +337,7 @@ proptest! {
             let (reopened, _left) = crash(dir.path());
             assert_eq!(everything(&reopened, &room).await, everything(&store, &room).await);
             let kept = store.read(&room, &FileId::room()).await.unwrap().updates.len();
-            assert!(kept <= limits::ROOM_EVENTS);
+            assert!(kept <= room::limits::ROOM_EVENTS);
             let late = LoaderToken("late".to_owned());
             assert!(matches!(reopened.commit(&room, &late, vec![], 0).await, Err(StoreError::Stale)));
         });

@@ -21,7 +21,6 @@ use origin::store::{
 };
 use shared::{
     id::{FileId, RoomId},
-    limits,
     position::{Epoch, Position},
 };
 

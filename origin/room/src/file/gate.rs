@@ -38,8 +38,8 @@ impl LiveFile {
         // The hub has let it in below its own cap: the slack keeps the two from disagreeing. What only deletes may go
         // further, since deleting is what helps.
         let most = match novelty.text_bytes {
-            0 => limits::FILE_DELETED_BYTES,
-            _ => limits::FILE_BYTES + limits::FILE_SLACK_BYTES,
+            0 => crate::limits::FILE_DELETED_BYTES,
+            _ => limits::FILE_BYTES + crate::limits::FILE_SLACK_BYTES,
         };
         if !restored && self.is_beyond(most, novelty.growth()) {
             return Verdict::Refuse("file-too-large");
@@ -126,11 +126,11 @@ mod tests {
         const TYPED: &[u8] = &[1, 1, 9, 0, 0x84, 7, 2, 1, b'x', 0];
         const DELETED: &[u8] = &[0, 1, 7, 1, 1, 1];
         let too_large = Verdict::Refuse("file-too-large");
-        let full = limits::FILE_BYTES + limits::FILE_SLACK_BYTES;
+        let full = limits::FILE_BYTES + crate::limits::FILE_SLACK_BYTES;
         for (bytes, of_typed, of_deleted) in [
             (full - 100, Verdict::Log, Verdict::Log),
             (full, too_large, Verdict::Log),
-            (limits::FILE_DELETED_BYTES, too_large, too_large),
+            (crate::limits::FILE_DELETED_BYTES, too_large, too_large),
         ] {
             assert_eq!((verdict(bytes, TYPED), verdict(bytes, DELETED)), (of_typed, of_deleted), "{bytes}");
         }

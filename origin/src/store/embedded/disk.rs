@@ -278,7 +278,7 @@ fn trim_events(to: &Transaction<'_>, room: &str) -> Result<(), rusqlite::Error> 
         .prepare_cached(
             "SELECT seq FROM log WHERE room = ?1 AND file = ?2 ORDER BY seq DESC LIMIT 1 OFFSET ?3",
         )?
-        .query_row(params![room, shared::limits::ROOM_DOCUMENT, shared::limits::ROOM_EVENTS - 1], |row| {
+        .query_row(params![room, shared::limits::ROOM_DOCUMENT, room::limits::ROOM_EVENTS - 1], |row| {
             row.get(0)
         })
         .optional()?;

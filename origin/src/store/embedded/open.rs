@@ -8,7 +8,6 @@ use std::{
 use bytes::Bytes;
 use shared::{
     id::{FileId, FilePath},
-    limits,
     position::Position,
 };
 
@@ -137,7 +136,7 @@ impl Open {
             self.marks.insert(entry.source.hub.clone(), entry.source.hub_seq);
         }
         self.events.push_back(entry);
-        while self.events.len() > limits::ROOM_EVENTS {
+        while self.events.len() > room::limits::ROOM_EVENTS {
             self.trimmed_seq = self.events.pop_front().map_or(0, |old| old.seq).max(self.trimmed_seq);
         }
     }

@@ -5,7 +5,6 @@ use bytes::Bytes;
 use redis::Value;
 use shared::{
     id::{FileId, FilePath, RoomId},
-    limits,
     position::{Epoch, Position},
 };
 
@@ -54,7 +53,7 @@ impl RoomLog for RedisStore {
         let call = call.key(keys.dirty()).key(keys.log(&FileId::room()));
         let call = call.keys(files.iter().map(|file| keys.log(file))).number(epoch.0).run_id();
         let call = call.text(&*batch.origin).number(batch.number);
-        let call = call.number(limits::ROOM_EVENTS as u64).number(REFERENCE_BYTES);
+        let call = call.number(room::limits::ROOM_EVENTS as u64).number(REFERENCE_BYTES);
         let mut call = self.publishing(call, &keys);
         for file in files {
             call = call.text(file.as_str());
@@ -144,7 +143,8 @@ impl RoomLog for RedisStore {
         let call = script::CLAIM.call().key(keys.meta()).key(keys.names()).key(keys.files());
         let call = call.key(keys.dirty()).key(keys.log(&FileId::room())).key(keys.base(id));
         let call = call.number(epoch.0).run_id().text(path.as_str()).text(id.as_str());
-        let call = call.bytes(empty_base()).bytes(write_record(&event)).number(limits::ROOM_EVENTS as u64);
+        let call =
+            call.bytes(empty_base()).bytes(write_record(&event)).number(room::limits::ROOM_EVENTS as u64);
         let mut reply = Reply::new(self.publishing(call, &keys).run(&self.commands).await?)?;
         match reply.take::<String>()?.as_str() {
             "NEW" => Ok(Claimed::New(Logged { seq: reply.take()?, ts: reply.take()?, duplicate: false })),

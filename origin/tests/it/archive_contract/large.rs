@@ -11,7 +11,7 @@ use super::{shard, write};
 use crate::room_store_contract::setup::{any_room, file};
 
 /// The largest state that one origin lets in, with the longest text that it can hold.
-const AT_THE_LIMIT: usize = limits::FILE_BYTES + limits::FILE_SLACK_BYTES;
+const AT_THE_LIMIT: usize = limits::FILE_BYTES + room::limits::FILE_SLACK_BYTES;
 
 /// A file with so many bytes of text, and so many of state. No letter of the text is at an even offset.
 pub(crate) fn large(n: u8, text: usize, state: usize, write_id: &str) -> FileWrite {

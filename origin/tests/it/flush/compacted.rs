@@ -86,7 +86,7 @@ async fn while_the_archive_is_away_a_log_stays_short_and_afterwards_everything_i
     while author.round * PIECE < 2 * limits::FILE_BYTES {
         author.replaces(&bench).await;
         assert!(matches!(bench.flush().await, Err(FlushError::Archive(_))));
-        assert!(log_bytes(&bench).await <= limits::LOG_BYTES, "after {} rounds", author.round);
+        assert!(log_bytes(&bench).await <= room::limits::LOG_BYTES, "after {} rounds", author.round);
     }
     assert_eq!(bench.store.dirty(&bench.room).await.unwrap().files, dirty, "dirty since its first change");
     let log = read(&bench).await;
@@ -109,12 +109,12 @@ async fn a_short_log_is_left_alone_and_a_long_one_is_merged_once() {
     bench.archive.away.store(true, Relaxed);
     let base = async || read(&bench).await.base_ts;
     let first = base().await;
-    while log_bytes(&bench).await + 2 * PIECE < limits::LOG_BYTES {
+    while log_bytes(&bench).await + 2 * PIECE < room::limits::LOG_BYTES {
         author.replaces(&bench).await;
         bench.flush().await.unwrap_err();
         assert_eq!(base().await, first, "after {} rounds", author.round);
     }
-    while log_bytes(&bench).await <= limits::LOG_BYTES {
+    while log_bytes(&bench).await <= room::limits::LOG_BYTES {
         author.replaces(&bench).await;
     }
     bench.flush().await.unwrap_err();
@@ -131,7 +131,7 @@ async fn the_log_of_a_file_that_cannot_be_written_is_compacted_and_others_are_st
     let mut author = Author::of(&bench).await;
     for fails in [&bench.archive.failing, &bench.archive.refusing] {
         *fails.lock().unwrap() = Some(file(1));
-        while log_bytes(&bench).await <= limits::LOG_BYTES {
+        while log_bytes(&bench).await <= room::limits::LOG_BYTES {
             author.replaces(&bench).await;
         }
         bench.types(2, 7, "!").await;

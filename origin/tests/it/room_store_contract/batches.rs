@@ -64,10 +64,10 @@ pub(super) async fn of_a_batch_that_was_merged_in_part_the_rest_is_kept(store: A
 pub(super) async fn a_batch_may_be_long(store: Arc<dyn RoomStore>) {
     let room = any_room();
     let epoch = populate(&*store, &room, vec![base(1)]).await.epoch;
-    let entries = vec![update(1, "x"); 10 * limits::BATCH_CHANGES + 1];
+    let entries = vec![update(1, "x"); 10 * room::limits::BATCH_CHANGES + 1];
     let logged = store.append(&room, epoch, batch("o1", 1, entries)).await.unwrap();
     let read = store.read(&room, &file(1)).await.unwrap();
     let places = read.updates.iter().map(|update| (update.seq, update.ts));
     assert!(places.eq(logged.iter().map(|place| (place.seq, place.ts))));
-    assert_eq!(read.updates.len(), 10 * limits::BATCH_CHANGES + 1);
+    assert_eq!(read.updates.len(), 10 * room::limits::BATCH_CHANGES + 1);
 }

@@ -38,11 +38,11 @@ pub(super) async fn a_backfill_gives_what_came_after_or_says_that_it_cannot(stor
 pub(super) async fn events_are_kept_in_order_up_to_a_limit_and_are_never_dirty(store: Arc<dyn RoomStore>) {
     let room = any_room();
     let start = populate(&*store, &room, vec![base(1)]).await;
-    let count = limits::ROOM_EVENTS as u64 + 7;
+    let count = room::limits::ROOM_EVENTS as u64 + 7;
     let entries = (1..=count).map(|n| event("h", n)).collect();
     store.append(&room, start.epoch, batch("o1", 1, entries)).await.unwrap();
     let log = store.read(&room, &FileId::room()).await.unwrap();
-    assert_eq!(log.updates.len(), limits::ROOM_EVENTS);
+    assert_eq!(log.updates.len(), room::limits::ROOM_EVENTS);
     assert_eq!((log.updates[0].seq, log.position.seq), (8, count));
     assert_eq!(store.dirty(&room).await.unwrap().files, []);
     assert!(matches!(store.backfill(&room, start).await.unwrap(), Backfill::Reset(_)));

@@ -58,11 +58,11 @@ impl World {
     /// The room store is emptied; the origins notice, let go of their hubs and populate the room again from the archive.
     pub(crate) fn lose_store(&mut self) {
         self.store.empty();
-        self.begin_again();
+        self.begin_epoch();
     }
 
     /// The room store is in another epoch: the origins notice.
-    pub(crate) fn begin_again(&mut self) {
+    pub(crate) fn begin_epoch(&mut self) {
         for host in 0..self.hosts.len() {
             self.hosts[host].room.unlink_all("epoch");
             self.settle_host(host);

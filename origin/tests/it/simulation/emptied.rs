@@ -62,7 +62,7 @@ fn what_a_room_store_has_lost_returns_without_a_client_also_where_the_archive_ha
     }
     // What was stored already is not there either, and what was logged after it cannot be logged without it.
     world.store.lag();
-    world.begin_again();
+    world.begin_epoch();
     world.run_origins();
     assert_eq!(world.logged_text(FILE), "stored, logged");
     assert_eq!(world.logged_text("new.js"), "never stored");
@@ -118,7 +118,7 @@ fn a_path_that_another_file_has_got_meanwhile_gets_the_text_of_the_one_that_was_
     world.store.empty();
     let path = shared::id::FilePath::parse("new.js").unwrap();
     world.store.claim(&path, &shared::id::FileId::from_random(77));
-    world.begin_again();
+    world.begin_epoch();
     world.run_origins();
     assert_eq!(world.logged_text("new.js"), "lost");
     let b = world.join(1, "new.js", false);

@@ -340,7 +340,7 @@ fn who_comes_to_a_hub_that_was_empty_gets_a_document_once() {
         world.run();
         if new_epoch {
             world.store.empty();
-            world.begin_again();
+            world.begin_epoch();
             world.run();
         }
         let late = world.join(0, FILE, false);

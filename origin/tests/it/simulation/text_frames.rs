@@ -179,12 +179,12 @@ fn a_hub_that_loses_its_memory_still_has_and_answers_what_text_clients_have_type
 #[test]
 fn a_long_session_is_never_stale_because_of_its_own_typing() {
     let (mut world, _, plain) = a_pair("");
-    for _ in 0..3 * shared::limits::TEXT_PAST {
+    for _ in 0..3 * room::limits::TEXT_PAST {
         let end = world.texts[plain].text.len();
         world.texts[plain].edit(end, 0, "z");
         world.run();
     }
-    assert_eq!(converged(&mut world).len(), 3 * shared::limits::TEXT_PAST);
+    assert_eq!(converged(&mut world).len(), 3 * room::limits::TEXT_PAST);
     assert_eq!(world.texts[plain].errors, [""; 0]);
 }
 

@@ -1,7 +1,6 @@
 //! Validating what hubs have sent, in turn, as much as fits one batch; and what they are answered.
 
 use shared::{
-    limits,
     update::REUSE,
     wire::{link::OriginMessage, text::STALE},
 };
@@ -52,7 +51,7 @@ impl EpochState {
                 break;
             }
             let full = next.validated.len() >= self.commit.batch_changes()
-                || bytes + size.unwrap_or(0) > limits::BATCH_BYTES;
+                || bytes + size.unwrap_or(0) > crate::limits::BATCH_BYTES;
             // The answer to anything but a change must hold what is validated but not logged yet.
             if !next.validated.is_empty() && (full || size.is_none()) {
                 break;

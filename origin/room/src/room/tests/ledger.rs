@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use shared::{
     id::{FileId, FilePath},
-    limits,
     position::{Epoch, Position},
 };
 
@@ -54,14 +53,14 @@ fn beyond_the_bound_the_state_of_a_file_is_kept_or_else_what_is_largest_is_given
     for _ in 0..40 {
         logs(&mut room, 1, large.clone());
     }
-    assert!(room.epoch.ledger.copied_bytes() < limits::UNFLUSHED_BYTES);
+    assert!(room.epoch.ledger.copied_bytes() < crate::limits::UNFLUSHED_BYTES);
     let kept = |room: &Room, n| kept(room, n).len();
     assert!((1..40).contains(&kept(&room, 1)), "{}", kept(&room, 1));
     // Nobody has this one open here.
     for client in 10..50 {
         logs(&mut room, 2, state_of(&"x".repeat(1 << 20), client));
     }
-    assert!(room.epoch.ledger.copied_bytes() < limits::UNFLUSHED_BYTES);
+    assert!(room.epoch.ledger.copied_bytes() < crate::limits::UNFLUSHED_BYTES);
     assert!(kept(&room, 1) > 0 && kept(&room, 2) < 40);
 }
 
