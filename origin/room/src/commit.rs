@@ -52,6 +52,11 @@ impl Commit {
         }
     }
 
+    /// What waits and what is in flight is given up. The numbers of batches go on: the room store may still know them.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new(self.batches);
+    }
+
     /// Whether nothing waits and nothing is in flight.
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty() && self.in_flight.is_none()

@@ -150,6 +150,10 @@ impl<D: Dial> Supervised for Keeper<D> {
         self.generation += 1;
         let generation = self.generation;
         self.live.send_replace(Some(Live { client: client.clone(), generation }));
+        if D::WARNS_ONCE {
+            // Each outage is warned of, however soon it follows the last one.
+            connection.health().works();
+        }
         let mut probes = interval(self.probe);
         probes.tick().await;
         let lost = loop {

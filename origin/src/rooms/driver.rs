@@ -204,7 +204,7 @@ impl Driver {
             StoreReply::Erased(epoch, is_gone) if !is_gone || epoch != self.room.position().epoch => {}
             StoreReply::Erased(..) => {
                 self.room.published(Published::Erased, clock::now_ms());
-                self.residency = Residency::parked(Instant::now());
+                self.residency = self.residency.erased(Instant::now());
                 self.subscription = Subscription::Off;
             }
             StoreReply::Listed(outcome) => {

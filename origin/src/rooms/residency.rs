@@ -28,6 +28,16 @@ impl Residency {
         Self::Parked { back_at, may_have_lease: false }
     }
 
+    /// The room was erased: it may be joined again from `now` on. A lease that may be left is still to be ended.
+    pub(super) fn erased(self, now: Instant) -> Self {
+        let may_have_lease = match self {
+            Self::Parked { may_have_lease, .. } => may_have_lease,
+            Self::Failed { .. } => true,
+            Self::Live { .. } | Self::Leaving { .. } => false,
+        };
+        Self::Parked { back_at: now, may_have_lease }
+    }
+
     /// Whether the room's state is that of the room store.
     pub(super) fn is_joined(self) -> bool {
         matches!(self, Self::Live { .. } | Self::Leaving { .. })
@@ -73,5 +83,20 @@ impl Residency {
             Self::Parked { may_have_lease, .. } => std::mem::take(may_have_lease),
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_that_may_be_left_is_ended_although_the_room_was_erased() {
+        let now = Instant::now();
+        let left = Residency::Parked { back_at: now, may_have_lease: true };
+        assert!(left.erased(now).take_lease());
+        assert!(Residency::Failed { until: now }.erased(now).take_lease());
+        assert!(!Residency::Live { renew_at: now }.erased(now).take_lease());
+        assert!(!Residency::parked(now).erased(now).take_lease());
     }
 }

@@ -173,8 +173,22 @@ impl Hub {
         self.ask_texts(now);
     }
 
+    /// Brings the origin what it has not acknowledged. What text clients have open comes before their changes, which the
+    /// origin makes of the text that it has opened for them.
+    pub(super) fn replay(&mut self, now: Millis) {
+        self.ask_texts_again();
+        self.outbox.replay(now).into_iter().for_each(|message| self.clients.output.send_to_origin(message));
+    }
+
+    fn ask_texts_again(&mut self) {
+        for id in self.clients.first_texts.take_again() {
+            self.ask_text(id);
+        }
+    }
+
     /// Asks for as many first texts as there is room for.
     pub(super) fn ask_texts(&mut self, now: Millis) {
+        self.ask_texts_again();
         while let Some(id) = self.clients.first_texts.next(self.clients.sessions.opening(), now) {
             let channel = self.clients.sessions.channel(id);
             if channel.is_some_and(|channel| channel.sync.is_unanswered()) {

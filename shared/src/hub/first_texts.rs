@@ -22,7 +22,7 @@ pub(super) struct FirstTexts {
     small: VecDeque<ChannelId>,
     large: VecDeque<ChannelId>,
     /// Texts to be asked for again, out of turn.
-    again: VecDeque<ChannelId>,
+    again: Vec<ChannelId>,
     /// Those that were asked, with when; the same.
     order: VecDeque<(Millis, ChannelId)>,
     waiting: usize,
@@ -57,7 +57,7 @@ impl FirstTexts {
             documents: BTreeMap::new(),
             small: VecDeque::new(),
             large: VecDeque::new(),
-            again: VecDeque::new(),
+            again: Vec::new(),
             order: VecDeque::new(),
             waiting: 0,
             asked_bytes: 0,
@@ -93,8 +93,18 @@ impl FirstTexts {
     /// A channel that has its document open wants the text from where it is on: that takes no turn.
     pub(super) fn want_again(&mut self, id: ChannelId) {
         if self.is_active {
-            self.again.push_back(id);
+            self.again.push(id);
         }
+    }
+
+    /// Takes the channels that [`Self::want_again`] has noted.
+    pub(super) fn take_again(&mut self) -> Vec<ChannelId> {
+        std::mem::take(&mut self.again)
+    }
+
+    /// There is no link any more: what was asked will not be answered.
+    pub(super) fn stop(&mut self) {
+        *self = Self { usual: self.usual, ..Self::new(self.looked_at) };
     }
 
     fn enqueue(&mut self, id: ChannelId) {
@@ -170,9 +180,6 @@ impl FirstTexts {
     /// Whose turn it is, while sockets still have to send `unsent` bytes of first texts.
     pub(super) fn next(&mut self, unsent: usize, now: Millis) -> Option<ChannelId> {
         self.give_up_old(now);
-        if let Some(id) = self.again.pop_front() {
-            return Some(id);
-        }
         while let Some(id) = self.small.front().copied() {
             if self.is_held(id) {
                 self.small.pop_front();

@@ -128,10 +128,11 @@ impl Hub {
 
     /// Takes the effects since the last call, in the order in which they are to be carried out.
     pub fn effects(&mut self) -> Vec<Effect> {
-        let Clients { sessions, output, durable, .. } = &mut self.clients;
+        let Clients { sessions, first_texts, output, durable, .. } = &mut self.clients;
         output.flush_link(self.link.is_up());
         if self.link.is_up() && sessions.is_empty() && self.outbox.is_empty() {
             self.link.close();
+            first_texts.stop();
             output.push(Effect::DropLink(LinkEnd::Idle));
         }
         if *durable {
@@ -216,7 +217,7 @@ impl Hub {
     /// A message has come over a socket.
     pub fn receive(&mut self, session: SessionId, frame: Frame, now: Millis) {
         if !self.clients.heard(session, frame.len(), now) {
-            return;
+            return self.after_input(now);
         }
         match frame {
             Frame::Text(frame) => {
@@ -329,7 +330,6 @@ impl Hub {
             }
             OriginMessage::Diff { channel, file, ask, bytes, state_vector, size, .. } => {
                 self.diff(channel, &file, ask, (&bytes, &state_vector), size);
-                self.ask_texts(now);
                 self.clients.step1_sent(channel, now);
             }
             OriginMessage::Size { file, bytes, text_bytes } => {
@@ -351,18 +351,13 @@ impl Hub {
             }
             OriginMessage::Text { channel, position, whole, json } => {
                 self.clients.text(channel, position, whole, &json);
-                self.ask_texts(now);
             }
             OriginMessage::Revoke { member, role, version } => {
                 self.clients.revoke(&member, role, version, now);
-                self.ask_texts(now);
             }
             OriginMessage::Pong => {}
         }
-    }
-
-    fn replay(&mut self, now: Millis) {
-        self.outbox.replay(now).into_iter().for_each(|message| self.clients.output.send_to_origin(message));
+        self.ask_texts(now);
     }
 
     /// Asks for a link that is missing, and gives up one that is dead.

@@ -23,8 +23,10 @@ impl Overdue {
     /// What has run out of time at `now`. Once a session is closed the rest does not matter.
     #[must_use]
     pub(super) fn of(session: &mut Session, now: Millis) -> Vec<Self> {
-        let mut all = Vec::new();
-        all.extend(Self::expired(session, now));
+        let mut all = Vec::from_iter(Self::expired(session, now));
+        if !all.is_empty() {
+            return all;
+        }
         if session.admission().due_at(session.is_modern()).is_some_and(|at| at <= now) {
             match session.admission_mut().take_due() {
                 Due::Unauthorized(reason) => all.push(Self::Close(CloseCode::Unauthorized, reason)),

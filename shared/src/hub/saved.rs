@@ -61,6 +61,12 @@ impl Saved {
         self.removed.extend(has_row.then_some(index));
     }
 
+    /// Nothing is saved: what has changed need not be known.
+    pub(super) fn forget_changes(&mut self) {
+        self.channels.clear();
+        self.removed.clear();
+    }
+
     pub(super) fn is_changed(&self) -> bool {
         self.is_changed
     }

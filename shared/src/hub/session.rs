@@ -381,6 +381,11 @@ impl Session {
         }
     }
 
+    /// Nothing of it is saved.
+    pub(super) fn forget_changes(&mut self) {
+        self.saved.forget_changes();
+    }
+
     /// Drops what was saved of its channels.
     pub(super) fn drop_saved(&mut self, output: &mut Output) {
         let dropped = self.channels.iter().filter(|(_, channel)| channel.has_row());

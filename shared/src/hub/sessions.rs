@@ -178,8 +178,11 @@ impl Sessions {
 
     /// Nothing outlives this hub: what has changed is not saved.
     pub(super) fn forget_changes(&mut self) {
-        self.refresh();
-        self.changed.clear();
+        for id in self.take_changed() {
+            if let Some(entry) = self.all.get_mut(&id) {
+                entry.session.forget_changes();
+            }
+        }
     }
 
     /// Takes those that may have changed since the last call.

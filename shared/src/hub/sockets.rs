@@ -130,6 +130,9 @@ impl Clients {
 
     /// While others wait for their first text, one whose socket takes nothing of its own is closed: it comes back.
     pub(super) fn look_at_sockets(&mut self, now: Millis) {
+        if self.first_texts.look_at().is_none_or(|at| at > now) {
+            return;
+        }
         self.first_texts.looked(now);
         for session in self.sessions.stalled(now) {
             self.close_slow(session, now);

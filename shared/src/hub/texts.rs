@@ -150,3 +150,69 @@ impl Clients {
         self.sessions.send_text_error(id, code, reason, &mut self.output);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        grant::{Grant, Member, Role},
+        hub::{Dialect, Effect, Frame, Hub, Settings, Visitor},
+        id::{FileId, SessionId},
+        wire::link::{HubMessage, OriginMessage},
+    };
+
+    const NOW: u64 = 1_000_000;
+
+    /// What the hub says to its origin; guests are let in.
+    fn said(hub: &mut Hub) -> Vec<HubMessage> {
+        let mut said = Vec::new();
+        loop {
+            let effects = hub.effects();
+            if effects.is_empty() {
+                return said;
+            }
+            for effect in effects {
+                match effect {
+                    Effect::Admit { channel, .. } => {
+                        let member = Member { id: "ann".into(), name: "Ann".into() };
+                        let rules = [].into();
+                        let grant = Grant { member, role: Role::Editor, expires: None, version: 0, rules };
+                        hub.admitted(channel, Ok(grant), NOW);
+                    }
+                    Effect::Link(messages) => said.extend(messages),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn over_a_new_link_a_text_is_opened_before_its_changes_are_replayed() {
+        let settings = Settings { name: "demo~weur".to_owned(), durable: true };
+        let mut hub = Hub::new(settings, NOW);
+        let session = SessionId::from_random(1 << 20);
+        hub.link_up(NOW);
+        hub.connect(session, Visitor { dialect: Dialect::Hocuspocus, token: None }, NOW);
+        hub.receive(session, Frame::Text(r#"{"type":"open","file":"a.txt"}"#.to_owned()), NOW);
+        for message in said(&mut hub) {
+            let (channel, file) = match message {
+                HubMessage::OpenText { channel, .. } => (channel, FileId::from_random(1)),
+                HubMessage::Open { channel, .. } => (channel, FileId::room()),
+                _ => continue,
+            };
+            let opened = OriginMessage::Opened { channel, file, path: None, size: 0, grant_version: 0 };
+            hub.link_message(opened, NOW);
+            let text =
+                OriginMessage::Text { channel, position: "1-1".into(), whole: true, json: "{}".into() };
+            hub.link_message(text, NOW);
+        }
+        hub.link_down(NOW);
+        let change = r#"{"type":"code-change","file":"a.txt","text":"typed"}"#;
+        hub.receive(session, Frame::Text(change.to_owned()), NOW);
+        said(&mut hub);
+        hub.link_up(NOW);
+        let said = said(&mut hub);
+        let at = |is: fn(&HubMessage) -> bool| said.iter().position(is).expect("it is said");
+        let opened = at(|message| matches!(message, HubMessage::OpenText { told, .. } if told == "1-1"));
+        assert!(opened < at(|message| matches!(message, HubMessage::Text { .. })), "{said:?}");
+    }
+}

@@ -95,7 +95,8 @@ impl EpochState {
     /// Nothing can be opened (any more), and nothing is logged.
     pub(super) fn refuse(&mut self, refusal: Refusal) {
         self.refusal = Some(refusal);
-        self.commit = Commit::new(0);
+        self.commit.clear();
+        self.claims = Claims::default();
         self.documents.clear();
         if self.is_gone() {
             self.ledger.forget_copies(|_| true);
