@@ -47,7 +47,7 @@ pub struct App {
     pub archive: Arc<dyn Archive>,
     /// Who writes the one to the other.
     pub queue: Arc<dyn FlushQueue>,
-    /// Flushes a room, whoever asks for it.
+    /// Flushes a room: for the queue, the sweep and operators.
     pub runner: Arc<FlushRunner>,
     /// The open rooms.
     pub rooms: Rooms,

@@ -148,7 +148,7 @@ impl Awareness {
     }
 }
 
-/// The awareness of those who are wanted; `None` if nothing is shown.
+/// The awareness of the wanted clients; `None` if nothing is shown.
 fn write(shown: &BTreeMap<u64, Shown>, wanted: impl Fn(&Shown) -> bool) -> Option<Bytes> {
     let wanted = shown.iter().filter(|(_, shown)| wanted(shown));
     let entries: Vec<AwarenessEntry<'_>> = wanted.map(|(client, shown)| shown.entry(*client)).collect();

@@ -167,3 +167,21 @@ impl Commit {
         self.queue.bytes() + bytes > crate::limits::QUEUE_BYTES && !self.queue.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use shared::id::ChannelId;
+
+    use super::*;
+    use crate::change::Kind;
+
+    #[test]
+    fn the_numbers_of_batches_go_on_after_what_waited_was_given_up() {
+        let change = Change::new(ChannelId(1), FileId::from_random(1), 1, Kind::Update, Bytes::new());
+        let mut commit = Commit::new(7);
+        commit.clear();
+        let batch = commit.begin(vec![(change, Verdict::Log)], "o", false);
+        assert_eq!(batch.map(|batch| batch.number), Some(8));
+    }
+}

@@ -19,7 +19,7 @@ const ASK: u8 = 3;
 pub(crate) enum Note {
     /// Awareness of its hubs.
     Awareness { file: FileId, bytes: Bytes },
-    /// An unlogged event of one of its members; visible files are remembered for those who come later.
+    /// An unlogged event of one of its members; visible files are remembered for hubs that come later.
     Event { channel: ChannelId, keeps: bool, json: Bytes },
     /// It has just opened the room: who is there?
     Ask,

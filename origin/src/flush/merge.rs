@@ -90,7 +90,7 @@ pub(super) async fn merged(log: FileLog) -> Result<Bytes, TextError> {
     .await
 }
 
-/// Text and state of a document; whoever reads the state finds this text in it.
+/// Text and state of a document; a reader of the state finds this text in it.
 fn checked_state(merged: &Merged) -> Result<(String, Bytes), TextError> {
     let (text, state) = (merged.text(), merged.state()?);
     if text_of(&state)? == text { Ok((text, state)) } else { Err(TextError::Differs) }

@@ -10,7 +10,7 @@ use crate::store::RoomStore;
 const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 
 /// A call with a whole file in it, and then as long a pause: a store that others ask too does one after the other, and
-/// whoever types is not to wait for more than one of these.
+/// an append is not to wait for more than one of these.
 pub(super) async fn paced<T>(store: &dyn RoomStore, call: impl Future<Output = T>) -> T {
     let begun = Instant::now();
     let answer = call.await;

@@ -25,7 +25,7 @@ pub trait FlushRoom: Send + Sync + 'static {
 /// Sees how every attempt ended, and how long it took.
 pub type Observer = dyn Fn(&RoomId, &Result<FlushReport, FlushFailure>, Duration) + Send + Sync;
 
-/// Flushes rooms for whoever asks, on the threads that flush.
+/// Flushes rooms for the queue, the sweep and operators, on the threads that flush.
 pub struct FlushRunner {
     /// What is run.
     pub flusher: Arc<dyn FlushRoom>,

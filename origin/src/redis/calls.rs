@@ -176,7 +176,7 @@ impl<D: Dial> Supervised for Keeper<D> {
 
 impl<D: Dial> Drop for Keeper<D> {
     fn drop(&mut self) {
-        // Those who can still call must not keep the connection.
+        // Callers that are left must not keep the connection.
         self.live.send_replace(None);
     }
 }

@@ -48,7 +48,7 @@ pub trait Leases: Send + Sync + 'static {
     async fn leave(&self, room: &RoomId, origin: &str, epoch: Epoch) -> Result<Left, StoreError>;
 
     /// Keeps everybody from joining or populating the room ([`StoreError::Sealed`]), until it is erased, but for
-    /// at most this long; zero lets them in again. Whoever has it open goes on. A populated room keeps in mind that
+    /// at most this long; zero lets them in again. An origin that has it open goes on. A populated room keeps in mind that
     /// its deletion was begun, until it is erased or lets them in again.
     async fn seal(&self, room: &RoomId, at_most: Duration) -> Result<(), StoreError>;
 

@@ -55,7 +55,7 @@ pub(super) struct Channel {
     pub(super) speaker: Speaker,
     /// The text that a channel of text frames has.
     pub(super) base: TextBase,
-    /// What of its opening is still to come, which was counted with it.
+    /// Frames that its opening has paid for and that are still to come.
     pub(super) included: Included,
     /// Whether a row is stored for it, and whether that row is what it should be.
     has_row: bool,

@@ -52,7 +52,7 @@ impl Clients {
         }
     }
 
-    /// Takes what something costs from whoever is at the other end of the socket; `false` if there is not enough left.
+    /// Takes a cost from the limits of the member, or of the guest, at the socket; `false` if too little is left.
     #[must_use]
     pub(super) fn consume(&mut self, session: SessionId, cost: Cost, now: Millis) -> bool {
         let has_enough = self.rate_limits.consume(self.sessions.consumer(session), cost, now);

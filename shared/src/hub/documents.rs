@@ -8,7 +8,6 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    awareness::GONE_MS,
     document::{ASK_AGAIN_MS, Document},
     effect::Effect,
     output::Output,
@@ -210,9 +209,6 @@ impl Documents {
         files.filter_map(|file| Some((file.clone(), self.all.get_mut(&file)?.take_question()?))).collect()
     }
 }
-
-/// How long after an eviction a client may be gone for others without the hub's knowing it.
-pub(super) const PRESENCE_FORGOTTEN_MS: Millis = GONE_MS;
 
 fn written(entries: &[AwarenessEntry<'_>]) -> Option<Bytes> {
     (!entries.is_empty()).then(|| yjs::write_awareness(entries))

@@ -1,4 +1,4 @@
-//! What clients are sent so that they stay, and what they are asked so that those who are gone are found.
+//! What clients are sent so that they stay, and what they are asked so that dead clients are found.
 //!
 //! Clients take silence for death after 30 s.
 

@@ -76,8 +76,8 @@ impl Link {
         Self { state: LinkState::Up(up), position, ..Self::new(name, now) }
     }
 
-    /// A link is there; what is said over it first. Without open documents there is no position to go on from: whoever
-    /// comes now gets the whole of what is opened.
+    /// A link is there; what is said over it first. Without open documents there is no position to go on from: a channel
+    /// that opens one now gets the whole of it.
     #[must_use]
     pub(super) fn up(&mut self, has_documents: bool, now: Millis) -> HubMessage {
         self.position = self.position.filter(|_| has_documents);

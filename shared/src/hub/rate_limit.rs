@@ -201,7 +201,7 @@ impl RateLimits {
         }
     }
 
-    /// Forgets those who have asked for nothing lately: theirs would start full again.
+    /// Forgets the limits of consumers that have asked for nothing lately: they would start full again.
     pub(super) fn forget_full(&mut self, now: Millis) {
         self.0.retain(|_, limits| !limits.is_full(now));
     }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
+    awareness::GONE_MS,
     change::{OUTBOX_FULL, READ_ONLY, Refusal, TOO_LARGE, author_refusal},
     clients::Clients,
-    documents::{PRESENCE_FORGOTTEN_MS, is_large},
+    documents::is_large,
     effect::Effect,
     presence,
     rate_limit::Cost,
@@ -195,14 +196,14 @@ impl Clients {
         let is_read = shown.is_ok();
         let channel = self.sessions.channel_mut(id);
         let is_first = is_read && shows && channel.is_some_and(|channel| channel.included.presence());
-        // A refusal costs as much as what it answers; whoever goes is let go, at any rate.
+        // A refusal costs as much as what it answers; a client that goes is let go, at any rate.
         if shows && !is_first && !self.consume(id.session(), Cost::Presence, now) {
             return;
         }
         let Self { sessions, documents, output, .. } = self;
         match shown {
             Ok(shown) => {
-                let may_be_gone = is_first && rebuilt_at.is_some_and(|at| now < at + PRESENCE_FORGOTTEN_MS);
+                let may_be_gone = is_first && rebuilt_at.is_some_and(|at| now < at + GONE_MS);
                 let news = presence::show(sessions, documents, (id, file), shown, may_be_gone, now, output);
                 news.into_iter().for_each(|message| output.send_to_origin(message));
             }

@@ -1,4 +1,4 @@
-//! What is saved of a session, and what has to be: noted by whoever borrows the session or a channel mutably.
+//! What is saved of a session, and what has to be: noted where the session or a channel is borrowed mutably.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -52,7 +52,6 @@ impl Saved {
     }
 
     pub(super) fn channel_changed(&mut self, index: u16) {
-        self.is_changed = true;
         self.channels.insert(index);
     }
 
@@ -67,6 +66,12 @@ impl Saved {
         self.removed.clear();
     }
 
+    /// Whether anything may have to be saved.
+    pub(super) fn may_have_changed(&self) -> bool {
+        self.is_changed || !self.channels.is_empty()
+    }
+
+    /// Whether the snapshot may be another one than that which was saved last.
     pub(super) fn is_changed(&self) -> bool {
         self.is_changed
     }
@@ -76,7 +81,8 @@ impl Saved {
         !self.unsettled.opening.is_empty()
     }
 
-    /// Looks at the channels that have changed; saves and drops their rows.
+    /// Looks at the channels that have changed: whether the snapshot holds something else of them; saves and drops their
+    /// rows.
     pub(super) fn channels(
         &mut self,
         session: SessionId,
@@ -86,11 +92,9 @@ impl Saved {
     ) {
         self.drop_removed(session, output);
         for index in mem::take(&mut self.channels) {
-            let Some(channel) = channels.get_mut(&index) else {
-                self.unsettled.note(index, None);
-                continue;
-            };
-            self.unsettled.note(index, Some(channel));
+            let channel = channels.get_mut(&index);
+            self.is_changed |= self.unsettled.note(index, channel.as_deref());
+            let Some(channel) = channel else { continue };
             let id = session.channel(index);
             match (channel.take_row_change(), ChannelRow::of(channel, visible)) {
                 (Some(RowChange::Save), Some(row)) => {
@@ -130,12 +134,11 @@ struct Unsettled {
 }
 
 impl Unsettled {
-    /// A channel is like this now; `None` if it is gone.
-    fn note(&mut self, index: u16, channel: Option<&Channel>) {
-        if let Some(before) = self.written.remove(&index) {
-            self.bytes -= before.len();
-        }
-        self.opening.remove(&index);
+    /// A channel is like this now, `None` if it is gone; whether that is something else than before.
+    fn note(&mut self, index: u16, channel: Option<&Channel>) -> bool {
+        let before = self.written.remove(&index);
+        self.bytes -= before.as_ref().map_or(0, Bytes::len);
+        let was_opening = self.opening.remove(&index);
         match channel {
             Some(channel) if channel.file().is_some() => {
                 self.write(index, &ChannelSnapshot::of(channel));
@@ -145,6 +148,7 @@ impl Unsettled {
             }
             _ => {}
         }
+        was_opening != self.opening.contains(&index) || before.as_ref() != self.written.get(&index)
     }
 
     fn write(&mut self, index: u16, channel: &ChannelSnapshot) {
@@ -153,5 +157,25 @@ impl Unsettled {
             self.bytes += written.len();
             self.written.insert(index, written);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::routing_key::RoutingKey, *};
+    use crate::{grant::Role, id::FileId};
+
+    #[test]
+    fn a_channel_that_stays_as_it_was_makes_no_other_snapshot() {
+        let key = RoutingKey::new("a.txt", false);
+        let mut channel = Channel::restored(key, FileId::from_random(1), None, Role::Editor);
+        let mut unsettled = Unsettled::default();
+        assert!(!unsettled.note(1, Some(&channel)), "it is at rest");
+        channel.receipts.count(Some(7));
+        assert!(unsettled.note(1, Some(&channel)));
+        assert!(!unsettled.note(1, Some(&channel)));
+        assert!(unsettled.note(1, None));
+        channel.close("gone");
+        assert!(!unsettled.note(1, Some(&channel)), "nothing is kept of it");
     }
 }

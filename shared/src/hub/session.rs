@@ -307,6 +307,7 @@ impl Session {
             }
         };
         self.insert(index, Channel::new(key));
+        self.saved.session_changed();
         self.saved.channel_changed(index);
         Some(self.id.channel(index))
     }
@@ -360,11 +361,13 @@ impl Session {
 
     /// Saves what has changed of what outlives an eviction.
     pub(super) fn save(&mut self, output: &mut Output) {
+        let Self { id, channels, saved, visible, .. } = self;
+        if saved.may_have_changed() {
+            saved.channels(*id, channels, visible.as_ref(), output);
+        }
         if !self.saved.is_changed() {
             return;
         }
-        let Self { id, channels, saved, visible, .. } = self;
-        saved.channels(*id, channels, visible.as_ref(), output);
         let snapshot = SessionSnapshot {
             dialect: self.dialect.clone(),
             grant: self.grant().cloned(),

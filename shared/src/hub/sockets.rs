@@ -159,7 +159,7 @@ impl Clients {
         }
     }
 
-    /// Forgets presence and limits of those who have long been gone or quiet.
+    /// Forgets presence of clients that have long been gone, and limits of quiet ones.
     pub(super) fn forget_gone(&mut self, now: Millis) {
         self.documents.forget_gone_presence(now);
         self.rate_limits.forget_full(now);

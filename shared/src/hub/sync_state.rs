@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::wire::yjs;
 
-/// What of it is still to come.
+/// The steps that are still to come.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SyncState {
     /// The client's Step1 that was not answered yet.

@@ -41,10 +41,11 @@ END
 }
 
 mongo() {
-  mkdir -p "$scratch/mongo"
-  CGO_ENABLED=0 go build -o "$scratch/mongo/mongod" mongod.go
+  mkdir -p "$scratch/mongo" "$scratch/mongod"
+  cp mongod.go ../../mongo/wire.go "$scratch/mongod/"
+  (cd "$scratch/mongod" && CGO_ENABLED=0 go build -o "$scratch/mongo/mongod" mongod.go wire.go)
   (cd ../../mongo && CGO_ENABLED=0 go build -trimpath -o "$scratch/mongo/mongo-server" .)
-  # The health check asks it whether the set takes writes; whoever answers does.
+  # The health check asks it whether the set takes writes; a server that answers does.
   printf '#!/bin/bash\nexec 3<>/dev/tcp/127.0.0.1/27017\n' > "$scratch/mongo/mongosh"
   chmod +x "$scratch/mongo/mongosh"
   image mongo:8.0 mongo <<'END'

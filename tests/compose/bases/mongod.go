@@ -1,11 +1,10 @@
 // Mongod stands in for the one of the image mongo:8.0 where that cannot be pulled: it starts the server of tests/mongo,
 // and says on each connection that it is the primary of the replica set rs0 with one member, mongo:27017. It takes
-// no notice of its arguments, and ends with SIGTERM.
+// no notice of its arguments, and ends with SIGTERM. It is built with wire.go of tests/mongo.
 package main
 
 import (
 	"encoding/binary"
-	"fmt"
 	"io"
 	"log"
 	"net"
@@ -18,8 +17,6 @@ import (
 const (
 	inner = "127.0.0.1:27018"
 	outer = ":27017"
-	// maxMessage is the size that MongoDB itself accepts.
-	maxMessage = 48_000_000
 )
 
 // member is what hello says of a replica set, as BSON: setName "rs0", hosts ["mongo:27017"], me, primary.
@@ -75,7 +72,7 @@ func accept(listener net.Listener) {
 // answer passes answers on until one end is gone, those of hello with the replica set in them.
 func answer(client io.Writer, server io.Reader) {
 	for {
-		message, err := read(server)
+		message, err := readMessage(server)
 		if err != nil {
 			return
 		}
@@ -109,21 +106,6 @@ func saysPrimary(doc []byte) bool {
 		}
 	}
 	return false
-}
-
-func read(from io.Reader) ([]byte, error) {
-	var head [4]byte
-	if _, err := io.ReadFull(from, head[:]); err != nil {
-		return nil, err
-	}
-	length := binary.LittleEndian.Uint32(head[:])
-	if length < 16 || length > maxMessage {
-		return nil, fmt.Errorf("a message of %d bytes", length)
-	}
-	message := make([]byte, length)
-	copy(message, head[:])
-	_, err := io.ReadFull(from, message[4:])
-	return message, err
 }
 
 func text(name, value string) []byte {

@@ -41,7 +41,7 @@ impl Toolbox {
         )?;
         let sources = self.top().join("tests/mongo");
         let mut hasher = DefaultHasher::new();
-        for name in ["go.mod", "go.sum", "main.go", "proxy.go"] {
+        for name in ["go.mod", "go.sum", "main.go", "proxy.go", "wire.go"] {
             let path = sources.join(name);
             fs::read(&path).with_context(|| format!("reading {}", path.display()))?.hash(&mut hasher);
         }

@@ -41,7 +41,7 @@ impl Channels {
         self.0.retain(|channel, _| is_kept(channel));
     }
 
-    /// These channels are subscribed to: their subscribers are told so, and those who wait no longer are dropped.
+    /// These channels are subscribed to: their subscribers are told so, and subscribers that wait no longer are dropped.
     pub(super) fn begin<'a>(&mut self, channels: impl IntoIterator<Item = &'a String>) {
         for channel in channels {
             if let Some(all) = self.0.get_mut(channel) {

@@ -1,7 +1,7 @@
 //! One supervised connection that subscribes: made again, indefinitely, with all its channels.
 //!
 //! It counts as lost when it says so, when a subscription ends that nobody ended, or when a probe does not come back.
-//! Once it is up again, those who subscribed before are dropped: something may have been missed.
+//! Once it is up again, earlier subscribers are dropped: something may have been missed.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -55,7 +55,7 @@ impl Feed {
                 () = closing.cancelled() => {}
                 () = supervise(&mut task, &connection) => {}
             }
-            // Whoever sees the end of the feed may enter a connection of the same name.
+            // A subscriber that sees the end of the feed may enter a connection of the same name.
             drop(connection);
             drop(task);
         });
@@ -101,7 +101,7 @@ impl Supervised for Task {
         !slots.is_empty() && !self.waiting.is_closed()
     }
 
-    /// Subscribed to everything, and those who subscribed before dropped.
+    /// Subscribed to everything, and earlier subscribers dropped.
     async fn connect(&mut self) -> Result<Live, String> {
         let Settings { info, deadline, node, .. } = &self.settings;
         let (mut wire, pushed) = Wire::connect(info.clone(), node.is_some(), *deadline).await?;

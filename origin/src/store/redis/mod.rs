@@ -1,8 +1,8 @@
 //! The room store that several origins share: Redis, or a Redis Cluster.
 //!
 //! Promise: what must be atomic is one script (`lua/`), its reply is the acknowledgement, and a call without an
-//! answer within the deadline fails with an unknown outcome. What others log is heard over pub/sub, and whoever
-//! may have missed something is told so (`listener.rs`). How lasting an answer is, is up to the server's
+//! answer within the deadline fails with an unknown outcome. What others log is heard over pub/sub, and a
+//! subscriber that may have missed something is ended (`listener.rs`). How lasting an answer is, is up to the server's
 //! configuration: append-only file, `noeviction`.
 
 mod keys;

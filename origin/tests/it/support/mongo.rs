@@ -156,7 +156,7 @@ fn nearest() -> Kind {
     if runs("mongod", &["--version"]) {
         return Kind::Mongod;
     }
-    // Whoever names the stand-in does not want to wait for a registry.
+    // A developer who names the stand-in does not want to wait for a registry.
     let engine = variable("EDGEROOM_MONGO").is_none().then(container_engine).flatten();
     engine.map_or(Kind::FerretDb, Kind::Container)
 }
